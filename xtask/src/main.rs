@@ -1,2 +1,29 @@
-//! Tasks.
-fn main() {}
+//! The chores of this repository, each behind `cargo xtask NAME`.
+//!
+//! A command runs one or more *lanes* one after the other, says before each what it is about to
+//! type, and closes with a table of lanes: result, duration and, where one failed or was skipped,
+//! why. The exit status is 1 when any lane failed.
+
+mod ci;
+mod cli;
+mod command;
+mod docs;
+mod lane;
+mod links;
+mod packages;
+mod purity;
+mod tally;
+mod tests_lane;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(report) => report.exit_code(),
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask ci`: what has to hold before a change lands.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::cli::Install;
+use crate::command::{Step, answers};
+use crate::lane::{Outcome, Report};
+use crate::tally::Tally;
+use crate::workspace::Workspace;
+use crate::{docs, links, purity, tests_lane};
+
+/// In the order in which they run: what fails fastest comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CiLane {
+    /// The code is formatted
+    Fmt,
+    /// Relative links in Markdown files lead somewhere
+    Links,
+    /// The core is free of web, database and clock; the arrows between crates hold
+    Purity,
+    /// Licences, duplicate and banned crates, sources (where cargo-deny is installed)
+    Deny,
+    /// Clippy, a warning being an error
+    Clippy,
+    /// The API docs build, a warning being an error
+    Docs,
+    /// `cargo xtask test`
+    Test,
+}
+
+impl CiLane {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+pub(crate) fn run(
+    workspace: &Workspace,
+    picked: &[CiLane],
+    fast: bool,
+    install: Install,
+    report: &mut Report,
+) {
+    let mut tally = Tally::default();
+    let lanes = lanes_to_run(picked, fast);
+    for &lane in &lanes {
+        report.lane(&lane.name(), || match lane {
+            CiLane::Fmt => fmt(workspace),
+            CiLane::Links => links::lane(workspace),
+            CiLane::Purity => purity::lane(workspace),
+            CiLane::Deny => deny(workspace),
+            CiLane::Clippy => clippy(workspace),
+            CiLane::Docs => docs::rustdoc(workspace),
+            CiLane::Test => tests_lane::as_typed(workspace, install, &mut tally),
+        });
+    }
+    if lanes.contains(&CiLane::Test) {
+        report.close_with(format!("tests: {tally}"));
+    }
+}
+
+fn lanes_to_run(picked: &[CiLane], fast: bool) -> Vec<CiLane> {
+    CiLane::value_variants()
+        .iter()
+        .copied()
+        .filter(|lane| picked.is_empty() || picked.contains(lane))
+        .filter(|lane| !(fast && *lane == CiLane::Test))
+        .collect()
+}
+
+fn fmt(workspace: &Workspace) -> Result<Outcome> {
+    Step::cargo(workspace)
+        .args(["fmt", "--all", "--check"])
+        .run()?;
+    Ok(Outcome::passed())
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome> {
+    Step::cargo(workspace)
+        .args(["clippy", "--workspace", "--all-targets", "--all-features"])
+        .args(["--", "-D", "warnings"])
+        .run()?;
+    Ok(Outcome::passed())
+}
+
+fn deny(workspace: &Workspace) -> Result<Outcome> {
+    if !answers("cargo", &["deny", "--version"]) {
+        return Ok(Outcome::Skipped(
+            "cargo-deny is absent; get it with `cargo install --locked cargo-deny`".to_owned(),
+        ));
+    }
+    Step::cargo(workspace)
+        .args(["deny", "--all-features", "check"])
+        .args(["licenses", "bans", "sources"])
+        .run()?;
+    Ok(Outcome::passed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_runs_when_nothing_is_picked_and_tests_come_last() {
+        let lanes = lanes_to_run(&[], false);
+        assert_eq!(lanes.len(), CiLane::value_variants().len());
+        assert_eq!(lanes.last(), Some(&CiLane::Test));
+    }
+
+    #[test]
+    fn fast_leaves_out_the_tests_alone() {
+        let lanes = lanes_to_run(&[], true);
+        assert_eq!(lanes.len(), CiLane::value_variants().len() - 1);
+        assert!(!lanes.contains(&CiLane::Test));
+    }
+
+    #[test]
+    fn picked_lanes_run_in_the_usual_order_and_once() {
+        let picked = [CiLane::Clippy, CiLane::Fmt, CiLane::Clippy];
+        assert_eq!(lanes_to_run(&picked, false), [CiLane::Fmt, CiLane::Clippy]);
+    }
+}

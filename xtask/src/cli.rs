@@ -1,0 +1,95 @@
+//! What can be typed after `cargo xtask`.
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::ci::{self, CiLane};
+use crate::lane::Report;
+use crate::workspace::Workspace;
+use crate::{docs, purity, tests_lane};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The chores of this repository",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the tests miss (where that is allowed), then run every test and doctest
+    Test(Install),
+    /// Everything that has to hold before a change lands; the last lane is `cargo xtask test`
+    Ci {
+        /// Leave out the tests
+        #[arg(long)]
+        fast: bool,
+        #[command(flatten)]
+        install: Install,
+        /// Only these lanes, in the usual order
+        #[arg(value_enum)]
+        lanes: Vec<CiLane>,
+    },
+    /// Check that the core stays free of web, database and clock, and the arrows between crates
+    Purity,
+    /// Build the API docs and, where mdbook is installed, the book
+    Docs,
+}
+
+/// Whether missing Debian packages may be installed.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Install {
+    /// Install nothing; tests that miss a server say so and are skipped (with CI=true: fail)
+    #[arg(long)]
+    pub(crate) no_install: bool,
+}
+
+/// Runs the chore that was typed and hands back its table, already printed.
+pub(crate) fn run() -> Result<Report> {
+    let chore = Cli::parse().chore;
+    let workspace = Workspace::find()?;
+    let mut report = Report::default();
+    match chore {
+        Chore::Test(install) => tests_lane::run(&workspace, install, &mut report),
+        Chore::Ci {
+            fast,
+            install,
+            lanes,
+        } => ci::run(&workspace, &lanes, fast, install, &mut report),
+        Chore::Purity => report.lane("purity", || purity::lane(&workspace)),
+        Chore::Docs => docs::run(&workspace, &mut report),
+    }
+    report.print();
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ci_takes_lanes_by_name() {
+        let cli = Cli::try_parse_from(["xtask", "ci", "fmt", "clippy"]).expect("both are lanes");
+        let Chore::Ci { fast, lanes, .. } = cli.chore else {
+            panic!("`ci` was typed");
+        };
+        assert!(!fast);
+        assert_eq!(lanes, [CiLane::Fmt, CiLane::Clippy]);
+    }
+
+    #[test]
+    fn ci_refuses_a_lane_that_does_not_exist() {
+        assert!(Cli::try_parse_from(["xtask", "ci", "clipy"]).is_err());
+    }
+}
