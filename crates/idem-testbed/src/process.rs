@@ -1,0 +1,278 @@
+//! One server process: started, killed, stopped, started again over the same folder.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    TestbedError,
+    account::Account,
+    folder::Folder,
+    log_tail, residents,
+    wait::{self, Wait},
+};
+
+/// After this long a server that was asked to end is killed.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a server is started, the first time and after every kill.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    /// For messages: what it is and where it listens.
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    /// The user it runs as; none for the user of the test.
+    pub(crate) account: Option<Account>,
+    /// What it is sent when it is not needed any more, before it is killed.
+    pub(crate) farewell: Signal,
+}
+
+impl Launch {
+    /// The command, with `place` as its working directory: that is how [`residents`] finds it.
+    pub(crate) fn command(&self, place: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .current_dir(place)
+            // Messages are matched and shown; settings meant for other servers are not for these.
+            .env("LC_ALL", "C")
+            .env_remove("PGDATA")
+            .env_remove("PGPORT")
+            .env_remove("PGHOST")
+            .env_remove("PGUSER")
+            .env_remove("PGOPTIONS")
+            .stdin(Stdio::null())
+            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
+            .process_group(0);
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        command
+    }
+
+    /// Tells a program that is not there from one that could not be run.
+    pub(crate) fn not_run(&self, source: io::Error) -> TestbedError {
+        if source.kind() == io::ErrorKind::NotFound {
+            return TestbedError::Missing {
+                program: self.program.display().to_string(),
+                hint: "it is not installed, or not where the environment says".to_owned(),
+            };
+        }
+        let user = self.account.map_or(String::new(), |account| {
+            format!(" as user {}, who must be able to read it", account.uid)
+        });
+        TestbedError::Io {
+            action: format!("run {}{user}", self.program.display()),
+            source,
+        }
+    }
+}
+
+/// A server process in a folder of its own. Dropping it kills the server; the folder goes with its
+/// last owner.
+pub(crate) struct Process {
+    launch: Launch,
+    child: Mutex<Option<Child>>,
+    folder: Arc<Folder>,
+}
+
+impl Process {
+    /// A server that is not running yet.
+    pub(crate) fn new(launch: Launch, folder: Arc<Folder>) -> Self {
+        Self {
+            launch,
+            child: Mutex::new(None),
+            folder,
+        }
+    }
+
+    /// Starts the server and waits until `probe` says it serves. A server that is running is left
+    /// alone but for the waiting.
+    pub(crate) fn start(
+        &self,
+        mut probe: impl FnMut() -> Result<(), String>,
+    ) -> Result<(), TestbedError> {
+        {
+            let mut child = self.child();
+            if !runs(&mut child) {
+                // A server that ended by itself may have left children behind.
+                residents::kill_all(self.folder.path());
+                *child = Some(self.spawn()?);
+            }
+        }
+        let wait = Wait {
+            server: &self.launch.name,
+            what: "the first answer",
+            log: &|| self.log_tail(),
+        };
+        wait.until(|| {
+            if let Some(reason) = self.ending() {
+                return Err(wait::Not::Ever(self.start_failure(reason)));
+            }
+            probe().map_err(wait::Not::Yet)
+        })
+    }
+
+    /// Kills the server and whatever it forked with SIGKILL, and returns when all of it is gone.
+    pub(crate) fn kill(&self) {
+        residents::kill_all(self.folder.path());
+        if let Some(mut child) = self.child().take() {
+            // For systems without `/proc`, where no residents are found.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Stops the server and whatever it forked with SIGSTOP.
+    pub(crate) fn pause(&self) {
+        residents::stop_all(self.folder.path());
+    }
+
+    /// Undoes [`pause`](Self::pause).
+    pub(crate) fn resume(&self) {
+        residents::resume_all(self.folder.path());
+    }
+
+    /// Whether the server was started and has neither ended nor been killed.
+    pub(crate) fn is_running(&self) -> bool {
+        runs(&mut self.child())
+    }
+
+    /// The process number of the running server.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.launch.name
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The last lines of the server's log.
+    pub(crate) fn log_tail(&self) -> String {
+        log_tail::of(&self.log_path())
+    }
+
+    /// Lets the server clean up what does not lie in its folder, for as long as that is quick.
+    fn say_farewell(&self) {
+        let asked = Instant::now();
+        self.resume();
+        if let Some(pid) = self.child().as_ref().map(Pid::from_child) {
+            let _ = kill_process(pid, self.launch.farewell);
+        }
+        while self.is_running() && asked.elapsed() < FAREWELL_PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn spawn(&self) -> Result<Child, TestbedError> {
+        let mut log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .map_err(TestbedError::io("open a server's log"))?;
+        let _ = writeln!(log, "--- start of {}", self.launch.name);
+        let errors = log
+            .try_clone()
+            .map_err(TestbedError::io("open a server's log"))?;
+        self.launch
+            .command(self.folder.path())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|source| self.launch.not_run(source))
+    }
+
+    /// How the server ended, if it did.
+    fn ending(&self) -> Option<String> {
+        let mut child = self.child();
+        let Some(child) = child.as_mut() else {
+            return Some("it was killed meanwhile".to_owned());
+        };
+        match child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(format!("it ended with {status}")),
+            Err(error) => Some(format!("its state cannot be told: {error}")),
+        }
+    }
+
+    fn start_failure(&self, reason: String) -> TestbedError {
+        TestbedError::Start {
+            server: self.launch.name.clone(),
+            reason,
+            log: self.log_tail(),
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.launch.farewell != Signal::KILL && self.is_running() {
+            self.say_farewell();
+        }
+        self.kill();
+    }
+}
+
+fn runs(child: &mut Option<Child>) -> bool {
+    matches!(child.as_mut().map(Child::try_wait), Some(Ok(None)))
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("name", &self.launch.name)
+            .field("id", &self.id())
+            .field("folder", &self.folder.path())
+            .finish()
+    }
+}
+
+/// Runs a tool that does its work and ends, inside `place`.
+///
+/// Its output goes through a file and not through a pipe: a tool that leaves a process behind would
+/// keep a pipe open.
+pub(crate) fn run(launch: &Launch, place: &Path) -> Result<(), TestbedError> {
+    let path = place.join("tool.log");
+    let log = fs::File::create(&path).map_err(TestbedError::io("open a tool's log"))?;
+    let errors = log
+        .try_clone()
+        .map_err(TestbedError::io("open a tool's log"))?;
+    let status = launch
+        .command(place)
+        .stdout(log)
+        .stderr(errors)
+        .status()
+        .map_err(|source| launch.not_run(source))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(TestbedError::Start {
+        server: launch.name.clone(),
+        reason: format!("it ended with {status}"),
+        log: log_tail::of(&path),
+    })
+}

@@ -1,0 +1,11 @@
+//! Redis and Valkey: one server, a Sentinel deployment, a Cluster.
+
+mod alone;
+mod binary;
+mod client;
+mod reply;
+
+pub use alone::{AppendFsync, Redis, RedisBuilder};
+pub use binary::{RedisBinary, RedisFlavor};
+pub use client::RespClient;
+pub use reply::Reply;
