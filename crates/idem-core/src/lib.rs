@@ -1,1 +1,45 @@
-//! idem-core.
+//! Idempotency keys, storage-agnostic: a client retries, the server acts once.
+//!
+//! The first request with a key runs; every repeat gets *the same stored answer*; a different
+//! request under the same key is refused; two at once never both run; and a crash half-way is told
+//! apart from success.
+//!
+//! Start at [`Idempotency::execute`] for work in one call, or at [`Idempotency::claim`] for a job
+//! runner with a life of its own. Pick a store (`idem-memory`, `idem-redis`, `idem-postgres`) or
+//! write one: [`Store`]. All decisions are pure functions in [`machine`].
+
+pub mod codec;
+mod derive;
+mod engine;
+mod error;
+mod execution;
+mod fingerprint;
+mod key;
+pub mod machine;
+pub mod observe;
+mod optional;
+mod policy;
+mod record;
+mod redact;
+mod scope;
+mod stamp;
+mod store;
+
+pub use bytes::Bytes;
+
+pub use engine::{
+    Builder, Claim, Failure, Idempotency, Outcome, Ran, Recording, Running, Spawner, Stopped,
+};
+pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, SerdeError, Superseded};
+pub use execution::Execution;
+pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use key::{IdempotencyKey, KeyError};
+pub use machine::{Refusal, Resolution};
+pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
+pub use policy::{
+    Abandonment, OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError, Prober, Verdict,
+};
+pub use record::{ClaimToken, Record, State, Stored, Version};
+pub use scope::{RecordKey, Scope};
+pub use stamp::Timestamp;
+pub use store::{Created, Deleted, Store, StoreError, StoreErrorKind, Updated};

@@ -1,0 +1,113 @@
+//! [`Idempotency`]: the machine, driven over a store.
+
+mod background;
+mod builder;
+mod call;
+mod claim;
+mod detached;
+mod entropy;
+mod execute;
+mod pending;
+mod resolve;
+mod run;
+mod wait;
+
+pub(crate) use call::{Budget, bounded};
+pub(crate) use pending::EndFailure;
+
+use std::{fmt, sync::Arc};
+
+pub use builder::{Builder, Spawner};
+pub use claim::Claim;
+pub use execute::{Failure, Outcome, Recording, Running};
+pub use run::{Ran, Stopped};
+
+use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
+
+/// The engine: claims keys, runs work under them, and stores how it ended.
+///
+/// Cheap to clone; clones share the store, the waiters and the background work. One engine per
+/// store is enough for a process: [`with_policy`](Self::with_policy) gives a route or a job kind
+/// knobs of its own.
+///
+/// ```
+/// use idem_core::{ExecuteError, Failure, Fingerprint, Idempotency, IdempotencyKey, Scope};
+/// # use std::convert::Infallible;
+/// # async fn example(store: impl idem_core::Store + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// let idem = Idempotency::builder(store).build()?;
+///
+/// let key = Scope::new("merchant-7")?.key(&IdempotencyKey::new("order-4711")?);
+/// let fingerprint = Fingerprint::of("payments/v1", b"500 usd");
+///
+/// let outcome = idem
+///     .execute(&key, &fingerprint, async |_running| {
+///         let charge_id = 17_u64; // charge the card here
+///         Ok::<_, Failure<String>>(charge_id)
+///     })
+///     .await?;
+/// assert!(!outcome.replayed); // a repeat gets the same id, with `replayed` true
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Idempotency {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// What all clones have in common.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
+    pub(crate) spawner: Spawner,
+    pub(crate) entropy: entropy::Entropy,
+    pub(crate) waiters: wait::Waiters,
+    pub(crate) pending: pending::PendingEndings,
+    pub(crate) background: background::Background,
+}
+
+impl Idempotency {
+    /// Starts an engine over a store.
+    pub fn builder(store: impl Store + 'static) -> Builder {
+        Builder::new(Arc::new(store))
+    }
+
+    /// The same engine with other knobs.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the policy cannot work.
+    pub fn with_policy(&self, policy: Policy) -> Result<Self, PolicyError> {
+        policy.validate()?;
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            policy: Arc::new(policy),
+        })
+    }
+
+    /// The knobs in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The record of a key as it stands, for tools and tests; decides nothing.
+    ///
+    /// # Errors
+    /// What the store reports after the policy's retry budget.
+    pub async fn lookup(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        self.retrying(key, || self.shared.store.get(key)).await
+    }
+
+    /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,
+    /// after the last request was taken. Bound it with a timeout of your own. Cancel safe.
+    pub async fn drained(&self) {
+        self.shared.background.drained().await;
+    }
+}
+
+impl fmt::Debug for Idempotency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Idempotency")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! Putting an engine together.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use super::{Idempotency, Shared, entropy::Entropy};
+use crate::{Policy, PolicyError, Store, Watch};
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs background work: detached executions, and endings that the store did not take at once.
+///
+/// By default (feature `rt`) work goes to the tokio runtime that the call is made on.
+#[derive(Clone)]
+pub struct Spawner(Arc<dyn Fn(Task) + Send + Sync>);
+
+impl Spawner {
+    /// Spawns with this function.
+    pub fn new(spawn: impl Fn(Task) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(spawn))
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        (self.0)(Box::pin(task));
+    }
+
+    /// On the current tokio runtime; work spawned from outside of one is lost, and says so.
+    #[cfg(feature = "rt")]
+    fn tokio() -> Self {
+        Self::new(|task| match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(task)),
+            Err(_) => tracing::error!("no tokio runtime here: background work was not started"),
+        })
+    }
+}
+
+impl fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spawner")
+    }
+}
+
+/// Puts an [`Idempotency`] together.
+#[must_use = "call `build`"]
+pub struct Builder {
+    store: Arc<dyn Store>,
+    watch: Option<Arc<dyn Watch>>,
+    policy: Policy,
+    spawner: Option<Spawner>,
+    entropy: Entropy,
+}
+
+impl Builder {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            watch: None,
+            policy: Policy::default(),
+            spawner: None,
+            entropy: Entropy::Thread,
+        }
+    }
+
+    /// Sets the knobs.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Wakes waiters by the store's own notifications, so that an ending in another process or
+    /// another engine ends a wait at once instead of at the next poll.
+    pub fn watch(mut self, watch: impl Watch + 'static) -> Self {
+        self.watch = Some(Arc::new(watch));
+        self
+    }
+
+    /// Runs background work elsewhere than on the current tokio runtime.
+    pub fn spawner(mut self, spawner: Spawner) -> Self {
+        self.spawner = Some(spawner);
+        self
+    }
+
+    /// Draws tokens and jitter from a seed: for simulations alone, which have to repeat
+    /// themselves. Two engines with one seed over one store would take each other's claims.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.entropy = Entropy::seeded(seed);
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the knobs cannot work together.
+    pub fn build(self) -> Result<Idempotency, PolicyError> {
+        self.policy.validate()?;
+        #[cfg(feature = "rt")]
+        let spawner = self.spawner.unwrap_or_else(Spawner::tokio);
+        #[cfg(not(feature = "rt"))]
+        let spawner = self.spawner.ok_or(PolicyError::NoSpawner)?;
+        let shared = Shared {
+            store: self.store,
+            watch: self.watch,
+            spawner,
+            entropy: self.entropy,
+            waiters: Default::default(),
+            pending: Default::default(),
+            background: Default::default(),
+        };
+        Ok(Idempotency {
+            shared: Arc::new(shared),
+            policy: Arc::new(self.policy),
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

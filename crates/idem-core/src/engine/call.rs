@@ -1,0 +1,115 @@
+//! One store call: bounded in time, and asked again within a budget.
+
+use std::{future::Future, pin::pin, task::Poll, time::Duration};
+
+use tokio::time::Instant;
+
+use super::Idempotency;
+use crate::{RecordKey, StoreError, observe};
+
+/// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bounds a store call. One that takes too long is dropped, and its outcome is unknown.
+///
+/// A call that is ready at once, as with a store in memory, never touches a timer.
+pub(crate) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let mut call = pin!(call);
+    if let Some(result) = poll_once(call.as_mut()).await {
+        return result;
+    }
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::unknown(format!("no answer within {limit:?}"))),
+    }
+}
+
+/// Polls a future a single time.
+pub(crate) async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// How long to go on asking. Reads no clock before the first failure.
+pub(crate) struct Budget {
+    total: Duration,
+    deadline: Option<Instant>,
+    pause: Duration,
+    longest_pause: Duration,
+}
+
+impl Budget {
+    pub(crate) fn new(total: Duration) -> Self {
+        Self {
+            total,
+            deadline: None,
+            pause: FIRST_PAUSE,
+            longest_pause: LONGEST_PAUSE,
+        }
+    }
+
+    /// Pauses grow up to this.
+    pub(crate) fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause.max(FIRST_PAUSE);
+        self
+    }
+
+    /// The next pause, jittered; `None` when the budget is spent.
+    pub(crate) fn next_pause(&mut self, engine: &Idempotency) -> Option<Duration> {
+        let now = Instant::now();
+        let deadline = *self.deadline.get_or_insert(now + self.total);
+        let left = deadline
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())?;
+        let pause = engine.shared.entropy.jittered(self.pause).min(left);
+        self.pause = (self.pause * 2).min(self.longest_pause);
+        Some(pause)
+    }
+
+    /// Sleeps before the next try; hands the error back when there is to be none.
+    pub(crate) async fn retry(
+        &mut self,
+        engine: &Idempotency,
+        key: &RecordKey,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        if !error.kind().is_transient() {
+            return Err(error);
+        }
+        let Some(pause) = self.next_pause(engine) else {
+            return Err(error);
+        };
+        observe::store_retry(key, &error);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+impl Idempotency {
+    /// Asks until the store answers or the retry budget is spent. The call must be safe to repeat.
+    pub(crate) async fn retrying<T, F>(
+        &self,
+        key: &RecordKey,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut budget = Budget::new(self.policy.retry_budget);
+        loop {
+            match bounded(self.policy.call_timeout, call()).await {
+                Ok(value) => return Ok(value),
+                Err(error) => budget.retry(self, key, error).await?,
+            }
+        }
+    }
+}

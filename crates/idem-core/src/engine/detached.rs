@@ -1,0 +1,44 @@
+//! Execution on a task of its own.
+
+use std::future::Future;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::oneshot;
+
+use super::{Failure, Idempotency, Outcome, Running};
+use crate::{ExecuteError, Fingerprint, RecordKey};
+
+impl Idempotency {
+    /// [`execute`](Self::execute) on a task of its own: a caller that goes away loses nothing, and
+    /// its repeat gets the answer.
+    ///
+    /// The task starts at once, whether or not the returned future is polled.
+    /// [`drained`](Self::drained) waits for such tasks at shutdown.
+    ///
+    /// # Errors
+    /// The future gives what `execute` gives, and [`ExecuteError::Lost`] when the runtime dropped
+    /// the task before its end.
+    ///
+    /// # Cancel safety
+    /// Dropping the returned future changes nothing for the work.
+    pub fn execute_detached<T, E, W, F>(
+        &self,
+        key: RecordKey,
+        fingerprint: Fingerprint,
+        work: W,
+    ) -> impl Future<Output = Result<Outcome<T>, ExecuteError<E>>> + Send + use<T, E, W, F>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        E: Serialize + DeserializeOwned + Send + 'static,
+        W: FnOnce(Running) -> F + Send + 'static,
+        F: Future<Output = Result<T, Failure<E>>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let engine = self.clone();
+        self.shared.spawn(async move {
+            // Nobody may be listening any more; the record has the answer.
+            let _ = answer.send(engine.execute(&key, &fingerprint, work).await);
+        });
+        async move { answered.await.unwrap_or(Err(ExecuteError::Lost)) }
+    }
+}

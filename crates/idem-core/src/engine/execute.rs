@@ -1,0 +1,320 @@
+//! Claim, run and end in one call, typed over serde.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Claim, Idempotency, Ran, Stopped};
+use crate::{
+    ClaimError, ExecuteError, Execution, Fingerprint, HoldError, IdempotencyKey, OnOutage, OnPanic,
+    RecordKey, SerdeError, derive::derive_key, execution::Held, machine::Step, observe,
+};
+
+/// What [`Idempotency::execute`] gives: the value, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome<T> {
+    /// What the work returned, now or in the execution that ran.
+    pub value: T,
+    /// Whether this is the stored answer of an earlier execution.
+    pub replayed: bool,
+    /// Whether the answer is stored.
+    pub recording: Recording,
+}
+
+/// Whether an ending is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// The store has it: every repeat is answered alike.
+    Stored,
+    /// The store has not taken it yet; it is retried in the background while the key stays held.
+    Pending,
+    /// There is no record at all: the work ran under [`OnOutage::FailOpen`].
+    Unprotected,
+}
+
+/// How work fails. A bare error turned into this with `?` is final: its effect may have happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure<E> {
+    /// For good: stored, and replayed to every repeat.
+    Final(E),
+    /// Certainly without effect: not stored, the next call runs again.
+    Retryable(E),
+}
+
+impl<E> From<E> for Failure<E> {
+    fn from(error: E) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// What work may see and do while it runs; cheap to clone.
+#[derive(Clone)]
+pub struct Running(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Protected(Arc<Held>),
+    Unprotected {
+        key: RecordKey,
+        fingerprint: Fingerprint,
+    },
+}
+
+impl Running {
+    pub(crate) fn protected(held: Arc<Held>) -> Self {
+        Self(Inner::Protected(held))
+    }
+
+    /// For work that runs without a record, under [`OnOutage::FailOpen`].
+    #[must_use]
+    pub fn unprotected(key: RecordKey, fingerprint: Fingerprint) -> Self {
+        Self(Inner::Unprotected { key, fingerprint })
+    }
+
+    /// Whether the key is held; `false` only under [`OnOutage::FailOpen`].
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        matches!(self.0, Inner::Protected(_))
+    }
+
+    /// The fencing number, see [`Execution::attempt`]; 0 when unprotected.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        match &self.0 {
+            Inner::Protected(held) => held.attempt,
+            Inner::Unprotected { .. } => 0,
+        }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &RecordKey {
+        match &self.0 {
+            Inner::Protected(held) => &held.key,
+            Inner::Unprotected { key, .. } => key,
+        }
+    }
+
+    /// The checkpoint of the execution before; see [`Execution::resumed`].
+    #[must_use]
+    pub fn resumed(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Protected(held) => held.resumed.as_ref(),
+            Inner::Unprotected { .. } => None,
+        }
+    }
+
+    /// A stable key for the next API downstream; see [`Execution::derive_key`].
+    #[must_use]
+    pub fn derive_key(&self, step: &str) -> IdempotencyKey {
+        match &self.0 {
+            Inner::Protected(held) => derive_key(&held.key, &held.fingerprint, step),
+            Inner::Unprotected { key, fingerprint } => derive_key(key, fingerprint, step),
+        }
+    }
+
+    /// Leaves bytes for a successor; see [`Execution::checkpoint`]. Does nothing when unprotected.
+    ///
+    /// # Errors
+    /// As [`Execution::checkpoint`]; `Superseded` also after the execution ended.
+    pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
+        match &self.0 {
+            Inner::Protected(held) => held.step(Step::Checkpoint(checkpoint.into())).await,
+            Inner::Unprotected { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("key", self.key())
+            .field("attempt", &self.attempt())
+            .field("protected", &self.is_protected())
+            .finish()
+    }
+}
+
+/// A stored failure, as JSON: `{"error": …}`, `{"panic": "…"}` or `{"unstorable": "…"}`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StoredFailure<E> {
+    Error(E),
+    Panic(String),
+    Unstorable(String),
+}
+
+impl<E> StoredFailure<E> {
+    fn into_error(self, replayed: bool) -> ExecuteError<E> {
+        match self {
+            Self::Error(error) => ExecuteError::Failed { error, replayed },
+            Self::Panic(message) => ExecuteError::Panicked { message, replayed },
+            Self::Unstorable(message) => ExecuteError::Unstorable { message, replayed },
+        }
+    }
+}
+
+impl Idempotency {
+    /// Runs `work` once for this key, and gives every repeat its stored answer.
+    ///
+    /// Claims the key, runs the work in this task while renewing the lease, and stores how it
+    /// ended: the value or the error as JSON, a panic by the policy's
+    /// [`OnPanic`](crate::OnPanic). `null`, `false`, `0` and empty values are answers like any
+    /// other.
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the work's own failure, or why it did not run.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the work, which then counts as a crash half-way. Use
+    /// [`execute_detached`](Self::execute_detached) where callers may go away.
+    pub async fn execute<T, E, W, F>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        work: W,
+    ) -> Result<Outcome<T>, ExecuteError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Serialize + DeserializeOwned,
+        W: FnOnce(Running) -> F,
+        F: Future<Output = Result<T, Failure<E>>>,
+    {
+        match self.claim(key, fingerprint).await {
+            Ok(Claim::Acquired(execution)) => self.run_to_end(execution, work).await,
+            Ok(Claim::Replay(payload)) => Ok(Outcome {
+                value: decode(&payload)?,
+                replayed: true,
+                recording: Recording::Stored,
+            }),
+            Ok(Claim::ReplayFailure(payload)) => {
+                Err(decode::<StoredFailure<E>, E>(&payload)?.into_error(true))
+            }
+            Ok(Claim::InFlight { retry_after }) => Err(ExecuteError::InFlight { retry_after }),
+            Ok(Claim::Mismatch) => Err(ExecuteError::Mismatch),
+            Ok(Claim::Abandoned { attempt }) => Err(ExecuteError::Abandoned { attempt }),
+            Ok(Claim::Exhausted { attempts }) => Err(ExecuteError::Exhausted { attempts }),
+            Err(error) => self.run_unprotected(key, fingerprint, error, work).await,
+        }
+    }
+
+    async fn run_to_end<T, E, W, F>(
+        &self,
+        execution: Execution,
+        work: W,
+    ) -> Result<Outcome<T>, ExecuteError<E>>
+    where
+        T: Serialize,
+        E: Serialize,
+        W: FnOnce(Running) -> F,
+        F: Future<Output = Result<T, Failure<E>>>,
+    {
+        let running = execution.running();
+        // An `async` block, so that a panic in the closure itself is caught as well.
+        match execution.run(async { work(running).await }).await {
+            Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
+                Ok(payload) => match execution.complete(payload).await {
+                    Ok(recording) => Ok(Outcome {
+                        value,
+                        replayed: false,
+                        recording,
+                    }),
+                    Err(_) => Err(ExecuteError::Superseded),
+                },
+                Err(source) => {
+                    // It ran, so it must not run again, although its answer cannot be kept.
+                    fail(execution, StoredFailure::Unstorable(source.to_string())).await
+                }
+            },
+            Ran::Finished(Err(Failure::Final(error))) => {
+                fail(execution, StoredFailure::Error(error)).await
+            }
+            Ran::Finished(Err(Failure::Retryable(error))) => {
+                match execution.fail_retryable().await {
+                    Ok(_) => Err(ExecuteError::Retryable(error)),
+                    Err(_) => Err(ExecuteError::Superseded),
+                }
+            }
+            Ran::Stopped(Stopped::Superseded) => {
+                drop_superseded(execution).await;
+                Err(ExecuteError::Superseded)
+            }
+            Ran::Stopped(Stopped::Panicked(message)) => match self.policy.on_panic {
+                OnPanic::Fail => fail(execution, StoredFailure::Panic(message)).await,
+                OnPanic::Retry => match execution.fail_retryable().await {
+                    Ok(_) => Err(ExecuteError::Panicked {
+                        message,
+                        replayed: false,
+                    }),
+                    Err(_) => Err(ExecuteError::Superseded),
+                },
+            },
+        }
+    }
+
+    async fn run_unprotected<T, E, W, F>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        error: ClaimError,
+        work: W,
+    ) -> Result<Outcome<T>, ExecuteError<E>>
+    where
+        W: FnOnce(Running) -> F,
+        F: Future<Output = Result<T, Failure<E>>>,
+    {
+        let kind = error.source.kind();
+        if self.policy.on_outage == OnOutage::FailClosed || !kind.is_transient() {
+            return Err(ExecuteError::Claim(error));
+        }
+        observe::unprotected(key, kind);
+        match work(Running::unprotected(key.clone(), *fingerprint)).await {
+            Ok(value) => Ok(Outcome {
+                value,
+                replayed: false,
+                recording: Recording::Unprotected,
+            }),
+            Err(Failure::Final(error)) => Err(ExecuteError::Failed {
+                error,
+                replayed: false,
+            }),
+            Err(Failure::Retryable(error)) => Err(ExecuteError::Retryable(error)),
+        }
+    }
+}
+
+async fn fail<T, E: Serialize>(
+    execution: Execution,
+    failure: StoredFailure<E>,
+) -> Result<T, ExecuteError<E>> {
+    let (payload, failure) = match serde_json::to_vec(&failure) {
+        Ok(payload) => (payload, failure),
+        Err(source) => {
+            let message = source.to_string();
+            let payload = serde_json::json!({ "unstorable": message })
+                .to_string()
+                .into_bytes();
+            (payload, StoredFailure::Unstorable(message))
+        }
+    };
+    match execution.fail(payload).await {
+        Ok(_) => Err(failure.into_error(false)),
+        Err(_) => Err(ExecuteError::Superseded),
+    }
+}
+
+/// The ending of a superseded execution stores nothing, but it is counted and wakes nobody.
+async fn drop_superseded(execution: Execution) {
+    execution.ended(Err(crate::Superseded)).await;
+}
+
+fn decode<T: DeserializeOwned, E>(payload: &Bytes) -> Result<T, ExecuteError<E>> {
+    serde_json::from_slice(payload).map_err(|source| {
+        ExecuteError::Serde(SerdeError {
+            context: "the stored answer is of another type than the one asked for",
+            source,
+        })
+    })
+}

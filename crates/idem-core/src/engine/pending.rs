@@ -1,0 +1,171 @@
+//! Endings that the store has not taken yet.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Idempotency,
+    call::{Budget, bounded},
+};
+use crate::{
+    Deleted, RecordKey, StoreError, Superseded, Updated,
+    execution::{End, Held},
+    machine::{Holding, Undo, Write, ttl},
+    observe,
+};
+
+/// What is still to be stored, by key.
+///
+/// A claim in this process lands a pending ending of its key first: otherwise, once the store is
+/// back, it could find a lease that ran out during the outage and run the work a second time.
+#[derive(Default)]
+pub(crate) struct PendingEndings {
+    endings: Mutex<HashMap<RecordKey, Arc<PendingEnding>>>,
+    count: AtomicUsize,
+}
+
+struct PendingEnding {
+    held: Arc<Held>,
+    end: End,
+}
+
+impl PendingEndings {
+    fn get(&self, key: &RecordKey) -> Option<Arc<PendingEnding>> {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        self.lock().get(key).cloned()
+    }
+
+    fn insert(&self, pending: &Arc<PendingEnding>) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.lock()
+            .insert(pending.held.key.clone(), Arc::clone(pending));
+    }
+
+    fn remove(&self, pending: &Arc<PendingEnding>) {
+        let mut endings = self.lock();
+        if endings
+            .get(&pending.held.key)
+            .is_some_and(|found| Arc::ptr_eq(found, pending))
+        {
+            endings.remove(&pending.held.key);
+        }
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RecordKey, Arc<PendingEnding>>> {
+        self.endings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idempotency {
+    /// Lands this process's pending ending of a key before the key is claimed again.
+    pub(super) async fn land_pending(&self, key: &RecordKey) {
+        if let Some(pending) = self.shared.pending.get(key) {
+            let _ = pending.held.try_end(&pending.end).await;
+        }
+    }
+
+    /// Goes on storing an ending off the caller's path until it lands, is superseded, or the
+    /// retention is over.
+    pub(crate) fn end_in_background(&self, held: Arc<Held>, end: End, error: Option<&StoreError>) {
+        observe::ending_pending(&held.key, end.name(), error);
+        let pending = Arc::new(PendingEnding { held, end });
+        self.shared.pending.insert(&pending);
+        let guard = Registered {
+            engine: self.clone(),
+            pending,
+        };
+        self.shared.spawn(async move { guard.run().await });
+    }
+
+    /// Takes back a claim whose caller never learned of it.
+    pub(super) async fn disown(&self, key: &RecordKey, holding: Holding) {
+        let policy = &self.policy;
+        let undo = holding.undo();
+        let mut budget = Budget::new(policy.lease.saturating_mul(2));
+        loop {
+            let result = match &undo {
+                Undo::Delete(version) => {
+                    bounded(policy.call_timeout, self.shared.store.delete(key, *version))
+                        .await
+                        .map(|deleted| deleted == Deleted::Done)
+                }
+                Undo::Write(Write { expected, record }) => {
+                    let ttl = ttl(&record.state, policy.retention);
+                    let call = self.shared.store.update(key, *expected, record, ttl);
+                    bounded(policy.call_timeout, call)
+                        .await
+                        .map(|updated| updated == Updated::Done)
+                }
+            };
+            match result {
+                Ok(taken_back) => {
+                    tracing::debug!(%key, taken_back, "a claim without a caller is settled");
+                    return self.shared.waiters.wake(key);
+                }
+                Err(error) => {
+                    if budget.retry(self, key, error).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A pending ending stays registered until its task ends, however it ends.
+struct Registered {
+    engine: Idempotency,
+    pending: Arc<PendingEnding>,
+}
+
+impl Registered {
+    async fn run(&self) {
+        let PendingEnding { held, end } = &*self.pending;
+        let policy = &self.engine.policy;
+        let deadline = Instant::now() + policy.retention;
+        let mut budget =
+            Budget::new(policy.retention).longest_pause((policy.lease / 3).min(LONGEST_PAUSE));
+        while Instant::now() < deadline {
+            let Some(pause) = budget.next_pause(&self.engine) else {
+                break;
+            };
+            tokio::time::sleep(pause).await;
+            match held.try_end(end).await {
+                Ok(()) | Err(EndFailure::Superseded(Superseded)) => return,
+                // A store without room for the answer may still have room to keep the key.
+                Err(EndFailure::Store(error)) if !error.kind().is_transient() => {
+                    let _ = held.renew_once().await;
+                }
+                Err(EndFailure::Store(_)) => {}
+            }
+        }
+        observe::ending_lost(&held.key, end.name());
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.engine.shared.pending.remove(&self.pending);
+        observe::ending_settled();
+    }
+}
+
+/// Why an ending did not land.
+#[derive(Debug)]
+pub(crate) enum EndFailure {
+    Superseded(Superseded),
+    Store(StoreError),
+}

@@ -1,0 +1,177 @@
+//! What can go wrong, in the words of whoever asked.
+
+use std::{fmt, time::Duration};
+
+use crate::{StoreError, machine::Refusal};
+
+/// A claim that got no answer from the store. Nothing runs (G6).
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the key could not be claimed, nothing ran: {source}")]
+pub struct ClaimError {
+    /// What the store said last.
+    #[source]
+    pub source: StoreError,
+}
+
+/// Another execution owns the key, or its record is gone: nothing was written (G3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "superseded: the lease ran out and another execution took the key over; stop, nothing was stored"
+)]
+pub struct Superseded;
+
+/// A renewal or checkpoint that did not get through.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum HoldError {
+    /// The execution has no right to run any more.
+    #[error(transparent)]
+    Superseded(#[from] Superseded),
+    /// The store did not take it; the execution still holds the key as far as is known.
+    #[error("the store did not take it; the key is still held as far as is known: {0}")]
+    Store(#[source] StoreError),
+}
+
+/// A key that could not be settled by hand.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The record is in no state to be settled.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Somebody else changed the record meanwhile; look again.
+    #[error("the record changed meanwhile; look at it again")]
+    Changed,
+    /// The store did not answer in time; the outcome is unknown when its kind says so.
+    #[error("the key could not be settled: {0}")]
+    Store(#[source] StoreError),
+}
+
+/// Why [`execute`](crate::Idempotency::execute) has no value to give. `E` is the work's own error.
+#[derive(Debug)]
+pub enum ExecuteError<E> {
+    /// The work failed for good, now or in an earlier execution; repeats get the same error.
+    Failed {
+        /// What the work reported.
+        error: E,
+        /// Whether this is the stored failure of an earlier execution.
+        replayed: bool,
+    },
+    /// The work failed without effect, now; the next call runs again.
+    Retryable(E),
+    /// The work panicked, now or in an earlier execution.
+    Panicked {
+        /// The panic's message.
+        message: String,
+        /// Whether this is the stored panic of an earlier execution.
+        replayed: bool,
+    },
+    /// The work ran, but its answer does not serialise; it will not run again.
+    Unstorable {
+        /// What the serialiser said.
+        message: String,
+        /// Whether this is the stored outcome of an earlier execution.
+        replayed: bool,
+    },
+    /// The key belongs to another request (G4).
+    Mismatch,
+    /// Another execution is in flight; ask again in about this time.
+    InFlight {
+        /// Lease left.
+        retry_after: Duration,
+    },
+    /// An execution vanished and the policy says to halt; see
+    /// [`resolve`](crate::Idempotency::resolve).
+    Abandoned {
+        /// The lost execution's fencing number.
+        attempt: u32,
+    },
+    /// The key has had all the attempts that the policy allows.
+    Exhausted {
+        /// How many it had.
+        attempts: u32,
+    },
+    /// The lease ran out and another execution took over; the work was stopped or its result
+    /// thrown away (G3).
+    Superseded,
+    /// The store did not let the claim through; nothing ran (G6).
+    Claim(ClaimError),
+    /// The stored answer is not of the type that was asked for; it is still there.
+    Serde(SerdeError),
+    /// The runtime dropped the detached task before its end: it counts as a crash half-way.
+    Lost,
+}
+
+impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed {
+                error,
+                replayed: false,
+            } => write!(f, "the work failed: {error}"),
+            Self::Failed {
+                error,
+                replayed: true,
+            } => {
+                write!(f, "the work failed in an earlier execution: {error}")
+            }
+            Self::Retryable(error) => write!(f, "the work failed without effect: {error}"),
+            Self::Panicked {
+                message,
+                replayed: false,
+            } => write!(f, "the work panicked: {message}"),
+            Self::Panicked {
+                message,
+                replayed: true,
+            } => {
+                write!(f, "the work panicked in an earlier execution: {message}")
+            }
+            Self::Unstorable { message, .. } => {
+                write!(
+                    f,
+                    "the work ran, but its answer does not serialise: {message}"
+                )
+            }
+            Self::Mismatch => {
+                f.write_str("the key was used for another request; draw a new key for a new intent")
+            }
+            Self::InFlight { retry_after } => {
+                write!(
+                    f,
+                    "another execution is in flight; ask again in {retry_after:?}"
+                )
+            }
+            Self::Abandoned { attempt } => write!(
+                f,
+                "execution {attempt} of this key vanished half-way; its outcome is unknown"
+            ),
+            Self::Exhausted { attempts } => {
+                write!(f, "the key has had all its {attempts} attempts")
+            }
+            Self::Superseded => Superseded.fmt(f),
+            Self::Claim(error) => error.fmt(f),
+            Self::Serde(error) => error.fmt(f),
+            Self::Lost => f.write_str("the runtime dropped the task before its end"),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for ExecuteError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed { error, .. } | Self::Retryable(error) => Some(error),
+            Self::Claim(error) => Some(&error.source),
+            Self::Serde(error) => std::error::Error::source(error),
+            _ => None,
+        }
+    }
+}
+
+/// A value that does not serialise, or a stored answer that is of another type.
+#[derive(Debug, thiserror::Error)]
+#[error("{context}: {source}")]
+pub struct SerdeError {
+    pub(crate) context: &'static str,
+    #[source]
+    pub(crate) source: serde_json::Error,
+}

@@ -1,0 +1,213 @@
+//! [`Execution`]: the right to run, and the duty to say how it ended.
+
+mod held;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+pub(crate) use held::{End, Held};
+
+use crate::{
+    Fingerprint, HoldError, Idempotency, IdempotencyKey, Record, RecordKey, Recording, SerdeError,
+    Stored, Superseded,
+    derive::derive_key,
+    engine::Running,
+    machine::{Ending, Settled, Step, Write},
+    observe,
+};
+
+/// The right to run the work of one key, and the duty to end it.
+///
+/// It is consumed by [`complete`](Self::complete), [`fail`](Self::fail),
+/// [`fail_retryable`](Self::fail_retryable) and [`release`](Self::release). Dropped without one of
+/// them it counts as a crash half-way: the key stays in flight until its lease runs out, and is
+/// then abandoned.
+///
+/// The lease is not renewed by itself: run the work with [`run`](Self::run), or call
+/// [`renew`](Self::renew).
+#[must_use = "an execution that is dropped without an ending counts as a crash half-way"]
+pub struct Execution {
+    held: Arc<Held>,
+    ended: bool,
+}
+
+impl Execution {
+    pub(crate) fn new(engine: Idempotency, key: RecordKey, record: Record) -> Self {
+        Self {
+            held: Arc::new(Held::new(engine, key, record)),
+            ended: false,
+        }
+    }
+
+    /// The key that is held.
+    #[must_use]
+    pub fn key(&self) -> &RecordKey {
+        &self.held.key
+    }
+
+    /// The request that runs.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.held.fingerprint
+    }
+
+    /// The fencing number: 1 for the first execution of the key, one more for each later one. Hand
+    /// it to resources that can refuse a smaller number than they have seen.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.held.attempt
+    }
+
+    /// The checkpoint of the execution before, when this one takes over from it.
+    #[must_use]
+    pub fn resumed(&self) -> Option<&Bytes> {
+        self.held.resumed.as_ref()
+    }
+
+    /// A key for the next API downstream: the same for every attempt at this request and step, and
+    /// for no other.
+    #[must_use]
+    pub fn derive_key(&self, step: &str) -> IdempotencyKey {
+        derive_key(&self.held.key, &self.held.fingerprint, step)
+    }
+
+    /// What the work may see and do while it runs; cheap to clone and free to move.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        Running::protected(Arc::clone(&self.held))
+    }
+
+    /// Starts the lease anew.
+    ///
+    /// # Errors
+    /// [`HoldError::Superseded`] when another execution owns the key: stop the work.
+    /// [`HoldError::Store`] when the store did not take it within the retry budget.
+    ///
+    /// # Cancel safety
+    /// Safe to drop; the renewal may or may not have happened.
+    pub async fn renew(&self) -> Result<(), HoldError> {
+        self.held.step(Step::Renew).await
+    }
+
+    /// Leaves bytes that a successor finds in [`resumed`](Self::resumed), and renews the lease.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew).
+    ///
+    /// # Cancel safety
+    /// Safe to drop; the checkpoint may or may not have been stored.
+    pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
+        self.held.step(Step::Checkpoint(checkpoint.into())).await
+    }
+
+    /// Stores a success. Every repeat gets these very bytes, until the retention is over.
+    ///
+    /// A store that does not take the ending at once is asked again in the background, while the
+    /// key stays held: the answer is then [`Recording::Pending`], and the caller may answer its
+    /// client.
+    ///
+    /// # Errors
+    /// [`Superseded`] when another execution owns the key; nothing was stored.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing: the ending goes on in the background.
+    pub async fn complete(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
+        self.end(End::Write(Ending::Complete(payload.into()))).await
+    }
+
+    /// Stores a success as JSON. Errors and cancellation as [`complete`](Self::complete).
+    ///
+    /// # Errors
+    /// [`Superseded`], inside `Ok`. [`SerdeError`] when the value does not serialise: the execution
+    /// comes back to be ended otherwise.
+    pub async fn complete_value<T: Serialize + ?Sized>(
+        self,
+        value: &T,
+    ) -> Result<Result<Recording, Superseded>, (SerdeError, Self)> {
+        match serde_json::to_vec(value) {
+            Ok(payload) => Ok(self.complete(payload).await),
+            Err(source) => Err((
+                SerdeError {
+                    context: "the answer does not serialise",
+                    source,
+                },
+                self,
+            )),
+        }
+    }
+
+    /// Stores a failure. Every repeat gets these very bytes, and nothing runs again.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), also for cancel safety.
+    pub async fn fail(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
+        self.end(End::Write(Ending::Fail(payload.into()))).await
+    }
+
+    /// Notes that it failed without effect: the next claim with the same fingerprint runs, with
+    /// the next attempt number and the last checkpoint.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that
+    /// somebody took over meanwhile is reported as superseded.
+    pub async fn fail_retryable(self) -> Result<Recording, Superseded> {
+        self.end(End::Write(Ending::Retry)).await
+    }
+
+    /// Removes the record as if the key had never been claimed: for work that never began.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), also for cancel safety.
+    pub async fn release(self) -> Result<Recording, Superseded> {
+        self.end(End::Release).await
+    }
+
+    async fn end(mut self, end: End) -> Result<Recording, Superseded> {
+        self.ended = true;
+        Held::end(Arc::clone(&self.held), end).await
+    }
+
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+/// For stores that end an execution inside a transaction of the user's.
+impl Execution {
+    /// The conditional write that ends this execution, to be applied by the caller. Renewals have
+    /// to be over.
+    pub async fn prepare(&self, ending: Ending) -> Write {
+        self.held.prepare(ending).await
+    }
+
+    /// What became of a prepared write that found another version.
+    pub async fn settle(&self, write: &Write, found: Option<&Stored>) -> Settled {
+        self.held.settle(write, found).await
+    }
+
+    /// Takes note that the caller applied a prepared ending, or that it turned out to be
+    /// superseded; wakes whoever waits.
+    pub async fn ended(mut self, result: Result<Write, Superseded>) {
+        self.ended = true;
+        self.held.ended(result).await;
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        if !self.ended {
+            observe::dropped(&self.held.key, self.held.attempt);
+        }
+    }
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution")
+            .field("key", &self.held.key)
+            .field("attempt", &self.held.attempt)
+            .finish_non_exhaustive()
+    }
+}

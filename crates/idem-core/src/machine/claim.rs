@@ -1,0 +1,175 @@
+//! What a claim does with what it finds.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use bytes::Bytes;
+
+use super::Write;
+use crate::{ClaimToken, Fingerprint, Record, State, Stored, Timestamp, Verdict, Version};
+
+/// One caller's wish to run.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The request that wants to run.
+    pub fingerprint: Fingerprint,
+    /// Drawn at random for this claim.
+    pub token: ClaimToken,
+    /// For people; see [`Record::created_at`].
+    pub created_at: Timestamp,
+    /// How long to be trusted.
+    pub lease: Duration,
+    /// What to do with a lease that ran out.
+    pub lapsed: LapsedRule,
+    /// How many executions the key may start.
+    pub max_attempts: Option<NonZeroU32>,
+}
+
+/// What a claim does with a lease that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LapsedRule {
+    /// Take over.
+    Reclaim,
+    /// Leave it, and say so.
+    Halt,
+}
+
+/// What to do with what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// The record is this very claim: its reply was lost. Run.
+    Own,
+    /// Replace the record; run when that write lands.
+    TakeOver(Write),
+    /// Answer with the stored success.
+    Replay(Bytes),
+    /// Answer with the stored failure.
+    ReplayFailure(Bytes),
+    /// Refuse: the key belongs to another request.
+    Mismatch,
+    /// Refuse for now: somebody runs it, and is trusted for so long still.
+    Busy {
+        /// Lease left.
+        retry_after: Duration,
+    },
+    /// Refuse: somebody ran it and vanished.
+    Abandoned {
+        /// The lost execution's fencing number.
+        attempt: u32,
+        /// What it left.
+        checkpoint: Option<Bytes>,
+    },
+    /// Refuse: the key has had all its attempts.
+    Exhausted {
+        /// How many it had.
+        attempts: u32,
+    },
+}
+
+/// The record of a key that nobody claimed before.
+#[must_use]
+pub fn first(request: &Request) -> Record {
+    in_flight(request, 1, 1, request.created_at, None)
+}
+
+/// Decides over a record that was found.
+///
+/// The fingerprint comes before the state: another request is a mismatch even while the first one
+/// is in flight (G4).
+#[must_use]
+pub fn decide(request: &Request, found: &Stored) -> Decision {
+    let record = &found.record;
+    let own = record.version.token == request.token;
+    if own && matches!(record.state, State::InFlight { .. }) {
+        return Decision::Own;
+    }
+    if record.fingerprint != request.fingerprint {
+        return Decision::Mismatch;
+    }
+    match &record.state {
+        State::Completed { payload } => Decision::Replay(payload.clone()),
+        State::Failed { payload } => Decision::ReplayFailure(payload.clone()),
+        State::Retryable { .. } => take_over(request, record),
+        State::InFlight { lease, checkpoint } => {
+            let left = lease.saturating_sub(found.age.unwrap_or(Duration::ZERO));
+            if !left.is_zero() {
+                return Decision::Busy { retry_after: left };
+            }
+            match request.lapsed {
+                LapsedRule::Reclaim => take_over(request, record),
+                LapsedRule::Halt => Decision::Abandoned {
+                    attempt: record.attempt,
+                    checkpoint: checkpoint.clone(),
+                },
+            }
+        }
+    }
+}
+
+/// Takes over a record that is free: retryable, or in flight with its lease over.
+#[must_use]
+pub fn take_over(request: &Request, record: &Record) -> Decision {
+    let limit = request.max_attempts.map_or(u32::MAX, NonZeroU32::get);
+    if record.attempt >= limit {
+        return Decision::Exhausted {
+            attempts: record.attempt,
+        };
+    }
+    let checkpoint = match &record.state {
+        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.clone(),
+        State::Completed { .. } | State::Failed { .. } => None,
+    };
+    Decision::TakeOver(Write {
+        expected: record.version,
+        record: in_flight(
+            request,
+            record.attempt + 1,
+            record.version.revision.saturating_add(1),
+            record.created_at,
+            checkpoint,
+        ),
+    })
+}
+
+/// What a prober's verdict makes of an abandoned record.
+///
+/// `None` leaves it halted. A `Replay` comes with the write that stores it first.
+#[must_use]
+pub fn settle_abandoned(request: &Request, found: &Record, verdict: Verdict) -> Option<Decision> {
+    match verdict {
+        Verdict::Unknown => None,
+        Verdict::NotCommitted => Some(take_over(request, found)),
+        Verdict::Committed(payload) => Some(Decision::TakeOver(Write {
+            expected: found.version,
+            record: Record {
+                version: Version {
+                    token: request.token,
+                    revision: found.version.revision.saturating_add(1),
+                },
+                state: State::Completed { payload },
+                ..found.clone()
+            },
+        })),
+    }
+}
+
+fn in_flight(
+    request: &Request,
+    attempt: u32,
+    revision: u64,
+    created_at: Timestamp,
+    checkpoint: Option<Bytes>,
+) -> Record {
+    Record {
+        fingerprint: request.fingerprint,
+        attempt,
+        version: Version {
+            token: request.token,
+            revision,
+        },
+        created_at,
+        state: State::InFlight {
+            lease: request.lease,
+            checkpoint,
+        },
+    }
+}

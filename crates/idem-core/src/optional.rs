@@ -1,0 +1,76 @@
+//! What a store may offer beyond [`Store`](crate::Store): [`Watch`], [`Sweep`], [`Browse`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{RecordKey, StoreError, Stored};
+
+/// Wakes a waiter when a record changes, where a store can.
+///
+/// It is a hint and never an answer: whoever wakes claims again. A lost or a spurious wake-up
+/// costs time, not correctness, because waiters poll as well.
+#[async_trait]
+pub trait Watch: Send + Sync {
+    /// Starts listening for changes of `key`.
+    ///
+    /// Changes from the moment this returns wake the [`Watcher`].
+    ///
+    /// # Errors
+    /// When the store cannot listen right now; the waiter then polls.
+    async fn watch(&self, key: &RecordKey) -> Result<Box<dyn Watcher>, StoreError>;
+}
+
+/// One waiter's subscription; dropping it ends it.
+#[async_trait]
+pub trait Watcher: Send {
+    /// Resolves when the record may have changed since the last call. Cancel safe.
+    async fn changed(&mut self);
+}
+
+/// Purges expired records, for stores that do not do so by themselves.
+///
+/// Expired records are absent already (rule S5): sweeping only gives their room back.
+#[async_trait]
+pub trait Sweep: Send + Sync {
+    /// Purges at most `limit` expired records and says how many.
+    ///
+    /// Safe to run from many processes at once. Less than `limit` means that no more were found.
+    ///
+    /// # Errors
+    /// As for any store call; what was purged stays purged.
+    async fn sweep(&self, limit: usize) -> Result<usize, StoreError>;
+}
+
+/// Lists records, for tools.
+#[async_trait]
+pub trait Browse: Send + Sync {
+    /// One page of records, in an order of the store's choice, starting where `after` ended.
+    ///
+    /// A record that is there from the first page to the last is listed at least once.
+    ///
+    /// # Errors
+    /// As for any store call, and [`Config`](crate::StoreErrorKind::Config) for a cursor that this
+    /// store did not give.
+    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
+}
+
+/// Where a page ended; opaque, and good for the store that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Records and their keys.
+    pub records: Vec<(RecordKey, Stored)>,
+    /// Where the next page starts; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+#[async_trait]
+impl<W: Watch + ?Sized> Watch for Arc<W> {
+    async fn watch(&self, key: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
+        (**self).watch(key).await
+    }
+}

@@ -1,0 +1,305 @@
+//! [`Policy`]: how long a holder is trusted, how long an answer is kept, and what to do when in
+//! doubt.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Fingerprint, RecordKey};
+
+/// The knobs of an [`Idempotency`](crate::Idempotency) engine; can differ per route or job kind.
+///
+/// ```
+/// use std::time::Duration;
+/// use idem_core::{OnAbandoned, OnBusy, Policy};
+///
+/// let policy = Policy::default()
+///     .lease(Duration::from_secs(10))
+///     .retention(Duration::from_secs(7 * 24 * 3600))
+///     .on_busy(OnBusy::Wait(Duration::from_secs(5)))
+///     .on_abandoned(OnAbandoned::Halt);
+/// assert!(policy.validate().is_ok());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) lease: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) on_busy: OnBusy,
+    pub(crate) on_abandoned: OnAbandoned,
+    pub(crate) on_panic: OnPanic,
+    pub(crate) on_outage: OnOutage,
+    pub(crate) max_attempts: Option<NonZeroU32>,
+    pub(crate) retry_budget: Duration,
+    pub(crate) call_timeout: Duration,
+}
+
+impl Default for Policy {
+    /// 30 s lease, 24 h retention, reject when busy, reclaim what was abandoned, a panic is a
+    /// failure, fail closed, any number of attempts, 2 s retry budget, 1 s per store call.
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            retention: Duration::from_secs(24 * 3600),
+            on_busy: OnBusy::Reject,
+            on_abandoned: OnAbandoned::Reclaim,
+            on_panic: OnPanic::Fail,
+            on_outage: OnOutage::FailClosed,
+            max_attempts: None,
+            retry_budget: Duration::from_secs(2),
+            call_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Policy {
+    /// How long a holder is trusted after its last sign of life. It renews at a third of this.
+    ///
+    /// Longer than any pause a healthy process may have (garbage in a neighbour, a slow disk):
+    /// past it another execution may start. At least 3 ms.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long an answer is replayed, counted from the ending. Past it the key is as new.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// What a claim does while another execution is in flight.
+    #[must_use]
+    pub fn on_busy(mut self, on_busy: OnBusy) -> Self {
+        self.on_busy = on_busy;
+        self
+    }
+
+    /// What a claim does when the last holder vanished without an ending.
+    #[must_use]
+    pub fn on_abandoned(mut self, on_abandoned: OnAbandoned) -> Self {
+        self.on_abandoned = on_abandoned;
+        self
+    }
+
+    /// What a panic in the work is recorded as.
+    #[must_use]
+    pub fn on_panic(mut self, on_panic: OnPanic) -> Self {
+        self.on_panic = on_panic;
+        self
+    }
+
+    /// What happens when the store cannot be reached before the claim.
+    #[must_use]
+    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
+        self.on_outage = on_outage;
+        self
+    }
+
+    /// How many executions a key may start before claims answer
+    /// [`Exhausted`](crate::Claim::Exhausted). Unlimited by default.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// How long a claim, renewal or checkpoint goes on asking a store that fails or does not
+    /// answer. Zero asks once.
+    #[must_use]
+    pub fn retry_budget(mut self, budget: Duration) -> Self {
+        self.retry_budget = budget;
+        self
+    }
+
+    /// How long one store call may take before its outcome counts as unknown.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// Checks the knobs against each other.
+    ///
+    /// # Errors
+    /// [`PolicyError`] naming the knob and the mend.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        if self.lease < Duration::from_millis(3) {
+            return Err(PolicyError::LeaseTooShort(self.lease));
+        }
+        if self.retention < Duration::from_millis(1) {
+            return Err(PolicyError::RetentionTooShort(self.retention));
+        }
+        if self.call_timeout.is_zero() {
+            return Err(PolicyError::NoCallTimeout);
+        }
+        for (name, value) in [("lease", self.lease), ("retention", self.retention)] {
+            if value > Self::LONGEST {
+                return Err(PolicyError::TooLong { name, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest lease and retention: a hundred years, so that no store overflows.
+    const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    /// The lease.
+    #[must_use]
+    pub fn lease_time(&self) -> Duration {
+        self.lease
+    }
+
+    /// The retention.
+    #[must_use]
+    pub fn retention_time(&self) -> Duration {
+        self.retention
+    }
+
+    /// The choice for an outage before the claim.
+    #[must_use]
+    pub fn outage(&self) -> OnOutage {
+        self.on_outage
+    }
+
+    /// The choice for a panic in the work.
+    #[must_use]
+    pub fn panic(&self) -> OnPanic {
+        self.on_panic
+    }
+}
+
+/// What a claim does while another execution is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBusy {
+    /// Answer [`InFlight`](crate::Claim::InFlight) at once.
+    Reject,
+    /// Wait at most so long for the ending, then answer as things stand. A waiter never runs
+    /// without a claim of its own, and never touches the holder's record.
+    Wait(Duration),
+}
+
+/// What a claim does when a lease ran out and nobody ended the execution.
+///
+/// No library can know what the lost execution did to the outside world (G8), so this is a choice
+/// per kind of work.
+#[derive(Clone)]
+pub enum OnAbandoned {
+    /// Run again, with the next attempt number and the last checkpoint. For work that is safe to
+    /// repeat, or hands [`derive_key`](crate::Execution::derive_key) to the next API downstream.
+    Reclaim,
+    /// Never run again by itself: answer [`Abandoned`](crate::Claim::Abandoned) until somebody
+    /// calls [`resolve`](crate::Idempotency::resolve).
+    Halt,
+    /// Ask: look the effect up where it would be, and complete, reclaim or halt accordingly.
+    Probe(Arc<dyn Prober>),
+}
+
+impl OnAbandoned {
+    /// [`OnAbandoned::Probe`] with this prober.
+    pub fn probe(prober: impl Prober + 'static) -> Self {
+        Self::Probe(Arc::new(prober))
+    }
+}
+
+impl fmt::Debug for OnAbandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reclaim => "Reclaim",
+            Self::Halt => "Halt",
+            Self::Probe(_) => "Probe",
+        })
+    }
+}
+
+/// Finds out whether an abandoned execution had its effect.
+#[async_trait]
+pub trait Prober: Send + Sync {
+    /// Looks for the effect: by [`Abandonment::derive_key`] at the API downstream, by a row in a
+    /// ledger, by whatever the work leaves behind.
+    ///
+    /// Several claims may ask at once; the answers are applied by conditional writes, so the first
+    /// one counts. Say [`Verdict::Unknown`] when in doubt.
+    async fn probe(&self, abandoned: &Abandonment) -> Verdict;
+}
+
+/// An execution that vanished.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Abandonment {
+    /// The key it held.
+    pub key: RecordKey,
+    /// The request it ran.
+    pub fingerprint: Fingerprint,
+    /// Its fencing number.
+    pub attempt: u32,
+    /// The last checkpoint it left.
+    pub checkpoint: Option<Bytes>,
+}
+
+impl Abandonment {
+    /// The key that the lost execution handed downstream for `step`; see
+    /// [`Execution::derive_key`](crate::Execution::derive_key).
+    #[must_use]
+    pub fn derive_key(&self, step: &str) -> crate::IdempotencyKey {
+        crate::derive::derive_key(&self.key, &self.fingerprint, step)
+    }
+}
+
+/// What a [`Prober`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The effect happened; this is the answer to store and replay.
+    Committed(Bytes),
+    /// The effect did not happen and cannot happen any more: run again.
+    NotCommitted,
+    /// It cannot be told: leave the key halted.
+    Unknown,
+}
+
+/// What a panic in the work is recorded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnPanic {
+    /// A final failure: the effect may have happened, so it is never run again.
+    Fail,
+    /// Retryable: the next claim with the same fingerprint runs.
+    Retry,
+}
+
+/// What happens when the store cannot be reached before the claim (G6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnOutage {
+    /// Nothing runs; the caller gets the store's error.
+    FailClosed,
+    /// The work runs *unprotected*: repeats may run it again. Only for work where a missed answer
+    /// is worse than a double effect.
+    FailOpen,
+}
+
+/// A [`Policy`] that cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// It could not be renewed in time.
+    #[error("a lease of {0:?} is too short to be renewed; use at least 3 ms, better 5 s or more")]
+    LeaseTooShort(Duration),
+    /// Answers would be gone before they could be replayed.
+    #[error("a retention of {0:?} keeps nothing; use at least 1 ms, better 24 h")]
+    RetentionTooShort(Duration),
+    /// Every store call would fail.
+    #[error("a call timeout of zero fails every store call; use at least the store's round trip")]
+    NoCallTimeout,
+    /// A store could not express it.
+    #[error("a {name} of {value:?} is longer than a hundred years; shorten it")]
+    TooLong {
+        /// Which knob.
+        name: &'static str,
+        /// What it is set to.
+        value: Duration,
+    },
+    /// Without the `rt` feature the engine has nothing to run background work on.
+    #[error("no spawner: call `spawner(…)`, or turn the crate's `rt` feature on")]
+    NoSpawner,
+}

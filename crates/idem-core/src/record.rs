@@ -1,0 +1,143 @@
+//! [`Record`]: all that a store keeps of one key.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{Fingerprint, Timestamp};
+
+/// 128 random bits that name one claim. Whoever holds the token of a record owns it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimToken([u8; 16]);
+
+impl ClaimToken {
+    /// Takes 16 bytes drawn at random by the claimer.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClaimToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClaimToken({:08x}…)", u128::from_be_bytes(self.0) >> 96)
+    }
+}
+
+/// Names one write of one record: no two writes share a version.
+///
+/// The token changes with every claim, the revision with every write, so a version that is still
+/// there proves that nothing happened in between (rules S2, S3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version {
+    /// Whose write.
+    pub token: ClaimToken,
+    /// Which of the record's writes; grows, not always by one.
+    pub revision: u64,
+}
+
+/// What a store keeps under one [`RecordKey`](crate::RecordKey).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The request that the key belongs to.
+    pub fingerprint: Fingerprint,
+    /// The fencing number: 1 for the first claim, one more with each later one.
+    pub attempt: u32,
+    /// The write that left this record.
+    pub version: Version,
+    /// When the key was first claimed, for people. No decision reads it.
+    pub created_at: Timestamp,
+    /// Where the request stands.
+    pub state: State,
+}
+
+/// Where a request stands.
+#[derive(Clone, PartialEq, Eq)]
+pub enum State {
+    /// Somebody runs it, or died running it: the record's age against `lease` tells which.
+    InFlight {
+        /// How long the holder is trusted after its last write.
+        lease: Duration,
+        /// What the holder left for a successor.
+        checkpoint: Option<Bytes>,
+    },
+    /// It ended without effect; the next claim with the same fingerprint runs.
+    Retryable {
+        /// What the last holder left for a successor.
+        checkpoint: Option<Bytes>,
+    },
+    /// It succeeded; every repeat gets these bytes.
+    Completed {
+        /// The answer, opaque to the store.
+        payload: Bytes,
+    },
+    /// It failed for good; every repeat gets these bytes.
+    Failed {
+        /// The failure, opaque to the store.
+        payload: Bytes,
+    },
+}
+
+impl State {
+    /// Whether this is an ending that is replayed for ever: completed or failed.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed { .. })
+    }
+
+    /// `in-flight`, `retryable`, `completed` or `failed`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::InFlight { .. } => "in-flight",
+            Self::Retryable { .. } => "retryable",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    /// Sizes instead of contents: payloads never reach a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InFlight { lease, checkpoint } => f
+                .debug_struct("InFlight")
+                .field("lease", lease)
+                .field("checkpoint_bytes", &checkpoint.as_ref().map(Bytes::len))
+                .finish(),
+            Self::Retryable { checkpoint } => f
+                .debug_struct("Retryable")
+                .field("checkpoint_bytes", &checkpoint.as_ref().map(Bytes::len))
+                .finish(),
+            Self::Completed { payload } => f
+                .debug_struct("Completed")
+                .field("payload_bytes", &payload.len())
+                .finish(),
+            Self::Failed { payload } => f
+                .debug_struct("Failed")
+                .field("payload_bytes", &payload.len())
+                .finish(),
+        }
+    }
+}
+
+/// A record as a store answers with it: the record, and what the store's clock says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The record.
+    pub record: Record,
+    /// Time since the record's last write, by the store's clock (rule S4).
+    ///
+    /// Always `Some` for a record that is in flight. `None` is allowed in every other state, where
+    /// no decision reads it and a store may save itself the question.
+    pub age: Option<Duration>,
+    /// Time until the record is gone, by the store's clock; `None` where asking costs extra.
+    pub remaining: Option<Duration>,
+}
