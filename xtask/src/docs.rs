@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use crate::command::{Step, answers};
+use crate::command::Step;
 use crate::lane::{Outcome, Report};
+use crate::tools;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, report: &mut Report) {
@@ -21,10 +22,8 @@ pub(crate) fn rustdoc(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn book(workspace: &Workspace) -> Result<Outcome> {
-    if !answers("mdbook", &["--version"]) {
-        return Ok(Outcome::Skipped(
-            "mdbook is absent; get it with `cargo install --locked mdbook`".to_owned(),
-        ));
+    if let Some(absent) = tools::MDBOOK.absent() {
+        return Ok(absent);
     }
     Step::new(workspace, "mdbook")
         .args(["build", "docs"])

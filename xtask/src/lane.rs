@@ -27,7 +27,7 @@ impl Outcome {
         }
     }
 
-    fn remark(&self) -> &str {
+    pub(crate) fn remark(&self) -> &str {
         match self {
             Self::Passed(remark) | Self::Skipped(remark) | Self::Failed(remark) => remark,
         }
@@ -68,7 +68,11 @@ impl Report {
         self.closing.push(line);
     }
 
+    /// Prints the table, if any lane ran.
     pub(crate) fn print(&self) {
+        if self.rows.is_empty() {
+            return;
+        }
         println!("\n{}", self.table());
         for line in &self.closing {
             println!("{line}");

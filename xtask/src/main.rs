@@ -7,13 +7,17 @@
 mod ci;
 mod cli;
 mod command;
+mod deep;
 mod docs;
+mod fuzz;
 mod lane;
 mod links;
+mod matrix;
 mod packages;
 mod purity;
 mod tally;
 mod tests_lane;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

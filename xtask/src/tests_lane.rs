@@ -19,7 +19,7 @@ pub(crate) fn run(workspace: &Workspace, install: Install, report: &mut Report) 
 fn every_test(workspace: &Workspace, tally: &mut Tally) -> Result<Outcome> {
     Step::cargo(workspace)
         .args(["test", "--workspace", "--all-features", "--no-fail-fast"])
-        .run_watched(|output| tally.feed(output))?;
+        .run_watched(|line| tally.read(line))?;
     if !tally.ran_any() {
         bail!("no test ran");
     }
@@ -36,6 +36,6 @@ pub(crate) fn as_typed(
     Step::cargo(workspace)
         .args(["xtask", "test"])
         .args(no_install)
-        .run_watched(|output| tally.feed(output))?;
+        .run_watched(|line| tally.read(line))?;
     Ok(Outcome::Passed(tally.to_string()))
 }
