@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use idem_testbed::{Durability, Postgres, TestbedError, postgres::SqlClient, skip_or_fail};
 
 fn value(postgres: &Postgres, sql: &str) -> String {
-    let rows = postgres.sql(sql).unwrap();
+    let rows = postgres.sql(sql).expect("the statement is right");
     rows[0][0].clone().expect("the query selects no NULL")
 }
 

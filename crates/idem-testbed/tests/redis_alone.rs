@@ -7,7 +7,10 @@ use idem_testbed::{
 };
 
 fn text(redis: &Redis, command: &[&str]) -> Option<String> {
-    redis.command(command).unwrap().text()
+    redis
+        .command(command)
+        .expect("the command is allowed")
+        .text()
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl RedisBuilder {
     }
 
     /// Runs as a Sentinel, which takes its configuration from [`directive`](Self::directive).
-    pub(super) fn as_sentinel(mut self) -> Self {
+    pub(super) fn for_sentinel(mut self) -> Self {
         self.sentinel = true;
         self
     }

@@ -9,3 +9,5 @@ pub use alone::{AppendFsync, Redis, RedisBuilder};
 pub use binary::{RedisBinary, RedisFlavor};
 pub use client::RespClient;
 pub use reply::Reply;
+
+pub(crate) use reply::{Malformed, frame_length};

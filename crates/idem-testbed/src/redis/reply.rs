@@ -137,8 +137,11 @@ pub(crate) fn frame_length(bytes: &[u8]) -> Result<Option<usize>, Malformed> {
     Ok(Some(bytes.len() - rest.len()))
 }
 
+/// A value's kind, the rest of its first line, and what comes behind that line.
+type Head<'a> = (u8, &'a [u8], &'a [u8]);
+
 /// Splits the first line into its kind and the rest of it.
-fn head(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, Malformed> {
+fn head(bytes: &[u8]) -> Result<Option<Head<'_>>, Malformed> {
     let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
         return Ok(None);
     };
