@@ -1,6 +1,7 @@
 //! No decision of idem-core reads a clock: its sources are searched for the names of clocks, in
 //! code and not in comments or strings.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -18,8 +19,8 @@ const WALL_CLOCK: [&str; 5] = [
     "OffsetDateTime",
 ];
 
-/// Pure decisions and bytes have no use for these.
-const NOT_PURE: [&str; 2] = ["Instant", "tokio"];
+/// Pure decisions and bytes have no use for these; `now` also stands for the stamp's own.
+const NOT_PURE: [&str; 3] = ["Instant", "now", "tokio"];
 const PURE: [&str; 2] = ["machine", "codec"];
 
 /// A name and where it stands.
@@ -58,8 +59,7 @@ fn wall_clock(path: &Path, names: &[Name]) -> Vec<String> {
 
 /// In the stamp's file every reading after the first.
 fn second_reading(path: &Path, names: &[Name]) -> Vec<String> {
-    let reads = ["now", "elapsed"];
-    among(names, &reads)
+    readings(names)
         .skip(1)
         .map(|name| {
             format!(
@@ -69,6 +69,16 @@ fn second_reading(path: &Path, names: &[Name]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// `now` and `elapsed` where they are used; `fn now` only gives the one reading a name.
+fn readings(names: &[Name]) -> impl Iterator<Item = &Name> {
+    let before = iter::once("").chain(names.iter().map(|name| name.text.as_str()));
+    names
+        .iter()
+        .zip(before)
+        .filter(|(name, before)| ["now", "elapsed"].contains(&&*name.text) && *before != "fn")
+        .map(|(name, _)| name)
 }
 
 fn not_pure(path: &Path, names: &[Name]) -> Vec<String> {
@@ -125,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_stamp_may_read_the_wall_clock_once() {
-        let once = "fn stamp() -> u64 { let _: SystemTime = SystemTime::now(); 0 }";
+        let once = "fn now() -> u64 { let _: SystemTime = SystemTime::now(); 0 }";
         assert_eq!(complaints("stamp.rs", once), [""; 0]);
         let twice = format!("{once}\nfn again() {{ UNIX_EPOCH.elapsed(); }}");
         assert_eq!(
@@ -165,7 +175,9 @@ mod tests {
                 )]
             );
         }
-        assert_eq!(complaints("machine.rs", "use tokio::time;").len(), 1);
+        for text in ["use tokio::time;", "fn f() { Stamp::now(); }"] {
+            assert_eq!(complaints("machine.rs", text).len(), 1, "{text}");
+        }
     }
 
     #[test]
