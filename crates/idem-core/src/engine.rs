@@ -31,8 +31,12 @@ use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
 /// knobs of its own.
 ///
 /// ```
-/// use idem_core::{ExecuteError, Failure, Fingerprint, Idempotency, IdempotencyKey, Scope};
-/// # use std::convert::Infallible;
+/// use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, Scope};
+///
+/// #[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
+/// #[error("the card was declined")]
+/// struct Declined;
+///
 /// # async fn example(store: impl idem_core::Store + 'static) -> Result<(), Box<dyn std::error::Error>> {
 /// let idem = Idempotency::builder(store).build()?;
 ///
@@ -42,7 +46,7 @@ use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
 /// let outcome = idem
 ///     .execute(&key, &fingerprint, async |_running| {
 ///         let charge_id = 17_u64; // charge the card here
-///         Ok::<_, Failure<String>>(charge_id)
+///         Ok::<_, Failure<Declined>>(charge_id)
 ///     })
 ///     .await?;
 /// assert!(!outcome.replayed); // a repeat gets the same id, with `replayed` true
