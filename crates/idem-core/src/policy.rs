@@ -225,6 +225,13 @@ pub trait Prober: Send + Sync {
     async fn probe(&self, abandoned: &Abandonment) -> Verdict;
 }
 
+#[async_trait]
+impl<P: Prober + ?Sized> Prober for Arc<P> {
+    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+        (**self).probe(abandoned).await
+    }
+}
+
 /// An execution that vanished.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

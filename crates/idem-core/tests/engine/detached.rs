@@ -1,0 +1,62 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use idem_core::{ExecuteError, Failure, Spawner};
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_loses_nothing_and_its_repeat_replays() {
+    let idem = engine(&ScriptedStore::default());
+    let runs = Arc::new(AtomicUsize::new(0));
+    let work = {
+        let runs = Arc::clone(&runs);
+        async move |_| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, Failure<String>>(runs.fetch_add(1, Ordering::SeqCst))
+        }
+    };
+    let answer = idem.execute_detached(key("k"), print("a"), work);
+    tokio::time::timeout(Duration::from_millis(10), answer)
+        .await
+        .unwrap_err();
+    idem.drained().await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(&replayed(&idem, "k").await[..], b"0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_starts_whether_or_not_the_answer_is_awaited() {
+    let idem = engine(&ScriptedStore::default());
+    drop(idem.execute_detached(key("k"), print("a"), async |_| Ok::<_, Failure<String>>(7)));
+    idem.drained().await;
+    assert_eq!(&replayed(&idem, "k").await[..], b"7");
+}
+
+#[tokio::test]
+async fn a_task_that_the_runtime_drops_is_lost_and_says_so() {
+    let store = ScriptedStore::default();
+    let idem = Idempotency::builder(store)
+        .spawner(Spawner::new(drop))
+        .build()
+        .unwrap();
+    let answer = idem
+        .execute_detached(key("k"), print("a"), async |_| Ok::<_, Failure<String>>(7))
+        .await;
+    assert!(matches!(answer, Err(ExecuteError::Lost)));
+    idem.drained().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn drained_waits_for_detached_work() {
+    let idem = engine(&ScriptedStore::default());
+    let start = tokio::time::Instant::now();
+    drop(idem.execute_detached(key("k"), print("a"), async |_| {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok::<_, Failure<String>>(())
+    }));
+    idem.drained().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(3));
+}

@@ -1,0 +1,78 @@
+use idem_core::{OnAbandoned, Refusal, Resolution, ResolveError};
+
+use super::{
+    store::{Fault, Op},
+    *,
+};
+
+async fn halted() -> (ScriptedStore, Idempotency) {
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().on_abandoned(OnAbandoned::Halt));
+    drop(acquire(&idem, "k").await);
+    tokio::time::advance(LEASE).await;
+    let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(matches!(claim, Claim::Abandoned { attempt: 1 }));
+    (store, idem)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halted_key_is_settled_by_hand() {
+    let (_, idem) = halted().await;
+    idem.resolve(&key("k"), Resolution::Completed("paid".into()))
+        .await
+        .unwrap();
+    assert_eq!(&replayed(&idem, "k").await[..], b"paid");
+
+    let (_, idem) = halted().await;
+    idem.resolve(&key("k"), Resolution::Failed("declined".into()))
+        .await
+        .unwrap();
+    let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(matches!(claim, Claim::ReplayFailure(payload) if &payload[..] == b"declined"));
+
+    let (_, idem) = halted().await;
+    idem.resolve(&key("k"), Resolution::Retry).await.unwrap();
+    assert_eq!(acquire(&idem, "k").await.attempt(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g5_a_resolution_whose_reply_was_lost_has_landed() {
+    let (store, idem) = halted().await;
+    store.fault(Op::Update, Fault::LoseReply);
+    idem.resolve(&key("k"), Resolution::Completed("paid".into()))
+        .await
+        .unwrap();
+    assert_eq!(&replayed(&idem, "k").await[..], b"paid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn g3_a_holder_that_comes_back_after_a_resolution_is_superseded() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().on_abandoned(OnAbandoned::Halt));
+    let stalled = acquire(&idem, "k").await;
+    tokio::time::advance(LEASE).await;
+    idem.resolve(&key("k"), Resolution::Completed("paid".into()))
+        .await
+        .unwrap();
+    stalled.complete("late").await.unwrap_err();
+    assert_eq!(&replayed(&idem, "k").await[..], b"paid");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_halted_is_refused_with_its_state() {
+    let store = ScriptedStore::default();
+    let idem = engine(&store);
+    let refused = async |name: &str| match idem
+        .resolve(&key(name), Resolution::Retry)
+        .await
+        .unwrap_err()
+    {
+        ResolveError::Refused(refusal) => refusal,
+        other => panic!("{other}"),
+    };
+    assert_eq!(refused("absent").await, Refusal::Absent);
+    let running = acquire(&idem, "k").await;
+    assert_eq!(refused("k").await, Refusal::Running { retry_after: LEASE });
+    running.complete("ok").await.unwrap();
+    assert_eq!(refused("k").await, Refusal::Ended("completed"));
+}

@@ -1,0 +1,209 @@
+//! A store that keeps the rules S1–S10 on virtual time, and fails where the test says so.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use idem_core::{
+    Created, Deleted, Record, RecordKey, State, Store, StoreError, StoreErrorKind, Stored, Updated,
+    Version,
+};
+use tokio::time::Instant;
+
+/// What happens to the next call of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Never arrives, and nobody says so.
+    Hang,
+    /// Applied; the reply is lost.
+    LoseReply,
+    /// Applied; the reply never comes.
+    ApplyAndHang,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    Create,
+    Update,
+    Delete,
+    Get,
+}
+
+/// One process's connection to the records; clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct ScriptedStore {
+    records: Arc<Mutex<Records>>,
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Default)]
+struct Records(HashMap<RecordKey, (Record, Instant, Duration)>);
+
+#[derive(Default)]
+struct Script {
+    faults: HashMap<Op, VecDeque<Fault>>,
+    down: Option<StoreErrorKind>,
+    no_room_for_answers: bool,
+    calls: Vec<Op>,
+}
+
+impl ScriptedStore {
+    /// The same records over a connection with faults of its own.
+    pub(crate) fn other_process(&self) -> Self {
+        Self {
+            records: Arc::clone(&self.records),
+            script: Arc::default(),
+        }
+    }
+
+    /// Records that hold an answer are refused with `Full`; others find room.
+    pub(crate) fn no_room_for_answers(&self, full: bool) {
+        self.script.lock().unwrap().no_room_for_answers = full;
+    }
+
+    /// The next call of this kind meets this fault; several queue up.
+    pub(crate) fn fault(&self, op: Op, fault: Fault) -> &Self {
+        self.script
+            .lock()
+            .unwrap()
+            .faults
+            .entry(op)
+            .or_default()
+            .push_back(fault);
+        self
+    }
+
+    /// Every call fails like this until [`up`](Self::up).
+    pub(crate) fn down(&self, kind: StoreErrorKind) {
+        self.script.lock().unwrap().down = Some(kind);
+    }
+
+    pub(crate) fn up(&self) {
+        self.script.lock().unwrap().down = None;
+    }
+
+    pub(crate) fn calls(&self, op: Op) -> usize {
+        self.script
+            .lock()
+            .unwrap()
+            .calls
+            .iter()
+            .filter(|call| **call == op)
+            .count()
+    }
+
+    pub(crate) fn state(&self, key: &RecordKey) -> Option<State> {
+        self.records
+            .lock()
+            .unwrap()
+            .find(key)
+            .map(|stored| stored.record.state)
+    }
+
+    pub(crate) fn record(&self, key: &RecordKey) -> Option<Record> {
+        self.records
+            .lock()
+            .unwrap()
+            .find(key)
+            .map(|stored| stored.record)
+    }
+
+    async fn call<T>(
+        &self,
+        op: Op,
+        apply: impl FnOnce(&mut Records) -> T,
+    ) -> Result<T, StoreError> {
+        let fault = {
+            let mut script = self.script.lock().unwrap();
+            script.calls.push(op);
+            if let Some(kind) = script.down {
+                return Err(StoreError::new(kind, "down"));
+            }
+            script.faults.get_mut(&op).and_then(VecDeque::pop_front)
+        };
+        match fault {
+            Some(Fault::Hang) => std::future::pending().await,
+            _ => {}
+        }
+        let reply = apply(&mut self.records.lock().unwrap());
+        match fault {
+            Some(Fault::LoseReply) => Err(StoreError::unknown("reply lost")),
+            Some(Fault::ApplyAndHang) => std::future::pending().await,
+            _ => Ok(reply),
+        }
+    }
+}
+
+impl Records {
+    fn find(&mut self, key: &RecordKey) -> Option<Stored> {
+        let (record, written, ttl) = self.0.get(key)?;
+        let age = written.elapsed();
+        (age < *ttl).then(|| Stored {
+            record: record.clone(),
+            age: Some(age),
+            remaining: Some(*ttl - age),
+        })
+    }
+
+    fn put(&mut self, key: &RecordKey, record: &Record, ttl: Duration) {
+        self.0
+            .insert(key.clone(), (record.clone(), Instant::now(), ttl));
+    }
+}
+
+#[async_trait]
+impl Store for ScriptedStore {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<Created, StoreError> {
+        self.call(Op::Create, |records| match records.find(key) {
+            Some(found) => Created::Exists(found),
+            None => {
+                records.put(key, record, ttl);
+                Created::New
+            }
+        })
+        .await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<Updated, StoreError> {
+        if record.state.is_final() && self.script.lock().unwrap().no_room_for_answers {
+            return Err(StoreError::full("no room for answers"));
+        }
+        self.call(Op::Update, |records| match records.find(key) {
+            Some(found) if found.record.version == expected => {
+                records.put(key, record, ttl);
+                Updated::Done
+            }
+            found => Updated::Conflict(found),
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
+        self.call(Op::Delete, |records| match records.find(key) {
+            Some(found) if found.record.version == expected => {
+                records.0.remove(key);
+                Deleted::Done
+            }
+            found => Deleted::Conflict(found),
+        })
+        .await
+    }
+
+    async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        self.call(Op::Get, |records| records.find(key)).await
+    }
+}
