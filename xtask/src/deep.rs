@@ -25,7 +25,10 @@ pub(crate) fn hack(workspace: &Workspace) -> Result<Outcome> {
 
 /// Lines and branches that the tests reach.
 pub(crate) fn coverage(workspace: &Workspace) -> Result<Outcome> {
-    if let Some(absent) = tools::LLVM_COV.absent() {
+    if let Some(absent) = tools::LLVM_COV
+        .absent()
+        .or_else(|| tools::LLVM_TOOLS.absent())
+    {
         return Ok(absent);
     }
     let html = "target/llvm-cov/html/index.html";

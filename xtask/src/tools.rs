@@ -37,7 +37,17 @@ pub(crate) const MUTANTS: Tool = Tool {
 pub(crate) const LLVM_COV: Tool = Tool {
     name: "cargo-llvm-cov",
     probe: &["cargo", "llvm-cov", "--version"],
-    get: "cargo install --locked cargo-llvm-cov && rustup component add llvm-tools",
+    get: "cargo install --locked cargo-llvm-cov",
+};
+
+pub(crate) const LLVM_TOOLS: Tool = Tool {
+    name: "the component llvm-tools",
+    probe: &[
+        "sh",
+        "-c",
+        "rustup component list --installed | grep -q ^llvm-tools",
+    ],
+    get: "rustup component add llvm-tools",
 };
 
 pub(crate) const SEMVER_CHECKS: Tool = Tool {
