@@ -124,9 +124,8 @@ impl ScriptedStore {
             }
             script.faults.get_mut(&op).and_then(VecDeque::pop_front)
         };
-        match fault {
-            Some(Fault::Hang) => std::future::pending().await,
-            _ => {}
+        if fault == Some(Fault::Hang) {
+            std::future::pending::<()>().await;
         }
         let reply = apply(&mut self.records.lock().unwrap());
         match fault {

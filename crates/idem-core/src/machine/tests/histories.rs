@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{State, Version};
+use crate::{State, Updated, Version};
 
 const RETENTION: Duration = Duration::from_secs(100);
 const WORKERS: usize = 3;
@@ -98,14 +98,13 @@ impl World {
         found
     }
 
-    /// `Ok` when it was applied, else what was found.
-    fn update(&mut self, write: &Write) -> Result<(), Option<Stored>> {
+    fn update(&mut self, write: &Write) -> Updated {
         match self.stored() {
             Some(found) if found.record.version == write.expected => {
                 self.put(write.record.clone());
-                Ok(())
+                Updated::Done
             }
-            found => Err(found),
+            found => Updated::Conflict(found),
         }
     }
 
@@ -116,7 +115,7 @@ impl World {
             reply = self.update(&write);
         }
         loop {
-            let Err(found) = reply else {
+            let Updated::Conflict(found) = reply else {
                 return Some(write.record);
             };
             let holding = self.workers[worker].as_mut().unwrap();
@@ -145,9 +144,11 @@ impl World {
             Decision::Own => self.acquire(worker, found.record),
             Decision::TakeOver(write) => {
                 assert_eq!(found.record.fingerprint, request.fingerprint, "G4");
-                assert!(self.update(&write).is_ok(), "nobody came between");
+                assert_eq!(self.update(&write), Updated::Done, "nobody came between");
                 if reply_lost {
-                    let again = self.update(&write).unwrap_err().unwrap();
+                    let Updated::Conflict(Some(again)) = self.update(&write) else {
+                        panic!("a write is applied once");
+                    };
                     assert_eq!(decide(&request, &again), Decision::Own, "G5");
                 }
                 self.acquire(worker, write.record);
@@ -219,7 +220,7 @@ impl World {
                     .unwrap()
                     .wrote(Write { record, ..write });
             }
-            None => self.expect_superseded(worker, before),
+            None => self.expect_superseded(worker, before.as_ref()),
         }
     }
 
@@ -243,7 +244,7 @@ impl World {
                     self.ending = Some((record.state, self.now + RETENTION));
                 }
             }
-            None => self.expect_superseded(worker, before),
+            None => self.expect_superseded(worker, before.as_ref()),
         }
     }
 
@@ -265,7 +266,7 @@ impl World {
                     !holding.still_owns(found.as_ref()),
                     "no write of its own went unnoticed"
                 );
-                self.expect_superseded(worker, before);
+                self.expect_superseded(worker, before.as_ref());
             }
         }
     }
@@ -279,7 +280,7 @@ impl World {
     }
 
     /// G3: whoever is superseded was replaced, or its record is gone; and it changed nothing.
-    fn expect_superseded(&mut self, worker: usize, before: Option<Stored>) {
+    fn expect_superseded(&mut self, worker: usize, before: Option<&Stored>) {
         let gone = before.is_none();
         let replaced = self.running.map(|(who, _)| who) != Some(worker);
         assert!(
@@ -287,7 +288,7 @@ impl World {
             "the holder in charge was told that it is superseded"
         );
         assert_eq!(
-            self.stored(),
+            self.stored().as_ref(),
             before,
             "G3: a superseded write changed the record"
         );
