@@ -44,5 +44,7 @@ mod wait;
 pub use error::TestbedError;
 pub use postgres::{Durability, Postgres, PostgresBuilder};
 pub use proxy::{Armed, Fault, FaultCounts, FaultyProxy, Rule};
-pub use redis::{AppendFsync, Redis, RedisBinary, RedisBuilder, RedisFlavor};
+pub use redis::{
+    AppendFsync, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel, SentinelBuilder,
+};
 pub use skip::skip_or_fail;

@@ -4,7 +4,10 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -122,6 +125,10 @@ impl RedisBuilder {
         self
     }
 
+    pub(super) fn chosen_binary(&self) -> Option<&RedisBinary> {
+        self.binary.as_ref()
+    }
+
     fn start_on(&self, binary: &RedisBinary, port: Port) -> Result<Redis, TestbedError> {
         let folder = Folder::create(None, Signal::KILL)?;
         let config = folder.path().join("redis.conf");
@@ -143,6 +150,7 @@ impl RedisBuilder {
                 process: Process::new(launch, Arc::new(folder)),
                 port,
                 binary: binary.clone(),
+                paused: AtomicBool::new(false),
             }),
         };
         redis.restart_blocking()?;
@@ -172,6 +180,7 @@ struct Node {
     process: Process,
     port: Port,
     binary: RedisBinary,
+    paused: AtomicBool,
 }
 
 /// One running server: alone, or a node of a larger deployment. Clones are handles of the same
@@ -315,16 +324,19 @@ impl Redis {
     /// folder stays as it is, for [`restart`](Self::restart).
     pub fn kill(&self) {
         self.node.process.kill();
+        self.node.paused.store(false, Ordering::SeqCst);
     }
 
     /// Stops the server in its tracks (SIGSTOP): connections stay open, and nothing is answered.
     pub fn pause(&self) {
+        self.node.paused.store(true, Ordering::SeqCst);
         self.node.process.pause();
     }
 
     /// Lets a paused server go on, with whatever arrived meanwhile.
     pub fn resume(&self) {
         self.node.process.resume();
+        self.node.paused.store(false, Ordering::SeqCst);
     }
 
     /// Starts the killed server again, on the same port over the same folder, and waits until it
@@ -353,6 +365,20 @@ impl Redis {
     #[must_use]
     pub fn log_tail(&self) -> String {
         self.node.process.log_tail()
+    }
+
+    /// Whether an answer can be expected of it.
+    pub(super) fn is_serving(&self) -> bool {
+        self.is_running() && !self.node.paused.load(Ordering::SeqCst)
+    }
+
+    /// Whether both are handles of one server.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.node, &other.node)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.node.process.name()
     }
 
     fn probe(&self) -> Result<(), String> {

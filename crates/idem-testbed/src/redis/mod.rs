@@ -3,11 +3,14 @@
 mod alone;
 mod binary;
 mod client;
+mod member;
 mod reply;
+mod sentinel;
 
 pub use alone::{AppendFsync, Redis, RedisBuilder};
 pub use binary::{RedisBinary, RedisFlavor};
 pub use client::RespClient;
 pub use reply::Reply;
+pub use sentinel::{Sentinel, SentinelBuilder};
 
 pub(crate) use reply::{Malformed, frame_length};
