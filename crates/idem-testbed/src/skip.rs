@@ -31,8 +31,10 @@ pub fn skip_or_fail<T>(started: Result<T, TestbedError>) -> Option<T> {
         Err(missing @ TestbedError::Missing { .. }) => {
             assert!(!in_ci(), "this test may not be skipped in CI: {missing}");
             let test = std::thread::current().name().unwrap_or("test").to_owned();
-            // Not `eprintln!`: the harness captures that one.
-            let _ = writeln!(std::io::stderr(), "{test}: skipped, because {missing}");
+            // Not `eprintln!`: the harness captures that one. In one write, so that the lines of
+            // tests that run at the same time stay whole; `cargo xtask test` counts them.
+            let line = format!("{test}: skipped, because {missing}\n");
+            let _ = std::io::stderr().write_all(line.as_bytes());
             None
         }
         Err(failure) => panic!("{failure}"),
