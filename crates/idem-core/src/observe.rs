@@ -12,6 +12,9 @@
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
+//! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work, both with the key;
+//! the second with the attempt.
+//!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
 use crate::{RecordKey, StoreError, StoreErrorKind};
@@ -24,6 +27,16 @@ macro_rules! count {
             _ => debug_assert!(false, "a label value that is not listed"),
         }
     };
+}
+
+/// The span of a claim, waiting included.
+pub(crate) fn claim_span(key: &RecordKey) -> tracing::Span {
+    tracing::debug_span!("idem.claim", %key)
+}
+
+/// The span that the work runs in: its own events show which key and attempt they belong to.
+pub(crate) fn run_span(key: &RecordKey, attempt: u32) -> tracing::Span {
+    tracing::info_span!("idem.run", %key, attempt)
 }
 
 pub(crate) fn claimed(outcome: &'static str) {

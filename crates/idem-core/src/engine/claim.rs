@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tracing::Instrument;
 
 use super::{
     Idempotency,
@@ -80,12 +81,15 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
-        let mut claim = self.claim_once(key, fingerprint).await;
-        if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy.on_busy) {
-            claim = self.claim_waiting(key, fingerprint, max).await;
-        }
-        observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
-        claim
+        let claiming = async {
+            let mut claim = self.claim_once(key, fingerprint).await;
+            if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy.on_busy) {
+                claim = self.claim_waiting(key, fingerprint, max).await;
+            }
+            observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
+            claim
+        };
+        claiming.instrument(observe::claim_span(key)).await
     }
 
     pub(super) async fn claim_once(

@@ -7,8 +7,10 @@ use futures_util::{
     future::{Either, select},
 };
 
+use tracing::Instrument;
+
 use super::call::poll_once;
-use crate::{Execution, Superseded, execution::Held};
+use crate::{Execution, Superseded, execution::Held, observe};
 
 /// How work under a claim came to its end.
 #[derive(Debug)]
@@ -39,7 +41,8 @@ impl Execution {
     /// # Cancel safety
     /// Dropping the future drops the work; the execution is still there to be ended.
     pub async fn run<F: Future>(&self, work: F) -> Ran<F::Output> {
-        let mut work = pin!(AssertUnwindSafe(work).catch_unwind());
+        let span = observe::run_span(self.key(), self.attempt());
+        let mut work = pin!(AssertUnwindSafe(work.instrument(span)).catch_unwind());
         let finished = match poll_once(work.as_mut()).await {
             Some(finished) => finished,
             None => match select(work, pin!(renewing(self.held()))).await {

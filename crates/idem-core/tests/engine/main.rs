@@ -6,6 +6,7 @@ mod claiming;
 mod detached;
 mod ending;
 mod executing;
+mod observing;
 mod outage;
 mod renewing;
 mod resolving;

@@ -1,0 +1,145 @@
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use idem_core::{Failure, StoreErrorKind};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::{
+    store::{Fault, Op},
+    *,
+};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Every counter that moved, as `name label`.
+fn counters(snapshotter: &Snapshotter) -> BTreeMap<String, u64> {
+    let snapshot = snapshotter.snapshot().into_vec().into_iter();
+    let counters = snapshot.filter_map(|(key, _, _, value)| match value {
+        DebugValue::Counter(count) => {
+            let labels = key
+                .key()
+                .labels()
+                .map(|label| format!(" {}", label.value()));
+            Some((
+                format!("{}{}", key.key().name(), labels.collect::<String>()),
+                count,
+            ))
+        }
+        DebugValue::Gauge(_) | DebugValue::Histogram(_) => None,
+    });
+    counters.collect()
+}
+
+/// One of every kind of trouble, under one key that must not be read off the log.
+async fn trouble(store: &ScriptedStore) {
+    const KEY: &str = "secret-key-of-a-client-0001";
+    let idem = engine(store);
+    store.fault(Op::Create, Fault::LoseReply);
+    let execution = acquire(&idem, KEY).await;
+    execution.checkpoint("secret-checkpoint").await.unwrap();
+    let _ = idem.claim(&key(KEY), &print("b")).await;
+    tokio::time::advance(LEASE).await;
+    let holder = acquire(&engine(&store.other_process()), KEY).await;
+    execution.complete("secret-payload").await.unwrap_err();
+    drop(holder);
+    tokio::time::advance(LEASE).await;
+    let outage = store.clone();
+    let outcome = idem
+        .execute(&key(KEY), &print("a"), async move |_| {
+            tracing::info!("the work's own event");
+            outage.down(StoreErrorKind::Unavailable);
+            Ok::<_, Failure<String>>("secret-answer".to_owned())
+        })
+        .await;
+    outcome.unwrap();
+    store.up();
+    idem.drained().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s8_keys_appear_shortened_and_payloads_never() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    trouble(&ScriptedStore::default()).await;
+    let text = log.text();
+    for expected in [
+        "took over",
+        "superseded",
+        "dropped without an ending",
+        "not stored yet",
+        "secr…#",
+    ] {
+        assert!(text.contains(expected), "no «{expected}» in:\n{text}");
+    }
+    let own_event = text
+        .lines()
+        .find(|line| line.contains("the work's own event"))
+        .unwrap();
+    assert!(
+        own_event.contains("idem.run") && own_event.contains("attempt=3"),
+        "{own_event}"
+    );
+    for secret in [
+        "secret-key",
+        "secret-checkpoint",
+        "secret-payload",
+        "secret-answer",
+    ] {
+        assert!(!text.contains(secret), "«{secret}» is in:\n{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_turn_is_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    trouble(&ScriptedStore::default()).await;
+    let counters = counters(&snapshotter);
+    for (name, count) in [
+        ("idem_claims_total acquired", 3),
+        ("idem_claims_total mismatch", 1),
+        ("idem_takeovers_total", 2),
+        ("idem_endings_total superseded", 1),
+        ("idem_endings_total completed", 1),
+        ("idem_executions_dropped_total", 1),
+        ("idem_store_retries_total unknown", 1),
+    ] {
+        assert_eq!(counters.get(name), Some(&count), "{name} in {counters:?}");
+    }
+}
