@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Claim, Idempotency, Ran, Stopped};
+use super::{Claim, Idempotency, Ran, Stopped, run::catching};
 use crate::{
     ClaimError, ExecuteError, Execution, Fingerprint, HoldError, IdempotencyKey, OnOutage, OnPanic,
     RecordKey, SerdeError, derive::derive_key, execution::Held, machine::Step, observe,
@@ -270,17 +270,22 @@ impl Idempotency {
             return Err(ExecuteError::Claim(error));
         }
         observe::unprotected(key, kind);
-        match work(Running::unprotected(key.clone(), *fingerprint)).await {
-            Ok(value) => Ok(Outcome {
+        let running = Running::unprotected(key.clone(), *fingerprint);
+        match catching(async { work(running).await }).await {
+            Ok(Ok(value)) => Ok(Outcome {
                 value,
                 replayed: false,
                 recording: Recording::Unprotected,
             }),
-            Err(Failure::Final(error)) => Err(ExecuteError::Failed {
+            Ok(Err(Failure::Final(error))) => Err(ExecuteError::Failed {
                 error,
                 replayed: false,
             }),
-            Err(Failure::Retryable(error)) => Err(ExecuteError::Retryable(error)),
+            Ok(Err(Failure::Retryable(error))) => Err(ExecuteError::Retryable(error)),
+            Err(message) => Err(ExecuteError::Panicked {
+                message,
+                replayed: false,
+            }),
         }
     }
 }

@@ -42,7 +42,7 @@ impl Execution {
     /// Dropping the future drops the work; the execution is still there to be ended.
     pub async fn run<F: Future>(&self, work: F) -> Ran<F::Output> {
         let span = observe::run_span(self.key(), self.attempt());
-        let mut work = pin!(AssertUnwindSafe(work.instrument(span)).catch_unwind());
+        let mut work = pin!(catching(work.instrument(span)));
         let finished = match poll_once(work.as_mut()).await {
             Some(finished) => finished,
             None => match select(work, pin!(renewing(self.held()))).await {
@@ -52,7 +52,7 @@ impl Execution {
         };
         match finished {
             Ok(output) => Ran::Finished(output),
-            Err(panic) => Ran::Stopped(Stopped::Panicked(message(&*panic))),
+            Err(message) => Ran::Stopped(Stopped::Panicked(message)),
         }
     }
 }
@@ -70,6 +70,14 @@ async fn renewing(held: &Held) -> Superseded {
             Err(crate::HoldError::Store(_)) => every / 4,
         };
     }
+}
+
+/// Runs work to its end or its panic, and gives the panic's message.
+pub(super) async fn catching<F: Future>(work: F) -> Result<F::Output, String> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|panic| message(&*panic))
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

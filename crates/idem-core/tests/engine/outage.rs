@@ -57,6 +57,17 @@ async fn g6_fail_open_runs_unprotected_and_says_so() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_unprotected_work_is_an_error_like_any_other() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().on_outage(OnOutage::FailOpen));
+    store.down(StoreErrorKind::Unavailable);
+    let result: Result<Outcome<()>, ExecuteError<String>> = idem
+        .execute(&key("k"), &print("a"), async |_| panic!("boom"))
+        .await;
+    assert!(matches!(result, Err(ExecuteError::Panicked { message, .. }) if message == "boom"));
+}
+
 #[test]
 fn a_policy_that_cannot_work_is_refused_with_the_mend() {
     let build = |policy| {

@@ -56,7 +56,7 @@ fn command() -> impl Strategy<Value = Command> {
 /// One key in a store that keeps the rules, and the account of what it may have in it.
 #[derive(Default)]
 struct World {
-    now: Duration,
+    time: Duration,
     entry: Option<Entry>,
     workers: [Option<Holding>; WORKERS],
     tokens: u8,
@@ -77,15 +77,15 @@ impl World {
         let entry = self
             .entry
             .as_ref()
-            .filter(|entry| self.now < entry.expires)?;
-        Some(stored(entry.record.clone(), self.now - entry.written))
+            .filter(|entry| self.time < entry.expires)?;
+        Some(stored(entry.record.clone(), self.time - entry.written))
     }
 
     fn put(&mut self, record: Record) {
-        let expires = self.now + ttl(&record.state, RETENTION);
+        let expires = self.time + ttl(&record.state, RETENTION);
         self.entry = Some(Entry {
             record,
-            written: self.now,
+            written: self.time,
             expires,
         });
     }
@@ -186,18 +186,18 @@ impl World {
     fn acquire(&mut self, worker: usize, record: Record) {
         if let Some((_, heard)) = self.running {
             assert!(
-                self.now - heard >= LEASE,
+                self.time - heard >= LEASE,
                 "G1: two live executions within one lease"
             );
         }
         if let Some((_, until)) = &self.ending {
             assert!(
-                self.now >= *until,
+                self.time >= *until,
                 "G2: it ran again although an ending is stored"
             );
         }
         self.ending = None;
-        self.running = Some((worker, self.now));
+        self.running = Some((worker, self.time));
         self.workers[worker] = Some(Holding::new(record));
     }
 
@@ -214,7 +214,7 @@ impl World {
         match self.deliver(worker, write.clone(), reply_lost) {
             Some(record) => {
                 self.expect_in_charge(worker);
-                self.running = Some((worker, self.now));
+                self.running = Some((worker, self.time));
                 self.workers[worker]
                     .as_mut()
                     .unwrap()
@@ -241,7 +241,7 @@ impl World {
                 self.running = None;
                 self.workers[worker] = None;
                 if record.state.is_final() {
-                    self.ending = Some((record.state, self.now + RETENTION));
+                    self.ending = Some((record.state, self.time + RETENTION));
                 }
             }
             None => self.expect_superseded(worker, before.as_ref()),
@@ -320,10 +320,10 @@ impl World {
             } => self.end(worker, ending, reply_lost),
             Command::Release { worker } => self.release(worker),
             Command::Crash { worker } => self.workers[worker] = None,
-            Command::Pass { seconds } => self.now += Duration::from_secs(seconds),
+            Command::Pass { seconds } => self.time += Duration::from_secs(seconds),
         }
         if let Some((ending, until)) = &self.ending
-            && self.now < *until
+            && self.time < *until
         {
             let found = self.stored().map(|found| found.record.state);
             assert_eq!(found.as_ref(), Some(ending), "G2: the first ending wins");
