@@ -45,6 +45,7 @@ pub use error::TestbedError;
 pub use postgres::{Durability, Postgres, PostgresBuilder};
 pub use proxy::{Armed, Fault, FaultCounts, FaultyProxy, Rule};
 pub use redis::{
-    AppendFsync, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel, SentinelBuilder,
+    AppendFsync, Cluster, ClusterBuilder, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel,
+    SentinelBuilder, SlotMigration,
 };
 pub use skip::skip_or_fail;

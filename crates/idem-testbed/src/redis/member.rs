@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{Redis, RedisBuilder, Reply};
-use crate::{FaultyProxy, TestbedError, wait::Not};
+use crate::{FaultyProxy, TestbedError, log_tail, wait::Not};
 
 /// A server, and the proxy that the others and the clients are told to reach it through.
 #[derive(Debug, Clone)]
@@ -73,10 +73,19 @@ impl Member {
     }
 }
 
+/// Of each member's log, where there are many.
+const LINES_EACH: usize = 12;
+
 /// The end of every member's log, for messages.
 pub(super) fn logs<'a>(members: impl IntoIterator<Item = &'a Redis>) -> String {
     members
         .into_iter()
-        .map(|redis| format!("{}:\n{}\n", redis.name(), redis.log_tail()))
+        .map(|redis| {
+            format!(
+                "{}:\n{}\n",
+                redis.name(),
+                log_tail::end(&redis.log_tail(), LINES_EACH)
+            )
+        })
         .collect()
 }
