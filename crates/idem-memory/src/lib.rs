@@ -1,1 +1,28 @@
-//! idem-memory.
+//! The store of idem for one process, and a cache of replays in front of any other store.
+//!
+//! [`MemoryStore`] is a whole [`Store`](idem_core::Store): tests, single-process services, job
+//! runners. Its records go with the process; where they have to outlive it, take `idem-redis` or
+//! `idem-postgres`.
+//!
+//! # Why a map of its own
+//! A cache evicts: moka, as any cache, drops entries as it sees fit, and an idempotency record that
+//! is dropped early is a second charge (rule S6). It also keeps its bookkeeping in queues that a
+//! thread works off now and then, so it cannot say at the moment of a write whether there is room.
+//! The store is therefore a plain sharded hash table with a queue of expiry dates in each shard.
+
+mod browse;
+mod clock;
+mod config;
+mod error;
+mod expiry;
+mod room;
+mod shard;
+mod slot;
+mod store;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use clock::{Clock, ManualClock, MonotonicClock};
+pub use config::MemoryConfig;
+pub use store::MemoryStore;
