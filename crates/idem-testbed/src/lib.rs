@@ -17,6 +17,7 @@
 //! |---|---|---|
 //! | [`Redis`] | `IDEM_REDIS_SERVER`, the path of a `redis-server` or `valkey-server` | the one in `PATH` |
 //! | [`Postgres`] | `IDEM_PG_BINDIR`, the folder with `initdb` and `postgres` | `pg_config --bindir`, the newest below `/usr/lib/postgresql` |
+//! | [`Program`] | the path or name it is given | |
 //!
 //! Postgres refuses to run as root. To a test that is root it runs as `postgres`, or `nobody`, who
 //! must be able to read its programs.
@@ -34,6 +35,7 @@ mod log_tail;
 mod ports;
 pub mod postgres;
 mod process;
+mod program;
 pub mod proxy;
 pub mod redis;
 mod residents;
@@ -43,6 +45,7 @@ mod wait;
 
 pub use error::TestbedError;
 pub use postgres::{Durability, Postgres, PostgresBuilder};
+pub use program::Program;
 pub use proxy::{Armed, Fault, FaultCounts, FaultyProxy, Rule};
 pub use redis::{
     AppendFsync, Cluster, ClusterBuilder, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel,

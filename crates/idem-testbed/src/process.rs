@@ -7,7 +7,7 @@ use std::{
     io::{self, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -166,6 +166,39 @@ impl Process {
     /// The last lines of the server's log.
     pub(crate) fn log_tail(&self) -> String {
         log_tail::of(&self.log_path())
+    }
+
+    /// All that the server has written so far.
+    pub(crate) fn log(&self) -> String {
+        let log = fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Asks the server to end by this signal, and waits until it has.
+    pub(crate) fn end_with(&self, signal: Signal) -> Result<ExitStatus, TestbedError> {
+        let pid = self.child().as_ref().map(Pid::from_child);
+        if let Some(pid) = pid.filter(|_| self.is_running()) {
+            kill_process(pid, signal).map_err(|errno| TestbedError::Io {
+                action: format!("signal {}", self.launch.name),
+                source: errno.into(),
+            })?;
+        }
+        let wait = Wait {
+            server: &self.launch.name,
+            what: "its end",
+            log: &|| self.log_tail(),
+        };
+        wait.until(|| match self.child().as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) => Ok(status),
+            Some(Ok(None)) => Err(wait::Not::Yet("it goes on".to_owned())),
+            Some(Err(source)) => Err(wait::Not::Ever(TestbedError::Io {
+                action: format!("wait for {}", self.launch.name),
+                source,
+            })),
+            None => Err(wait::Not::Ever(
+                self.start_failure("it was killed before".to_owned()),
+            )),
+        })
     }
 
     /// Lets the server clean up what does not lie in its folder, for as long as that is quick.
