@@ -1,1 +1,70 @@
-//! idem-conformance.
+//! The conformance suite that a store for `idem` has to pass: one named test per clause of the
+//! [`Store`](idem_core::Store) contract, in the crate of whoever wrote the store.
+//!
+//! Say how to reach your store, and call [`suite!`]:
+//!
+//! ```
+//! # mod my_store {
+//! #     use std::{sync::Arc, time::Duration};
+//! #     use idem_core::*;
+//! #     #[derive(Clone)] pub struct MyStore;
+//! #     impl MyStore { pub fn open() -> Self { Self } }
+//! #     #[async_trait::async_trait]
+//! #     impl Store for MyStore {
+//! #         async fn create(&self, _: &RecordKey, _: &Record, _: Duration) -> Result<Created, StoreError> { Ok(Created::New) }
+//! #         async fn update(&self, _: &RecordKey, _: Version, _: &Record, _: Duration) -> Result<Updated, StoreError> { Ok(Updated::Done) }
+//! #         async fn delete(&self, _: &RecordKey, _: Version) -> Result<Deleted, StoreError> { Ok(Deleted::Done) }
+//! #         async fn get(&self, _: &RecordKey) -> Result<Option<Stored>, StoreError> { Ok(None) }
+//! #     }
+//! # }
+//! # use my_store::MyStore;
+//! use std::sync::Arc;
+//! use idem_conformance::{Harness, async_trait};
+//! use idem_core::Store;
+//!
+//! struct MyHarness;
+//!
+//! #[async_trait]
+//! impl Harness for MyHarness {
+//!     fn name(&self) -> String {
+//!         "my store".to_owned()
+//!     }
+//!
+//!     async fn store(&self) -> Arc<dyn Store> {
+//!         Arc::new(MyStore::open())
+//!     }
+//! }
+//!
+//! async fn harness() -> MyHarness {
+//!     MyHarness
+//! }
+//!
+//! idem_conformance::suite!(harness);
+//! ```
+//!
+//! Every case is a plain async function in [`cases`] and cites its rule in its name. A case that
+//! needs what a harness does not offer (a server that restarts, a connection that can be cut) says
+//! `skipped, because …` on the terminal, and stands as skipped in a report. Cases draw a scope of
+//! their own at random, so they run side by side, on a server that others use as well.
+
+pub mod cases;
+
+mod call;
+mod capability;
+mod case;
+mod engine;
+mod harness;
+mod list;
+mod sample;
+mod suite;
+
+pub use async_trait::async_trait;
+
+pub use capability::{Browsing, Corrupt, Fault, Faults, Fill, Restart, Sweeping};
+pub use case::{Case, Skipped, Verdict};
+pub use harness::Harness;
+pub use list::all;
+pub use suite::{IntoHarness, Missing};
+
+#[doc(hidden)]
+pub use suite::{run_test, started};

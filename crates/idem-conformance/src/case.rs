@@ -1,0 +1,85 @@
+//! [`Case`]: one clause of the contract as a function.
+
+use std::{borrow::Cow, fmt};
+
+use futures_util::future::BoxFuture;
+
+use crate::Harness;
+
+/// How a case ends that does not panic: passed, or skipped.
+pub type Verdict = Result<(), Skipped>;
+
+/// A case that could not run, and why. It is neither passed nor failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a skipped case has to be reported"]
+pub struct Skipped {
+    why: Cow<'static, str>,
+}
+
+impl Skipped {
+    /// Skipped for this reason, which completes the sentence `skipped, because …`.
+    pub fn because(why: impl Into<Cow<'static, str>>) -> Self {
+        Self { why: why.into() }
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "skipped, because {}", self.why)
+    }
+}
+
+impl std::error::Error for Skipped {}
+
+/// Unwraps a capability, or skips the case.
+pub(crate) fn needs<T>(capability: Option<T>, what: &'static str) -> Result<T, Skipped> {
+    capability.ok_or_else(|| Skipped::because(format!("the harness offers no {what}")))
+}
+
+/// One clause of the contract.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub(crate) group: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) run: for<'a> fn(&'a dyn Harness) -> BoxFuture<'a, Verdict>,
+}
+
+impl Case {
+    /// What the case is about: the module of [`cases`](crate::cases) that it stands in.
+    #[must_use]
+    pub fn group(&self) -> &'static str {
+        self.group
+    }
+
+    /// The name of the function and of the test.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The rule that the case states: `S1` to `S10` of [`Store`](idem_core::Store), `G1` to `G6` of
+    /// the engine, or the optional trait: `Watch`, `Sweep`, `Browse`.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let prefix = self.name.split('_').next().unwrap_or_default();
+        let (first, rest) = prefix.split_at(prefix.len().min(1));
+        first.to_uppercase() + rest
+    }
+
+    /// Runs the case on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`Skipped`] when the harness lacks what the case needs.
+    ///
+    /// # Panics
+    /// When the store breaks the rule.
+    pub async fn run(&self, harness: &dyn Harness) -> Verdict {
+        (self.run)(harness).await
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}::{}", self.group, self.name)
+    }
+}

@@ -1,0 +1,192 @@
+//! What a store may offer beyond the four operations: `Watch`, `Browse`. (`Sweep` needs time to
+//! pass, and stands in [`time`](super::time).)
+
+use std::collections::HashMap;
+
+use idem_core::{Claim, Cursor, OnBusy, RecordKey, Recording, StoreErrorKind, Watcher};
+
+use crate::{
+    Harness, Verdict,
+    call::{PATIENCE, ok, put, remove, replace, scaled},
+    case::needs,
+    engine::{self, acquire, claim, patient},
+    sample::{self, Keys, LONG},
+};
+
+const WATCH: &str = "notifications (`Watch`)";
+const BROWSE: &str = "listing (`Browse`)";
+
+/// **Watch.** An ending through another handle wakes a watcher that was there before it.
+pub async fn watch_wakes_on_an_ending_elsewhere(harness: &dyn Harness) -> Verdict {
+    let watch = needs(harness.watch().await, WATCH)?;
+    let (store, keys) = (harness.store().await, Keys::draw(harness));
+    for _ in 0..10 {
+        let (key, record) = (keys.random(), sample::claim());
+        put(&*store, &key, &record, LONG).await;
+        let mut watcher = ok("watch", watch.watch(&key).await);
+        let done = sample::completed(&record, "answer");
+        replace(&*store, &key, record.version, &done, LONG).await;
+        expect_wake(harness, &mut *watcher, "an update").await;
+    }
+    Ok(())
+}
+
+/// **Watch.** A release wakes as well.
+pub async fn watch_wakes_on_a_delete(harness: &dyn Harness) -> Verdict {
+    let watch = needs(harness.watch().await, WATCH)?;
+    let (store, key) = (harness.store().await, Keys::draw(harness).random());
+    let record = sample::claim();
+    put(&*store, &key, &record, LONG).await;
+    let mut watcher = ok("watch", watch.watch(&key).await);
+    remove(&*store, &key, record.version).await;
+    expect_wake(harness, &mut *watcher, "a delete").await;
+    Ok(())
+}
+
+/// **Watch.** A change that comes while nobody is polling the watcher is not lost, and every one of
+/// several watchers wakes.
+pub async fn watch_keeps_a_wake_up_for_who_is_not_looking(harness: &dyn Harness) -> Verdict {
+    let watch = needs(harness.watch().await, WATCH)?;
+    let (store, keys) = (harness.store().await, Keys::draw(harness));
+    let (key, mut there) = (keys.random(), sample::claim());
+    put(&*store, &key, &there, LONG).await;
+    let mut watchers = Vec::new();
+    for _ in 0..5 {
+        watchers.push(ok("watch", watch.watch(&key).await));
+    }
+    for _ in 0..3 {
+        let next = sample::next(&there, there.state.clone());
+        replace(&*store, &key, there.version, &next, LONG).await;
+        there = next;
+        for watcher in &mut watchers {
+            expect_wake(harness, &mut **watcher, "an update").await;
+        }
+    }
+    Ok(())
+}
+
+/// **Watch.** Dropping watchers, also half-way through a wait, harms neither the store nor the
+/// others.
+pub async fn watch_survives_dropped_watchers(harness: &dyn Harness) -> Verdict {
+    let watch = needs(harness.watch().await, WATCH)?;
+    let (store, key) = (harness.store().await, Keys::draw(harness).random());
+    let record = sample::claim();
+    put(&*store, &key, &record, LONG).await;
+    let mut stays = ok("watch", watch.watch(&key).await);
+    for _ in 0..20 {
+        let mut goes = ok("watch", watch.watch(&key).await);
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(1), goes.changed()).await;
+    }
+    let done = sample::completed(&record, "answer");
+    replace(&*store, &key, record.version, &done, LONG).await;
+    expect_wake(harness, &mut *stays, "an update").await;
+    Ok(())
+}
+
+/// **Watch, G2.** A waiter that is woken claims again, and gets the answer.
+pub async fn watch_wakes_a_waiting_claim(harness: &dyn Harness) -> Verdict {
+    let watch = needs(harness.watch().await, WATCH)?;
+    let key = Keys::draw(harness).random();
+    let ours = engine::fresh(harness, patient(harness)).await;
+    let wait = patient(harness).on_busy(OnBusy::Wait(scaled(harness, PATIENCE)));
+    let theirs = engine::watching(harness.store().await, watch, wait);
+    let execution = acquire(&ours, &key).await;
+    let waiting = tokio::spawn({
+        let key = key.clone();
+        async move { claim(&theirs, &key).await }
+    });
+    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+    match waiting.await.expect("a waiter neither fails nor panics") {
+        Claim::Replay(payload) => assert_eq!(payload, "done", "G2: the stored answer"),
+        other => panic!("G2: it is completed, but the waiter is told {other:?}"),
+    }
+    Ok(())
+}
+
+/// **Browse.** Every record is listed with its key, page by page, as it stands.
+pub async fn browse_lists_every_record(harness: &dyn Harness) -> Verdict {
+    let browsing = needs(harness.browse().await, BROWSE)?;
+    let keys = Keys::draw(harness);
+    let mut written = HashMap::new();
+    for n in 0..25 {
+        let key = match n % 3 {
+            0 => keys.random(),
+            1 => keys.named(&format!("* {{{n}}}: ключ?")),
+            _ => sample::key_in(&child(&keys, &format!("a:b/{n}")), "c%d"),
+        };
+        let record = match n % 2 {
+            0 => sample::claim(),
+            _ => sample::completed(&sample::claim(), format!("answer {n}")),
+        };
+        put(&*browsing.store, &key, &record, LONG).await;
+        written.insert(key, record);
+    }
+    for limit in [1, 7, 1000] {
+        let listed = list(&browsing, limit).await;
+        for (key, record) in &written {
+            let found = listed.get(key).map(|stored| &stored.record);
+            assert_eq!(found, Some(record), "Browse: {:?} is listed", key.as_str());
+        }
+    }
+    Ok(())
+}
+
+/// **Browse.** What is deleted is not listed any more.
+pub async fn browse_lists_nothing_that_is_gone(harness: &dyn Harness) -> Verdict {
+    let browsing = needs(harness.browse().await, BROWSE)?;
+    let (key, record) = (Keys::draw(harness).random(), sample::claim());
+    put(&*browsing.store, &key, &record, LONG).await;
+    remove(&*browsing.store, &key, record.version).await;
+    assert!(
+        !list(&browsing, 100).await.contains_key(&key),
+        "Browse: what is gone is not listed"
+    );
+    Ok(())
+}
+
+/// **Browse.** A cursor that this store did not give is refused, and not taken for another place.
+pub async fn browse_refuses_a_foreign_cursor(harness: &dyn Harness) -> Verdict {
+    let browsing = needs(harness.browse().await, BROWSE)?;
+    let foreign = Cursor("'; not a cursor of yours *".to_owned());
+    match browsing.browse.browse(Some(&foreign), 10).await {
+        Err(error) => assert_eq!(error.kind(), StoreErrorKind::Config, "Browse: {error}"),
+        Ok(page) => panic!(
+            "Browse: a foreign cursor is refused, but {} records came",
+            page.records.len()
+        ),
+    }
+    Ok(())
+}
+
+fn child(keys: &Keys, segment: &str) -> idem_core::Scope {
+    keys.scope()
+        .child(segment)
+        .expect("the suite uses segments that are segments")
+}
+
+/// All pages; a listing has an end.
+pub(super) async fn list(
+    browsing: &crate::Browsing,
+    limit: usize,
+) -> HashMap<RecordKey, idem_core::Stored> {
+    const MOST_PAGES: usize = 100_000;
+    let (mut listed, mut after) = (HashMap::new(), None);
+    for _ in 0..MOST_PAGES {
+        let page = ok(
+            "browse",
+            browsing.browse.browse(after.as_ref(), limit).await,
+        );
+        listed.extend(page.records);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return listed,
+        }
+    }
+    panic!("Browse: no end after {MOST_PAGES} pages")
+}
+
+async fn expect_wake(harness: &dyn Harness, watcher: &mut dyn Watcher, what: &str) {
+    let limit = scaled(harness, PATIENCE);
+    let woken = tokio::time::timeout(limit, watcher.changed()).await;
+    assert!(woken.is_ok(), "Watch: {what} wakes the watcher");
+}

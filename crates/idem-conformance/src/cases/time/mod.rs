@@ -1,0 +1,22 @@
+//! The cases that wait for time to pass. None asserts that anything is quick: a store that is slow
+//! makes them take longer and not fail.
+
+mod age;
+mod expiry;
+mod lease;
+mod superseded;
+mod sweep;
+
+pub use age::*;
+pub use expiry::*;
+pub use lease::*;
+pub use superseded::*;
+pub use sweep::*;
+
+use std::time::Duration;
+
+/// A short life or lease, before scaling.
+const SHORT: Duration = Duration::from_millis(150);
+
+/// By how much a store's clock may be coarser than ours.
+const GRAIN: Duration = Duration::from_millis(5);
