@@ -1,0 +1,83 @@
+//! What is typed.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use clap::{Parser, builder::PossibleValuesParser};
+
+use crate::suites::{SUITES, Suite};
+
+/// Measures idem beside its floor: what the same bytes cost without it, in the same run.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    /// What to measure
+    #[arg(required = true, value_name = "SUITE", value_parser = names())]
+    suites: Vec<String>,
+
+    /// How many tasks at once; several figures give a row each
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1,64",
+        value_name = "TASKS"
+    )]
+    pub(crate) concurrency: Vec<NonZeroUsize>,
+
+    /// How long each row is measured
+    #[arg(long, default_value_t = 4.0, value_name = "N", value_parser = seconds)]
+    seconds: f64,
+
+    /// Where to write the rows as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Cli {
+    pub(crate) fn suites(&self) -> impl Iterator<Item = &'static Suite> {
+        SUITES
+            .iter()
+            .filter(|suite| self.suites.iter().any(|name| name == suite.name))
+    }
+
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("use a number of seconds from 0.1 to 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        Cli::command().debug_assert();
+        let typed = [
+            "idem-bench",
+            "memory",
+            "--concurrency",
+            "1,64",
+            "--seconds",
+            "0.5",
+        ];
+        let cli = Cli::parse_from(typed);
+        assert_eq!(cli.suites().count(), 1);
+        assert_eq!(cli.concurrency.len(), 2);
+        assert_eq!(cli.time(), Duration::from_millis(500));
+        assert!(Cli::try_parse_from(["idem-bench"]).is_err());
+        assert!(Cli::try_parse_from(["idem-bench", "memory", "--concurrency", "0"]).is_err());
+        assert!(Cli::try_parse_from(["idem-bench", "memory", "--seconds", "nan"]).is_err());
+    }
+}

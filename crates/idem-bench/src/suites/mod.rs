@@ -1,0 +1,19 @@
+//! One file a suite. To add one: write `suites/NAME.rs` with a function that sets up what it needs
+//! (a server's handle lives in its loads) and gives its cases, and name it here.
+
+mod memory;
+
+use anyhow::Result;
+use futures_util::{FutureExt, future::BoxFuture};
+
+use crate::case::Case;
+
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) open: fn() -> BoxFuture<'static, Result<Vec<Case>>>,
+}
+
+pub(crate) static SUITES: &[Suite] = &[Suite {
+    name: "memory",
+    open: || memory::cases().boxed(),
+}];
