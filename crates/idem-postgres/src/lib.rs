@@ -1,1 +1,30 @@
-//! idem-postgres.
+//! Idempotency records in PostgreSQL.
+//!
+//! Claims commit before work starts, and with the transactional mode the user's own rows commit
+//! together with the record that says they are there (G7).
+//!
+//! ```no_run
+//! use idem_core::Idempotency;
+//! use idem_postgres::PostgresStore;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresStore::connect("postgres://app@db.example/app").await?;
+//! store.migrate().await?;
+//! let idem = Idempotency::builder(store.clone()).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Time is the server's `clock_timestamp()` alone. PostgreSQL 14 and later; see [`PostgresConfig`]
+//! for the knobs and for poolers.
+
+mod call;
+mod config;
+mod error;
+mod literal;
+mod migrate;
+mod rows;
+mod sql;
+mod store;
+
+pub use config::{ConfigError, PostgresConfig, Protocol};
+pub use store::PostgresStore;

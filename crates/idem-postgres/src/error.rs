@@ -1,0 +1,182 @@
+//! What an error of the database says of the write (rule S9).
+
+use idem_core::{StoreError, StoreErrorKind};
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
+
+/// How far a call had come when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// No connection yet, so nothing was sent.
+    Connecting,
+    /// The statement may have reached the server.
+    Sent,
+}
+
+/// Sorts an error by what it says of the write, and keeps it as the cause.
+pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {
+    let (kind, message) = match &error {
+        sqlx::Error::Database(reported) => database(reported.as_ref(), stage),
+        sqlx::Error::PoolTimedOut => (
+            StoreErrorKind::Unavailable,
+            "no connection of the pool became free in time",
+        ),
+        sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
+        sqlx::Error::Configuration(_) => (StoreErrorKind::Config, "check the connection options"),
+        sqlx::Error::Encode(_) => (StoreErrorKind::Config, "the arguments cannot be sent"),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            (StoreErrorKind::Corrupt, "the answer cannot be read")
+        }
+        _ => match stage {
+            Stage::Connecting => (StoreErrorKind::Unavailable, "the server cannot be reached"),
+            Stage::Sent => (StoreErrorKind::Unknown, "the connection was lost"),
+        },
+    };
+    StoreError::new(kind, message).with_source(error)
+}
+
+fn database(reported: &dyn DatabaseError, stage: Stage) -> (StoreErrorKind, &'static str) {
+    let code = reported.code().unwrap_or_default();
+    let fatal = reported
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
+    match stage {
+        // A session that ends may end between the commit and the word of it.
+        Stage::Sent if fatal && ends_midway(&code) => (
+            StoreErrorKind::Unknown,
+            "the server ended the session before it answered",
+        ),
+        _ => sqlstate(&code),
+    }
+}
+
+/// Whether a fatal error with this code may come after a commit. The others refuse the session
+/// before it begins.
+fn ends_midway(code: &str) -> bool {
+    !matches!(code, "53300" | "57P03" | "57P05" | "3D000") && !code.starts_with("28")
+}
+
+/// What an error says that the server raised: a statement that fails is rolled back whole, so
+/// nothing was written.
+pub(crate) fn sqlstate(code: &str) -> (StoreErrorKind, &'static str) {
+    use StoreErrorKind::{Config, Corrupt, Full, Unavailable};
+    match code {
+        "42P01" | "3F000" | "42703" | "42883" => (
+            Config,
+            "the tables are missing or of an older release: run `migrate()`, or apply `migration_sql()`",
+        ),
+        "42501" => (
+            Config,
+            "the role may not use the tables: grant it USAGE on the schema, and SELECT, INSERT, UPDATE and DELETE on its tables",
+        ),
+        "26000" | "42P05" => (
+            Config,
+            "prepared statements do not survive this pooler: use `Protocol::Simple`",
+        ),
+        "3D000" => (Config, "the database does not exist"),
+        "53100" => (Full, "the server's disk is full"),
+        "25006" => (
+            Unavailable,
+            "the server is read-only, as a standby is: is a failover under way?",
+        ),
+        "40001" | "40P01" => (Unavailable, "another transaction got in the way"),
+        "55P03" => (
+            Unavailable,
+            "somebody's open transaction holds the row for longer than the lock timeout",
+        ),
+        "57014" => (
+            Unavailable,
+            "the statement was cancelled, by `statement_timeout` or by hand",
+        ),
+        "57P01" | "57P02" | "57P03" => (Unavailable, "the server is going down or starting up"),
+        "53200" => (Unavailable, "the server is out of memory"),
+        "53300" => (
+            Unavailable,
+            "the server has no connection left: lower the pool's size or raise `max_connections`",
+        ),
+        "XX001" | "XX002" => (Corrupt, "the server reports damaged data"),
+        _ => class(code.get(..2).unwrap_or_default()),
+    }
+}
+
+fn class(class: &str) -> (StoreErrorKind, &'static str) {
+    use StoreErrorKind::{Config, Unavailable};
+    match class {
+        "08" => (Unavailable, "the connection could not be made"),
+        "22" | "23" | "54" => (Config, "the server can never store this"),
+        "28" => (Config, "the server does not let this role in"),
+        "42" | "0A" => (Config, "the server does not know this statement"),
+        _ => (Unavailable, "the server refused the statement"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error as _, io};
+
+    use super::*;
+
+    #[test]
+    fn s9_a_statement_that_the_server_refused_was_not_applied() {
+        use StoreErrorKind::{Config, Corrupt, Full, Unavailable};
+        for (code, kind) in [
+            ("08006", Unavailable),
+            ("0A000", Config),
+            ("22021", Config),
+            ("22P05", Config),
+            ("23505", Config),
+            ("25006", Unavailable),
+            ("26000", Config),
+            ("28P01", Config),
+            ("3D000", Config),
+            ("3F000", Config),
+            ("40001", Unavailable),
+            ("40P01", Unavailable),
+            ("42501", Config),
+            ("42601", Config),
+            ("42P01", Config),
+            ("42P05", Config),
+            ("53100", Full),
+            ("53200", Unavailable),
+            ("53300", Unavailable),
+            ("54000", Config),
+            ("55P03", Unavailable),
+            ("57014", Unavailable),
+            ("57P01", Unavailable),
+            ("57P02", Unavailable),
+            ("57P03", Unavailable),
+            ("58030", Unavailable),
+            ("XX000", Unavailable),
+            ("XX001", Corrupt),
+            ("", Unavailable),
+        ] {
+            assert_eq!(sqlstate(code).0, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn s9_a_missing_table_says_how_to_make_it() {
+        assert!(sqlstate("42P01").1.contains("migrate()"));
+    }
+
+    #[test]
+    fn s9_a_connection_lost_after_sending_leaves_the_outcome_unknown() {
+        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
+        let sent = store_error(lost(), Stage::Sent);
+        assert_eq!(sent.kind(), StoreErrorKind::Unknown);
+        assert!(sent.source().is_some(), "the cause is kept");
+        let connecting = store_error(lost(), Stage::Connecting);
+        assert_eq!(connecting.kind(), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn s9_a_session_that_is_shut_down_may_have_committed() {
+        assert!(ends_midway("57P01"));
+        assert!(ends_midway("57P02"));
+        assert!(ends_midway("08P01"), "what a pooler says of a lost server");
+        assert!(!ends_midway("57P03"));
+        assert!(!ends_midway("28P01"));
+    }
+}

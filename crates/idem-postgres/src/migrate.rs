@@ -1,0 +1,133 @@
+//! Making and upgrading the tables.
+//!
+//! Not by sqlx's migrator: it holds a lock of the *session*, which a pooler in transaction mode
+//! does not keep, and its bookkeeping goes by `search_path`. Here all of it is one transaction
+//! under one transaction-level lock.
+
+use idem_core::StoreError;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::{
+    PostgresStore,
+    config::Schema,
+    error::{Stage, store_error},
+};
+
+/// The steps, in order. One that was released never changes: it is followed by another.
+const STEPS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
+
+/// Where the steps that were taken are noted.
+const LEDGER: &str = "CREATE TABLE IF NOT EXISTS idem.migrations (\
+    version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())";
+
+impl PostgresStore {
+    /// Makes the schema and its tables, or brings them up to date.
+    ///
+    /// Does nothing, and needs no rights, when they are. Any number of processes may do this at
+    /// once: one does it, the others wait for that one.
+    ///
+    /// # Errors
+    /// As for any store call; nothing is left half-done. [`Config`](idem_core::StoreErrorKind) when
+    /// the role may not create tables, and when the tables are of a newer release than this.
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls back what was not committed.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.acquire().await?;
+        let schema = &self.config().schema;
+        if version(&mut connection, schema).await? < STEPS.len() {
+            upgrade(&mut connection, schema)
+                .await
+                .map_err(|error| store_error(error, Stage::Sent))?;
+        }
+        Ok(())
+    }
+
+    /// What [`migrate`](Self::migrate) does, as SQL that can be applied any number of times: for
+    /// those who run their migrations by other means.
+    #[must_use]
+    pub fn migration_sql(&self) -> String {
+        let schema = &self.config().schema;
+        let mut sql = format!(
+            "BEGIN;\n\n{};\n\n{};\n",
+            create_schema(schema),
+            schema.apply(LEDGER)
+        );
+        for (index, step) in STEPS.iter().enumerate() {
+            sql.push('\n');
+            sql.push_str(&schema.apply(step));
+            sql.push_str(&format!("\n{};\n", note(schema, index + 1)));
+        }
+        sql.push_str("\nCOMMIT;\n");
+        sql
+    }
+}
+
+/// How many steps were taken; none when there is no schema or it is not ours to look at.
+async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<usize, StoreError> {
+    let taken = match latest(connection, schema).await {
+        Ok(taken) => taken,
+        Err(sqlx::Error::Database(error))
+            if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
+        {
+            0
+        }
+        Err(error) => return Err(store_error(error, Stage::Sent)),
+    };
+    if taken > STEPS.len() {
+        return Err(StoreError::config(format!(
+            "the tables are at version {taken} and this release knows {}: upgrade it",
+            STEPS.len()
+        )));
+    }
+    Ok(taken)
+}
+
+async fn latest(connection: &mut PgConnection, schema: &Schema) -> Result<usize, sqlx::Error> {
+    let sql = schema.apply("SELECT coalesce(max(version), 0)::text FROM idem.migrations");
+    let row = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await?;
+    let taken: String = sqlx::Row::try_get(&row, 0)?;
+    taken
+        .parse()
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    run(&mut tx, lock(schema)).await?;
+    run(&mut tx, create_schema(schema)).await?;
+    run(&mut tx, schema.apply(LEDGER)).await?;
+    let taken = latest(&mut tx, schema).await?;
+    for (index, step) in STEPS.iter().enumerate().skip(taken) {
+        run(&mut tx, schema.apply(step)).await?;
+        run(&mut tx, note(schema, index + 1)).await?;
+    }
+    tx.commit().await
+}
+
+async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    // Safe: the crate's own text, with the schema's name quoted.
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn create_schema(schema: &Schema) -> String {
+    format!("CREATE SCHEMA IF NOT EXISTS {}", schema.quoted())
+}
+
+fn note(schema: &Schema, version: usize) -> String {
+    schema.apply(&format!(
+        "INSERT INTO idem.migrations (version) VALUES ({version}) ON CONFLICT DO NOTHING"
+    ))
+}
+
+/// Until the transaction ends, no other migrator of this schema gets further than this.
+fn lock(schema: &Schema) -> String {
+    let mut name = String::from("idem-postgres migrations ");
+    name.push_str(&schema.quoted().replace('\'', "''").replace('\\', "\\\\"));
+    format!("SELECT pg_advisory_xact_lock(hashtextextended(E'{name}', 0))")
+}

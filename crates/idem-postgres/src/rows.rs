@@ -1,0 +1,190 @@
+//! Records as rows, and back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use idem_core::{ClaimToken, Fingerprint, Record, State, StoreError, Stored, Timestamp, Version};
+use sqlx::{Row, postgres::PgRow};
+
+use crate::call::Argument;
+
+/// The longest ttl that is written, a thousand years: far from where PostgreSQL's times end.
+const LONGEST_TTL_MS: u64 = 1000 * 365 * 24 * 3600 * 1000;
+
+/// The columns of a record that is about to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    pub(crate) status: &'static str,
+    pub(crate) attempt: i64,
+    pub(crate) token: &'a [u8],
+    pub(crate) revision: i64,
+    pub(crate) fingerprint: &'a [u8],
+    pub(crate) lease_ms: Option<i64>,
+    pub(crate) checkpoint: Option<&'a [u8]>,
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) created_ms: i64,
+    pub(crate) ttl_ms: i64,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn new(record: &'a Record, ttl: Duration) -> Self {
+        let (lease, checkpoint, payload) = match &record.state {
+            State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_deref(), None),
+            State::Retryable { checkpoint } => (None, checkpoint.as_deref(), None),
+            State::Completed { payload } | State::Failed { payload } => {
+                (None, None, Some(&**payload))
+            }
+        };
+        Self {
+            status: record.state.name(),
+            attempt: i64::from(record.attempt),
+            token: record.version.token.as_bytes(),
+            revision: signed(record.version.revision),
+            fingerprint: record.fingerprint.as_bytes(),
+            lease_ms: lease.map(|lease| signed(millis(lease))),
+            checkpoint,
+            payload,
+            created_ms: signed(record.created_at.as_millis()),
+            ttl_ms: signed(millis(ttl).min(LONGEST_TTL_MS)),
+        }
+    }
+
+    /// In the order in which the statements of one row number them.
+    pub(crate) fn into_arguments(self) -> [Argument<'a>; 10] {
+        [
+            Argument::Text(self.status),
+            Argument::Int(Some(self.attempt)),
+            Argument::Bytes(Some(self.token)),
+            Argument::Int(Some(self.revision)),
+            Argument::Bytes(Some(self.fingerprint)),
+            Argument::Int(self.lease_ms),
+            Argument::Bytes(self.checkpoint),
+            Argument::Bytes(self.payload),
+            Argument::Int(Some(self.created_ms)),
+            Argument::Int(Some(self.ttl_ms)),
+        ]
+    }
+}
+
+/// What a statement says of one call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It did what it was asked to.
+    Done,
+    /// It found this record.
+    Found(Stored),
+}
+
+/// Reads a row of a statement's answer: which of its calls it is for, and what it says.
+pub(crate) fn answer(row: &PgRow) -> (usize, Result<Answer, StoreError>) {
+    // A number that cannot be read belongs to no call, and no call has `usize::MAX`.
+    let n = row
+        .try_get::<i64, _>(0)
+        .ok()
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(usize::MAX);
+    (n, read(row))
+}
+
+fn read(row: &PgRow) -> Result<Answer, StoreError> {
+    match row.try_get::<Option<&str>, _>(1).map_err(unreadable)? {
+        None => Ok(Answer::Done),
+        Some(status) => Ok(Answer::Found(stored(row, status)?)),
+    }
+}
+
+fn stored(row: &PgRow, status: &str) -> Result<Stored, StoreError> {
+    let attempt = row.try_get::<i64, _>(2).map_err(unreadable)?;
+    let token = array(row, 3, "token")?;
+    let revision = unsigned(row.try_get(4).map_err(unreadable)?);
+    let fingerprint = array(row, 5, "fingerprint")?;
+    let created = unsigned(row.try_get(9).map_err(unreadable)?);
+    Ok(Stored {
+        record: Record {
+            fingerprint: Fingerprint::from_bytes(fingerprint),
+            attempt: u32::try_from(attempt).map_err(|_| corrupt("its attempt is out of range"))?,
+            version: Version {
+                token: ClaimToken::from_bytes(token),
+                revision,
+            },
+            created_at: Timestamp::from_millis(created),
+            state: state(row, status)?,
+        },
+        age: Some(micros(row, 10)?),
+        remaining: Some(micros(row, 11)?),
+    })
+}
+
+fn state(row: &PgRow, status: &str) -> Result<State, StoreError> {
+    let bytes = |index| -> Result<Option<Bytes>, StoreError> {
+        let bytes: Option<Vec<u8>> = row.try_get(index).map_err(unreadable)?;
+        Ok(bytes.map(Bytes::from))
+    };
+    let payload = || bytes(8)?.ok_or_else(|| corrupt("it has ended and has no payload"));
+    Ok(match status {
+        "in-flight" => {
+            let lease: Option<i64> = row.try_get(6).map_err(unreadable)?;
+            let lease = lease.ok_or_else(|| corrupt("it is in flight and has no lease"))?;
+            State::InFlight {
+                lease: Duration::from_millis(unsigned(lease)),
+                checkpoint: bytes(7)?,
+            }
+        }
+        "retryable" => State::Retryable {
+            checkpoint: bytes(7)?,
+        },
+        "completed" => State::Completed {
+            payload: payload()?,
+        },
+        "failed" => State::Failed {
+            payload: payload()?,
+        },
+        // Written by a newer release: never guessed at, and no write of ours has its version.
+        _ => {
+            return Err(corrupt(
+                "its status is not known to this release; upgrade first",
+            ));
+        }
+    })
+}
+
+fn array<const N: usize>(
+    row: &PgRow,
+    index: usize,
+    name: &'static str,
+) -> Result<[u8; N], StoreError> {
+    let bytes: Vec<u8> = row.try_get(index).map_err(unreadable)?;
+    <[u8; N]>::try_from(bytes)
+        .map_err(|_| StoreError::corrupt(format!("its {name} has the wrong length")))
+}
+
+/// A time span that the server measured; its clock may have been set back since.
+fn micros(row: &PgRow, index: usize) -> Result<Duration, StoreError> {
+    let micros: i64 = row.try_get(index).map_err(unreadable)?;
+    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+fn unreadable(error: sqlx::Error) -> StoreError {
+    corrupt("the row is not one of this release's; was the table changed by hand?")
+        .with_source(error)
+}
+
+fn corrupt(message: &'static str) -> StoreError {
+    StoreError::corrupt(message)
+}
+
+/// Whole milliseconds, rounded up, so that no lease gets shorter.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    let rounded = duration.saturating_add(Duration::from_nanos(999_999));
+    u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// PostgreSQL has no unsigned integers: the upper half of the range is kept as negative numbers,
+/// which are compared for equality alone.
+pub(crate) fn signed(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+fn unsigned(value: i64) -> u64 {
+    value.cast_unsigned()
+}
