@@ -1,1 +1,31 @@
-//! idem-http.
+//! The HTTP semantics of idempotency keys, over the `http` crate alone: no I/O, no runtime.
+//!
+//! | | |
+//! |---|---|
+//! | [`KeyHeader`] | reads the key: the draft's strict form, or bare keys as well |
+//! | [`FingerprintRules`] | what makes two requests the same; JSON by its canonical form if wanted |
+//! | [`StatusRules`], [`Ending`] | which answers are final, which let the next request run |
+//! | [`StoredResponse`], [`KeptHeaders`] | what is kept of an answer, and its binary form |
+//! | [`problem`] | what a client is told instead of an answer (RFC 9457) |
+//! | [`Profile`] | all knobs, with presets |
+//!
+//! `idem-tower` drives this over a tower service. Sources: draft-ietf-httpapi-idempotency-key-header-07,
+//! RFC 9651 (structured fields), RFC 9110 (HTTP), RFC 9457 (problem details), RFC 8785 (JCS).
+
+mod canonical_json;
+mod fingerprint;
+mod headers;
+mod key_header;
+pub mod problem;
+mod profile;
+mod status;
+mod stored;
+
+pub use canonical_json::{CanonicalJson, NotCanonical};
+pub use fingerprint::{BodyForm, FingerprintRules, Part, RequestParts};
+pub use headers::{IDEMPOTENT_REPLAY_BODY, IDEMPOTENT_REPLAYED, KeptHeaders};
+pub use key_header::{Form, IDEMPOTENCY_KEY, KeyHeader, Malformed, parse as parse_key};
+pub use problem::{Code, Problem};
+pub use profile::Profile;
+pub use status::{Ending, StatusRules};
+pub use stored::{FORMAT as STORED_FORMAT, StoredBody, StoredError, StoredResponse};

@@ -1,0 +1,347 @@
+//! What a client is told when it gets no answer of the handler: RFC 9457 problem details.
+//!
+//! Each problem has a [`Code`] that stays the same for ever, so clients can act on it, and a
+//! `type` that leads to its documentation.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// `application/problem+json`, RFC 9457, §3.
+pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Where the variants of [`Code`] are documented.
+const TYPE_BASE: &str =
+    "https://docs.rs/idem-http/latest/idem_http/problem/enum.Code.html#variant.";
+
+/// What went wrong; stable, as text and as `type` URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// `key-missing`: the route requires a key and the request has none.
+    KeyMissing,
+    /// `key-malformed`: the request has something that is no key, or more than one.
+    KeyMalformed,
+    /// `fingerprint-mismatch`: the key belongs to another request. Draw a new key for a new
+    /// intent; repeat a request unchanged. Asking again does not help.
+    FingerprintMismatch,
+    /// `in-flight`: the first request with this key has not ended. Ask again after the time in
+    /// `Retry-After`, with the same key and the same request.
+    InFlight,
+    /// `outcome-unknown`: an execution of this request vanished half-way, and nobody can tell
+    /// whether it had its effect. Somebody has to look; asking again does not help before.
+    OutcomeUnknown,
+    /// `attempts-exhausted`: the key has had all the executions that the service allows.
+    AttemptsExhausted,
+    /// `store-unavailable`: the service cannot tell whether the request ran before, so it did not
+    /// run. Ask again after the time in `Retry-After`.
+    StoreUnavailable,
+    /// `record-unreadable`: what the service knows of this key cannot be read, so the request did
+    /// not run. Somebody has to look.
+    RecordUnreadable,
+    /// `body-too-large`: the request's body is larger than the route takes. It did not run.
+    BodyTooLarge,
+    /// `body-unreadable`: the request's body did not arrive whole. It did not run.
+    BodyUnreadable,
+    /// `body-not-canonical`: the JSON body is none, has a member twice, or a number that parsers
+    /// do not agree on. It did not run.
+    BodyNotCanonical,
+    /// `scope-refused`: the request does not tell whose it is in a way that the service takes. It
+    /// did not run.
+    ScopeRefused,
+    /// `handler-failed`: the request ran and broke down; its effect may have happened. It will not
+    /// run again under this key.
+    HandlerFailed,
+}
+
+impl Code {
+    /// All codes.
+    pub const ALL: [Self; 13] = [
+        Self::KeyMissing,
+        Self::KeyMalformed,
+        Self::FingerprintMismatch,
+        Self::InFlight,
+        Self::OutcomeUnknown,
+        Self::AttemptsExhausted,
+        Self::StoreUnavailable,
+        Self::RecordUnreadable,
+        Self::BodyTooLarge,
+        Self::BodyUnreadable,
+        Self::BodyNotCanonical,
+        Self::ScopeRefused,
+        Self::HandlerFailed,
+    ];
+
+    /// The code as it appears in a body, such as `in-flight`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.texts().0
+    }
+
+    /// A short summary of the kind of problem.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.texts().1
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn detail(self) -> &'static str {
+        self.texts().2
+    }
+
+    /// The absolute URI that names this kind of problem and leads to its documentation.
+    #[must_use]
+    pub fn type_uri(self) -> String {
+        format!("{TYPE_BASE}{self:?}")
+    }
+
+    /// The status, where no [`Profile`](crate::Profile) says otherwise.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::KeyMissing
+            | Self::KeyMalformed
+            | Self::BodyUnreadable
+            | Self::BodyNotCanonical
+            | Self::ScopeRefused => StatusCode::BAD_REQUEST,
+            Self::FingerprintMismatch
+            | Self::InFlight
+            | Self::OutcomeUnknown
+            | Self::AttemptsExhausted => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RecordUnreadable | Self::HandlerFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    const fn texts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::KeyMissing => (
+                "key-missing",
+                "An idempotency key is required",
+                "Draw one key per intent and send it with every repeat of the request.",
+            ),
+            Self::KeyMalformed => (
+                "key-malformed",
+                "The idempotency key is malformed",
+                "Send one key of 1 to 255 characters, once.",
+            ),
+            Self::FingerprintMismatch => (
+                "fingerprint-mismatch",
+                "The idempotency key was used for another request",
+                "Draw a new key for a new intent; repeat a request unchanged.",
+            ),
+            Self::InFlight => (
+                "in-flight",
+                "A request with this idempotency key is still being processed",
+                "Send the same request with the same key again after the time in Retry-After.",
+            ),
+            Self::OutcomeUnknown => (
+                "outcome-unknown",
+                "The outcome of this request is unknown",
+                "It was interrupted and is not run again before somebody has looked into it.",
+            ),
+            Self::AttemptsExhausted => (
+                "attempts-exhausted",
+                "This request was attempted too often",
+                "It is not run again under this key.",
+            ),
+            Self::StoreUnavailable => (
+                "store-unavailable",
+                "Duplicates cannot be told from new requests right now",
+                "The request did not run. Send it again with the same key.",
+            ),
+            Self::RecordUnreadable => (
+                "record-unreadable",
+                "The record of this idempotency key cannot be read",
+                "The request did not run. Somebody has to look into it.",
+            ),
+            Self::BodyTooLarge => (
+                "body-too-large",
+                "The body is too large for a request with an idempotency key",
+                "The request did not run.",
+            ),
+            Self::BodyUnreadable => (
+                "body-unreadable",
+                "The body did not arrive whole",
+                "The request did not run. Send it again with the same key.",
+            ),
+            Self::BodyNotCanonical => (
+                "body-not-canonical",
+                "The JSON body is ambiguous",
+                "Send each member once, and numbers that a double holds exactly.",
+            ),
+            Self::ScopeRefused => (
+                "scope-refused",
+                "The request does not tell whose it is",
+                "The request did not run.",
+            ),
+            Self::HandlerFailed => (
+                "handler-failed",
+                "The request broke down half-way",
+                "Its effect may have happened. It is not run again under this key.",
+            ),
+        }
+    }
+}
+
+/// Why a request is not answered by the handler, ready to be sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use idem_http::problem::{Code, Problem};
+///
+/// let response = Problem::new(Code::InFlight)
+///     .retry_after(Duration::from_millis(1200))
+///     .into_response();
+/// assert_eq!(response.status(), 409);
+/// assert_eq!(response.headers()["retry-after"], "2");
+/// assert_eq!(response.headers()["content-type"], "application/problem+json");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What went wrong.
+    pub code: Code,
+    /// The status that the answer will have.
+    pub status: StatusCode,
+    /// What is particular about this occurrence, for a person. Has no key and no payload in it.
+    pub detail: Cow<'static, str>,
+    /// After how many seconds asking again makes sense, if ever.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem with its code's own status and detail.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            detail: Cow::Borrowed(code.detail()),
+            retry_after: None,
+        }
+    }
+
+    /// Answers with this status.
+    #[must_use]
+    pub fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Says what is particular about this occurrence.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// Asks the client to come back after this time: whole seconds, rounded up, at least one.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        self.retry_after = Some(whole.max(1));
+        self
+    }
+
+    /// The body: `type`, `title`, `status`, `detail` (RFC 9457, §3.1) and `code`.
+    #[must_use]
+    pub fn to_json(&self) -> Bytes {
+        let details = Details {
+            r#type: &self.code.type_uri(),
+            title: self.code.title(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+        };
+        serde_json::to_vec(&details)
+            .expect("strings and a number serialise")
+            .into()
+    }
+
+    /// The whole answer.
+    #[must_use]
+    pub fn into_response(self) -> Response<Bytes> {
+        let mut response = Response::new(self.to_json());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_has_all_members_of_rfc_9457_and_a_code() {
+        let response = Problem::new(Code::FingerprintMismatch)
+            .status(StatusCode::UNPROCESSABLE_ENTITY)
+            .into_response();
+        assert_eq!(response.status(), 422);
+        assert!(!response.headers().contains_key(header::RETRY_AFTER));
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(
+            body["type"],
+            "https://docs.rs/idem-http/latest/idem_http/problem/enum.Code.html#variant.FingerprintMismatch"
+        );
+        assert_eq!(body["status"], 422);
+        assert_eq!(body["code"], "fingerprint-mismatch");
+        assert!(body["title"].is_string() && body["detail"].is_string());
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_and_at_least_one() {
+        let after = |ms| {
+            Problem::new(Code::InFlight)
+                .retry_after(Duration::from_millis(ms))
+                .retry_after
+        };
+        assert_eq!(after(0), Some(1));
+        assert_eq!(after(1), Some(1));
+        assert_eq!(after(1000), Some(1));
+        assert_eq!(after(1001), Some(2));
+    }
+
+    /// A code is the variant's name in kebab case, so neither can be renamed alone.
+    #[test]
+    fn codes_are_distinct_and_follow_their_names() {
+        let kebab = |code: Code| {
+            format!("{code:?}")
+                .chars()
+                .fold(String::new(), |mut text, c| {
+                    if c.is_uppercase() && !text.is_empty() {
+                        text.push('-');
+                    }
+                    text.extend(c.to_lowercase());
+                    text
+                })
+        };
+        for code in Code::ALL {
+            assert_eq!(code.as_str(), kebab(code));
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+        }
+        let distinct: HashSet<_> = Code::ALL.map(Code::as_str).into();
+        assert_eq!(distinct.len(), Code::ALL.len());
+    }
+}

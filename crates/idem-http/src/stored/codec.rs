@@ -1,0 +1,202 @@
+//! The compact binary form of an answer.
+//!
+//! Format 1; numbers are LEB128 varints in their shortest form:
+//!
+//! ```text
+//! u8       format (1)
+//! u8       body: 0 kept, 1 omitted, 2 kept and compressed (zstd)
+//! u16      status, big-endian
+//! number   header lines
+//!   u8       name: 0 spelled out, else its place in a fixed table
+//!   bytes    name                 (spelled out only; number of bytes, then the bytes)
+//!   bytes    value
+//! number   length of the body before compression   (compressed only)
+//! rest     body
+//! u32      CRC-32 (IEEE) of all before it, big-endian
+//! ```
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use super::{
+    StoredBody, StoredResponse,
+    wire::{MAX_VARINT, Reader, put_bytes, put_number},
+};
+
+/// The format that is written. It and every one before it are read.
+pub const FORMAT: u8 = 1;
+
+const KEPT: u8 = 0;
+const OMITTED: u8 = 1;
+const COMPRESSED: u8 = 2;
+const CHECKSUM_LEN: usize = 4;
+
+/// Names that take one byte. Their places are part of the format: append only.
+const KNOWN: [HeaderName; 9] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_DISPOSITION,
+    header::LOCATION,
+    header::CONTENT_LOCATION,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::LINK,
+];
+
+/// Why a payload is no stored response.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredError {
+    /// Written by a newer release.
+    #[error("response format {0} is not known to this release; upgrade before reading it")]
+    UnknownFormat(u8),
+    /// Cut short, changed, or not written by this crate at all.
+    #[error("the stored response is damaged: {0}")]
+    Damaged(&'static str),
+    /// Compressed, and this build has the `zstd` feature turned off.
+    #[error("the stored response is compressed; turn the `zstd` feature on to read it")]
+    Compressed,
+}
+
+impl StoredError {
+    pub(super) const CUT_SHORT: Self = Self::Damaged("it is cut short");
+}
+
+pub(super) fn encode(response: &StoredResponse, compress_from: Option<usize>) -> Bytes {
+    let (form, body) = match &response.body {
+        StoredBody::Omitted => (OMITTED, Bytes::new()),
+        StoredBody::Kept(body) => match compressed(response, body, compress_from) {
+            Some(smaller) => (COMPRESSED, smaller),
+            None => (KEPT, body.clone()),
+        },
+    };
+    let mut out = BytesMut::with_capacity(capacity(response, body.len()));
+    out.put_u8(FORMAT);
+    out.put_u8(form);
+    out.put_u16(response.status.as_u16());
+    let lines = u32::try_from(response.headers.len()).expect("a HeaderMap has at most 2^15 lines");
+    put_number(&mut out, lines);
+    for (name, value) in &response.headers {
+        match KNOWN.iter().position(|known| known == name) {
+            Some(place) => out.put_u8(place as u8 + 1),
+            None => {
+                out.put_u8(0);
+                put_bytes(&mut out, name.as_str().as_bytes());
+            }
+        }
+        put_bytes(&mut out, value.as_bytes());
+    }
+    if let (COMPRESSED, StoredBody::Kept(whole)) = (form, &response.body) {
+        put_number(&mut out, u32::try_from(whole.len()).unwrap_or(u32::MAX));
+    }
+    out.put_slice(&body);
+    let checksum = crc32fast::hash(&out);
+    out.put_u32(checksum);
+    out.freeze()
+}
+
+fn capacity(response: &StoredResponse, body_len: usize) -> usize {
+    let lines: usize = response
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 2 * MAX_VARINT)
+        .sum();
+    4 + 2 * MAX_VARINT + lines + body_len + CHECKSUM_LEN
+}
+
+pub(super) fn decode(payload: &Bytes) -> Result<StoredResponse, StoredError> {
+    match payload.first() {
+        None => return Err(StoredError::Damaged("it is empty")),
+        Some(&FORMAT) => {}
+        Some(&other) => return Err(StoredError::UnknownFormat(other)),
+    }
+    let body_end = payload
+        .len()
+        .checked_sub(CHECKSUM_LEN)
+        .ok_or(StoredError::CUT_SHORT)?;
+    let (bytes, checksum) = payload.split_at(body_end);
+    if crc32fast::hash(bytes).to_be_bytes() != checksum {
+        return Err(StoredError::Damaged("its checksum does not match"));
+    }
+    let mut reader = Reader(&bytes[1..]);
+    let form = reader.byte()?;
+    let status = u16::from_be_bytes([reader.byte()?, reader.byte()?]);
+    let status =
+        StatusCode::from_u16(status).map_err(|_| StoredError::Damaged("its status is none"))?;
+    let headers = headers(&mut reader)?;
+    let body = match form {
+        KEPT => StoredBody::Kept(payload.slice(body_end - reader.0.len()..body_end)),
+        OMITTED if reader.0.is_empty() => StoredBody::Omitted,
+        OMITTED => return Err(StoredError::Damaged("it has bytes left over")),
+        COMPRESSED => {
+            let len = reader.number()? as usize;
+            StoredBody::Kept(decompressed(reader.0, len)?)
+        }
+        _ => return Err(StoredError::Damaged("its body has no known form")),
+    };
+    Ok(StoredResponse {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn headers(reader: &mut Reader<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, StoredError> {
+    let lines = reader.number()? as usize;
+    // Each line takes two bytes at least: a number that lies does not get its memory.
+    let mut headers = Vec::with_capacity(lines.min(reader.0.len() / 2));
+    for _ in 0..lines {
+        let name = match reader.byte()? {
+            0 => HeaderName::from_bytes(reader.bytes()?)
+                .map_err(|_| StoredError::Damaged("a header name in it is none"))?,
+            place => KNOWN
+                .get(usize::from(place) - 1)
+                .cloned()
+                .ok_or(StoredError::Damaged("a header name in it is unknown"))?,
+        };
+        let value = HeaderValue::from_bytes(reader.bytes()?)
+            .map_err(|_| StoredError::Damaged("a header value in it is none"))?;
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+#[cfg(feature = "zstd")]
+fn compressed(response: &StoredResponse, body: &Bytes, from: Option<usize>) -> Option<Bytes> {
+    let encoded = response
+        .headers
+        .iter()
+        .any(|(name, _)| name == header::CONTENT_ENCODING);
+    if encoded || body.len() < from? || u32::try_from(body.len()).is_err() {
+        return None;
+    }
+    let smaller = zstd::bulk::compress(body, zstd::DEFAULT_COMPRESSION_LEVEL).ok()?;
+    (smaller.len() < body.len()).then(|| smaller.into())
+}
+
+#[cfg(not(feature = "zstd"))]
+fn compressed(_: &StoredResponse, _: &Bytes, _: Option<usize>) -> Option<Bytes> {
+    None
+}
+
+/// Memory grows with what really comes out, never by what a damaged length claims.
+#[cfg(feature = "zstd")]
+fn decompressed(bytes: &[u8], len: usize) -> Result<Bytes, StoredError> {
+    use std::io::Read;
+
+    const BROKEN: StoredError = StoredError::Damaged("its compressed body is broken");
+    let mut body = Vec::new();
+    zstd::Decoder::with_buffer(bytes)
+        .and_then(|decoder| decoder.take(len as u64 + 1).read_to_end(&mut body))
+        .map_err(|_| BROKEN)?;
+    if body.len() != len {
+        return Err(BROKEN);
+    }
+    Ok(body.into())
+}
+
+#[cfg(not(feature = "zstd"))]
+fn decompressed(_: &[u8], _: usize) -> Result<Bytes, StoredError> {
+    Err(StoredError::Compressed)
+}
