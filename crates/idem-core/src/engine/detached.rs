@@ -9,6 +9,13 @@ use super::{Failure, Idempotency, Outcome, Running};
 use crate::{ExecuteError, Fingerprint, RecordKey};
 
 impl Idempotency {
+    /// Runs a task off the caller's path, on the engine's [`Spawner`](crate::Spawner), and counts
+    /// it until it ends: for whoever drives an [`Execution`](crate::Execution) by hand and wants
+    /// [`drained`](Self::drained) to wait for it.
+    pub fn detach(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.spawn(task);
+    }
+
     /// [`execute`](Self::execute) on a task of its own: a caller that goes away loses nothing, and
     /// its repeat gets the answer.
     ///

@@ -254,6 +254,23 @@ impl Idempotency {
         }
     }
 
+    /// What to run with after a claim failed, where the policy is
+    /// [`OnOutage::FailOpen`] and the store is out of reach; `None` where nothing may run (G6).
+    #[must_use]
+    pub fn unprotected(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        error: &ClaimError,
+    ) -> Option<Running> {
+        let kind = error.source.kind();
+        if self.policy.on_outage == OnOutage::FailClosed || !kind.is_transient() {
+            return None;
+        }
+        observe::unprotected(key, kind);
+        Some(Running::unprotected(key.clone(), *fingerprint))
+    }
+
     async fn run_unprotected<T, E, W, F>(
         &self,
         key: &RecordKey,
@@ -265,12 +282,9 @@ impl Idempotency {
         W: FnOnce(Running) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
-        let kind = error.source.kind();
-        if self.policy.on_outage == OnOutage::FailClosed || !kind.is_transient() {
+        let Some(running) = self.unprotected(key, fingerprint, &error) else {
             return Err(ExecuteError::Claim(error));
-        }
-        observe::unprotected(key, kind);
-        let running = Running::unprotected(key.clone(), *fingerprint);
+        };
         match catching(async { work(running).await }).await {
             Ok(Ok(value)) => Ok(Outcome {
                 value,
