@@ -1,0 +1,101 @@
+//! What all services of one layer share.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use idem_core::{Idempotency, IdempotencyKey};
+use idem_http::{Code, Problem, Profile, StoredResponse};
+
+use crate::scope::ScopeOf;
+
+/// Turns a problem into its answer.
+pub(crate) type OnError = Arc<dyn Fn(Problem) -> Response<Bytes> + Send + Sync>;
+
+/// When to ask again after the store was out of reach: nobody knows, so soon.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+pub(crate) struct Config {
+    pub(crate) idem: Idempotency,
+    pub(crate) profile: Profile,
+    pub(crate) on_error: OnError,
+    pub(crate) scope: ScopeOf,
+}
+
+/// What a request's head says about it.
+pub(crate) enum Admission {
+    /// Not protected: its method is not, or it has no key and needs none.
+    Pass,
+    /// To be run once for this key.
+    Protect(IdempotencyKey),
+    /// Not to be run.
+    Refuse(Problem),
+}
+
+impl Config {
+    pub(crate) fn admit<B>(&self, request: &Request<B>) -> Admission {
+        let profile = &self.profile;
+        if !profile.methods.contains(request.method()) {
+            return Admission::Pass;
+        }
+        match profile.key.read(request.headers()) {
+            Ok(Some(key)) => Admission::Protect(key),
+            Ok(None) if !profile.required => Admission::Pass,
+            Ok(None) => Admission::Refuse(Problem::new(Code::KeyMissing).detail(format!(
+                "Send the header {} with one key per intent, and the same key with every repeat.",
+                profile.key.name
+            ))),
+            Err(why) => Admission::Refuse(
+                Problem::new(Code::KeyMalformed)
+                    .detail(format!("The header {} is no key: {why}.", profile.key.name)),
+            ),
+        }
+    }
+
+    pub(crate) fn answer(&self, problem: Problem) -> Response<Bytes> {
+        (self.on_error)(problem)
+    }
+
+    pub(crate) fn replay(&self, payload: &Bytes) -> Result<Response<Bytes>, Problem> {
+        match StoredResponse::decode(payload) {
+            Ok(stored) => Ok(stored.into_replay(self.profile.replayed.clone())),
+            Err(error) => {
+                tracing::error!(%error, "a stored answer cannot be replayed; nothing ran");
+                Err(Problem::new(Code::RecordUnreadable))
+            }
+        }
+    }
+
+    pub(crate) fn encode(&self, stored: &StoredResponse) -> Bytes {
+        #[cfg(feature = "zstd")]
+        if let Some(threshold) = self.profile.compress_from {
+            return stored.encode_compressed(threshold);
+        }
+        stored.encode()
+    }
+}
+
+/// The store gave no answer to a claim.
+pub(crate) fn store_problem(error: &idem_core::ClaimError) -> Problem {
+    use idem_core::StoreErrorKind::{Config, Corrupt, Full, Unavailable, Unknown};
+
+    match error.source.kind() {
+        Unavailable | Unknown | Full => {
+            tracing::warn!(%error, "a request was refused");
+            Problem::new(Code::StoreUnavailable).retry_after(STORE_RETRY_AFTER)
+        }
+        Corrupt | Config => {
+            tracing::error!(%error, "a request was refused");
+            Problem::new(Code::RecordUnreadable)
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("idem", &self.idem)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! Reading a body up to a limit.
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+
+use crate::body::Whole;
+
+/// What came of reading a body.
+pub(crate) enum Gathered<E> {
+    /// It ended within the limit.
+    Whole(Whole),
+    /// It has more bytes than the limit; these were read before that was known.
+    Outgrown(Bytes),
+    /// It broke off after these bytes.
+    Broken(Bytes, E),
+}
+
+/// Reads a body until it ends, breaks, or turns out to be larger than `limit` bytes. A body that
+/// announces a larger size is not read at all.
+///
+/// A body that comes in one piece, as most do, is not copied.
+pub(crate) async fn gather<B>(mut body: B, limit: usize) -> Gathered<B::Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut pieces = Pieces::default();
+    if body.size_hint().lower() > limit as u64 {
+        return Gathered::Outgrown(Bytes::new());
+    }
+    while let Some(frame) = body.frame().await {
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => pieces.push(data),
+            Ok(Err(frame)) => {
+                return Gathered::Whole(Whole {
+                    data: pieces.join(),
+                    trailers: frame.into_trailers().ok(),
+                });
+            }
+            Err(error) => return Gathered::Broken(pieces.join(), error),
+        }
+        if pieces.len() > limit {
+            return Gathered::Outgrown(pieces.join());
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Gathered::Whole(pieces.join().into())
+}
+
+#[derive(Default)]
+struct Pieces {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.all.len())
+    }
+
+    fn join(self) -> Bytes {
+        match self.all.is_empty() {
+            true => self.first,
+            false => self.all.freeze(),
+        }
+    }
+}
