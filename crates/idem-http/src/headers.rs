@@ -119,7 +119,7 @@ impl KeptHeaders {
 
 fn is_never_kept(name: &HeaderName) -> bool {
     let begins = |prefix: &&str| name.as_str().starts_with(prefix);
-    NEVER.contains(name) || NEVER_PREFIX.iter().any(|prefix| begins(prefix))
+    NEVER.contains(name) || NEVER_PREFIX.iter().any(begins)
 }
 
 /// RFC 9110, §7.6.1: a header that `Connection` lists ends at the next hop.

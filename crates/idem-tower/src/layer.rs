@@ -99,11 +99,11 @@ impl Builder<NoScope> {
     /// outside of this one left in the extensions, never from what the request claims.
     ///
     /// It runs for requests with a key, before their body is read. An `Err` is the answer.
-    pub fn scope<E: Into<Refusal>>(
+    pub fn scope(
         self,
-        scope: impl Fn(&Parts) -> Result<Scope, E> + Send + Sync + 'static,
+        scope: impl Fn(&Parts) -> Result<Scope, Refusal> + Send + Sync + 'static,
     ) -> Builder<Scoped> {
-        self.scoped(Arc::new(move |parts| scope(parts).map_err(Into::into)))
+        self.scoped(Arc::new(scope))
     }
 
     /// One namespace for all callers: whoever knows a key gets its answer. For services with one

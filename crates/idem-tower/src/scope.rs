@@ -14,11 +14,11 @@ pub(crate) type ScopeOf = Arc<dyn Fn(&Parts) -> Result<Scope, Refusal> + Send + 
 ///
 /// Made from a [`StatusCode`] (empty body), a [`Problem`], or a whole [`Response`]; from a
 /// [`KeyError`] as [`Code::ScopeRefused`].
-pub struct Refusal(Response<Bytes>);
+pub struct Refusal(Box<Response<Bytes>>);
 
 impl Refusal {
     pub(crate) fn into_response(self) -> Response<Bytes> {
-        self.0
+        *self.0
     }
 }
 
@@ -26,19 +26,19 @@ impl From<StatusCode> for Refusal {
     fn from(status: StatusCode) -> Self {
         let mut response = Response::default();
         *response.status_mut() = status;
-        Self(response)
+        response.into()
     }
 }
 
 impl From<Response<Bytes>> for Refusal {
     fn from(response: Response<Bytes>) -> Self {
-        Self(response)
+        Self(Box::new(response))
     }
 }
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self(problem.into_response())
+        problem.into_response().into()
     }
 }
 

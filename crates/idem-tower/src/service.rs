@@ -15,7 +15,7 @@ use idem_http::{Code, Problem, RequestParts};
 use tower_service::Service;
 
 use crate::{
-    RequestBody, ResponseBody, ResponseFuture,
+    Refusal, RequestBody, ResponseBody, ResponseFuture,
     body::Whole,
     config::{Admission, Config, store_problem},
     detached::{Work, run_protected, run_unprotected},
@@ -92,7 +92,7 @@ where
         request,
     } = match intake(&config, &key, request).await {
         Ok(intake) => intake,
-        Err(answer) => return Ok(answer.map(ResponseBody::read)),
+        Err(refusal) => return Ok(refusal.into_response().map(ResponseBody::read)),
     };
     let work = Work { inner, request };
     let answer = match config.idem.claim(&key, &fingerprint).await {
@@ -127,13 +127,13 @@ async fn intake<B>(
     config: &Config,
     key: &IdempotencyKey,
     request: Request<B>,
-) -> Result<Intake<B>, Response<Bytes>>
+) -> Result<Intake<B>, Refusal>
 where
     B: Body<Data = Bytes>,
 {
     let (parts, body) = request.into_parts();
-    let scope = (config.scope)(&parts).map_err(crate::Refusal::into_response)?;
-    let fail = |problem| config.answer(problem);
+    let scope = (config.scope)(&parts)?;
+    let fail = |problem| Refusal::from(config.answer(problem));
     let body = read_body(config, body).await.map_err(fail)?;
     let fingerprint = fingerprint(config, &parts, &body.data).map_err(fail)?;
     Ok(Intake {

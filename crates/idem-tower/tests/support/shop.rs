@@ -1,0 +1,65 @@
+//! The handlers, and how often they ran.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use idem_tower::IdempotencyLayer;
+
+/// Counts the executions that really happened.
+#[derive(Clone, Default)]
+pub struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    /// Counts one more, and gives its number: 1 for the first.
+    pub fn count(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A service with one handler for every path and method, and the count of its runs.
+pub fn shop<F, R>(
+    layer: IdempotencyLayer,
+    answer: impl Fn(usize) -> F + Clone + Send + Sync + 'static,
+) -> (Router, Runs)
+where
+    F: Future<Output = R> + Send + 'static,
+    R: IntoResponse + 'static,
+{
+    let runs = Runs::default();
+    let counting = runs.clone();
+    let handler = move || {
+        let (answer, run) = (answer.clone(), counting.count());
+        async move { answer(run).await.into_response() }
+    };
+    (Router::new().fallback(any(handler)).layer(layer), runs)
+}
+
+/// A shop where each run makes a payment of its own.
+pub fn payments(layer: IdempotencyLayer) -> (Router, Runs) {
+    shop(layer, |run| async move { created(run) })
+}
+
+pub fn created(run: usize) -> Response {
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("location", format!("/payments/{run}")),
+        ("etag", format!("\"{run}\"")),
+    ];
+    (
+        http::StatusCode::CREATED,
+        headers,
+        format!("{{\"id\":{run}}}"),
+    )
+        .into_response()
+}
