@@ -103,11 +103,7 @@ proptest! {
     fn the_form_is_canonical(value in any_json()) {
         let compact = canonical(&serde_json::to_string(&value).unwrap());
         let pretty = canonical(&serde_json::to_string_pretty(&value).unwrap());
-        // A whole double beyond 2^53 is printed without a point by nobody here: both are taken.
-        let (compact, pretty) = (compact.unwrap(), pretty.unwrap());
-        prop_assert_eq!(&compact, &pretty);
-        let again: Value = serde_json::from_str(&compact).unwrap();
-        prop_assert_eq!(again.to_string().len() > 0, true);
+        prop_assert_eq!(compact.unwrap(), pretty.unwrap());
     }
 
     #[test]
