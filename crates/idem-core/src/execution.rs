@@ -10,11 +10,11 @@ use serde::Serialize;
 pub(crate) use held::{End, Held};
 
 use crate::{
-    Fingerprint, HoldError, Idempotency, IdempotencyKey, Record, RecordKey, Recording, SerdeError,
-    Stored, Superseded,
+    Fingerprint, HoldError, Idempotency, IdempotencyKey, RecordKey, Recording, SerdeError, Stored,
+    Superseded,
     derive::derive_key,
     engine::Running,
-    machine::{Ending, Settled, Step, Write},
+    machine::{Ending, Holding, Settled, Step, Write},
     observe,
 };
 
@@ -34,9 +34,9 @@ pub struct Execution {
 }
 
 impl Execution {
-    pub(crate) fn new(engine: Idempotency, key: RecordKey, record: Record) -> Self {
+    pub(crate) fn new(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
         Self {
-            held: Arc::new(Held::new(engine, key, record)),
+            held: Arc::new(Held::new(engine, key, holding)),
             ended: false,
         }
     }

@@ -22,7 +22,9 @@
 //! # Lost replies
 //! A write carries a version that no other write has, so it may be sent again: a claimer that
 //! finds its own token has the claim ([`Decision::Own`]), a holder that finds the version it was
-//! about to write has written it ([`Settled::Landed`]).
+//! about to write has written it ([`Settled::Landed`]). A create that is sent again gets a new
+//! revision ([`first`]), because two creates, unlike two copies of any other write, can both be
+//! applied.
 
 mod claim;
 mod holding;

@@ -34,7 +34,7 @@ impl fmt::Debug for ClaimToken {
 ///
 /// The token changes with every claim, the revision with every write, so a version that is still
 /// there proves that nothing happened in between (rules S2, S3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {
     /// Whose write.
     pub token: ClaimToken,
@@ -43,7 +43,7 @@ pub struct Version {
 }
 
 /// What a store keeps under one [`RecordKey`](crate::RecordKey).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The request that the key belongs to.
     pub fingerprint: Fingerprint,
@@ -58,7 +58,7 @@ pub struct Record {
 }
 
 /// Where a request stands.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum State {
     /// Somebody runs it, or died running it: the record's age against `lease` tells which.
     InFlight {

@@ -1,6 +1,6 @@
 //! Claiming a key.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tracing::Instrument;
@@ -98,7 +98,7 @@ impl Idempotency {
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
         self.land_pending(key).await;
-        let attempt = Attempt {
+        let mut attempt = Attempt {
             engine: self,
             key,
             request: self.request(fingerprint),
@@ -111,6 +111,7 @@ impl Idempotency {
         Request {
             fingerprint: *fingerprint,
             token: self.shared.entropy.token(),
+            sent: 0,
             created_at: Timestamp::now(),
             lease: policy.lease,
             lapsed: match policy.on_abandoned {
@@ -129,7 +130,7 @@ struct Attempt<'a> {
     request: Request,
 }
 
-/// The next thing to send; sent again unchanged when its reply is lost.
+/// The next thing to send.
 enum Next {
     Create(Record),
     Replace(Write),
@@ -143,12 +144,12 @@ enum Reply {
 }
 
 impl Attempt<'_> {
-    async fn run(&self) -> Result<Claim, StoreError> {
+    async fn run(&mut self) -> Result<Claim, StoreError> {
         let mut budget = Budget::new(self.engine.policy.retry_budget);
-        let mut next = Next::Create(machine::first(&self.request));
+        let mut next = self.create();
         let mut uncertain = false;
         for _ in 0..MAX_ROUNDS {
-            let sent = Sent::new(self, next);
+            let sent = self.sent(next);
             next = match sent.send().await {
                 Ok(Reply::Written) => return Ok(self.won(sent.settled())),
                 Ok(Reply::Found(found)) => {
@@ -161,12 +162,12 @@ impl Attempt<'_> {
                 }
                 Ok(Reply::Vacant) => {
                     sent.settled();
-                    Next::Create(machine::first(&self.request))
+                    self.create()
                 }
                 Err(error) => {
                     uncertain |= error.kind() == StoreErrorKind::Unknown;
                     match budget.retry(self.engine, self.key, error).await {
-                        Ok(()) => sent.settled(),
+                        Ok(()) => self.again(sent.settled()),
                         Err(error) => {
                             if !uncertain {
                                 sent.settled();
@@ -180,6 +181,27 @@ impl Attempt<'_> {
         Err(StoreError::corrupt(
             "the store answers `conflict` without end; check it with idem-conformance",
         ))
+    }
+
+    fn create(&mut self) -> Next {
+        Next::Create(machine::first(&mut self.request))
+    }
+
+    /// What to send after a lost reply: a create under a new revision, anything else unchanged.
+    fn again(&mut self, sent: Next) -> Next {
+        match sent {
+            Next::Create(_) => self.create(),
+            replace @ Next::Replace(_) => replace,
+        }
+    }
+
+    fn sent(&self, written: Next) -> Sent<'_> {
+        Sent {
+            engine: self.engine,
+            key: self.key,
+            revisions: self.request.sent,
+            written: Some(written),
+        }
     }
 
     /// Goes on from a record that was found: `Ok` with a write to try, `Err` with the answer.
@@ -230,45 +252,38 @@ impl Attempt<'_> {
         if record.attempt > 1 {
             observe::took_over(self.key, record.attempt);
         }
-        Claim::Acquired(Execution::new(
-            self.engine.clone(),
-            self.key.clone(),
-            record,
-        ))
+        let holding = Holding::of_claim(record, self.request.sent);
+        let (engine, key) = (self.engine.clone(), self.key.clone());
+        Claim::Acquired(Execution::new(engine, key, holding))
     }
 }
 
 /// A write on its way. Dropped before its outcome is known (the caller went away, or gave up after
-/// a lost reply) it takes the claim back: otherwise a key that never ran would stay locked for a
+/// a lost reply) it gives the claim back: otherwise a key that never ran would stay locked for a
 /// whole lease.
 struct Sent<'a> {
-    attempt: &'a Attempt<'a>,
+    engine: &'a Idempotency,
+    key: &'a RecordKey,
+    revisions: u64,
     written: Option<Next>,
 }
 
-impl<'a> Sent<'a> {
-    fn new(attempt: &'a Attempt<'a>, written: Next) -> Self {
-        Self {
-            attempt,
-            written: Some(written),
-        }
-    }
-
+impl Sent<'_> {
     async fn send(&self) -> Result<Reply, StoreError> {
-        let Attempt { engine, key, .. } = self.attempt;
-        let (store, limit) = (&engine.shared.store, engine.policy.call_timeout);
-        let ttl = |record: &Record| machine::ttl(&record.state, engine.policy.retention);
+        let policy = &self.engine.policy;
+        let store = &self.engine.shared.store;
+        let ttl = |record: &Record| machine::ttl(&record.state, policy.retention);
         match &self.written {
             Some(Next::Create(record)) => {
-                let call = store.create(key, record, ttl(record));
-                Ok(match bounded(limit, call).await? {
+                let call = store.create(self.key, record, ttl(record));
+                Ok(match bounded(policy.call_timeout, call).await? {
                     Created::New => Reply::Written,
                     Created::Exists(found) => Reply::Found(found),
                 })
             }
             Some(Next::Replace(Write { expected, record })) => {
-                let call = store.update(key, *expected, record, ttl(record));
-                Ok(match bounded(limit, call).await? {
+                let call = store.update(self.key, *expected, record, ttl(record));
+                Ok(match bounded(policy.call_timeout, call).await? {
                     Updated::Done => Reply::Written,
                     Updated::Conflict(Some(found)) => Reply::Found(found),
                     Updated::Conflict(None) => Reply::Vacant,
@@ -288,15 +303,13 @@ impl<'a> Sent<'a> {
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        let Some(written) = self.written.take() else {
+        let Some(Next::Create(record) | Next::Replace(Write { record, .. })) = self.written.take()
+        else {
             return;
         };
-        let (Next::Create(record) | Next::Replace(Write { record, .. })) = written;
-        if !matches!(record.state, State::InFlight { .. }) {
-            return;
+        if matches!(record.state, State::InFlight { .. }) {
+            let holding = Holding::of_claim(record, self.revisions);
+            self.engine.disown(self.key, holding);
         }
-        let (engine, key) = (self.attempt.engine.clone(), self.attempt.key.clone());
-        let shared = Arc::clone(&engine.shared);
-        shared.spawn(async move { engine.disown(&key, Holding::new(record)).await });
     }
 }

@@ -11,14 +11,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    Idempotency,
-    call::{Budget, bounded},
-};
+use super::{Idempotency, call::Budget};
 use crate::{
-    Deleted, RecordKey, StoreError, Superseded, Updated,
+    RecordKey, StoreError, Superseded,
     execution::{End, Held},
-    machine::{Holding, Undo, Write, ttl},
+    machine::{Ending, Holding, Undo},
     observe,
 };
 
@@ -88,38 +85,14 @@ impl Idempotency {
         self.shared.spawn(async move { guard.run().await });
     }
 
-    /// Takes back a claim whose caller never learned of it.
-    pub(super) async fn disown(&self, key: &RecordKey, holding: Holding) {
-        let policy = &self.policy;
-        let undo = holding.undo();
-        let mut budget = Budget::new(policy.lease.saturating_mul(2));
-        loop {
-            let result = match &undo {
-                Undo::Delete(version) => {
-                    bounded(policy.call_timeout, self.shared.store.delete(key, *version))
-                        .await
-                        .map(|deleted| deleted == Deleted::Done)
-                }
-                Undo::Write(Write { expected, record }) => {
-                    let ttl = ttl(&record.state, policy.retention);
-                    let call = self.shared.store.update(key, *expected, record, ttl);
-                    bounded(policy.call_timeout, call)
-                        .await
-                        .map(|updated| updated == Updated::Done)
-                }
-            };
-            match result {
-                Ok(taken_back) => {
-                    tracing::debug!(%key, taken_back, "a claim without a caller is settled");
-                    return self.shared.waiters.wake(key);
-                }
-                Err(error) => {
-                    if budget.retry(self, key, error).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
+    /// Gives back a claim whose caller never learned of it.
+    pub(super) fn disown(&self, key: &RecordKey, holding: Holding) {
+        let end = match Undo::of(holding.record()) {
+            Undo::Release => End::Release,
+            Undo::Retry => End::Write(Ending::Retry),
+        };
+        let held = Held::unseen(self.clone(), key.clone(), holding);
+        self.end_in_background(Arc::new(held), end, None);
     }
 }
 

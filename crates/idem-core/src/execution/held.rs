@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use crate::{
-    Deleted, Fingerprint, HoldError, Idempotency, Record, RecordKey, Recording, State, StoreError,
-    StoreErrorKind, Stored, Superseded, Updated,
+    Deleted, Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
+    Stored, Superseded, Updated,
     engine::{Budget, EndFailure, bounded},
     machine::{self, Ending, Holding, Settled, Step, Write},
     observe,
@@ -37,6 +37,8 @@ pub(crate) struct Held {
     pub(crate) resumed: Option<Bytes>,
     engine: Idempotency,
     lease: Duration,
+    /// A claim that may never have gone through.
+    unseen: bool,
     progress: Mutex<Progress>,
 }
 
@@ -51,12 +53,16 @@ struct Progress {
 }
 
 impl Held {
-    pub(crate) fn new(engine: Idempotency, key: RecordKey, record: Record) -> Self {
-        let lease = match record.state {
-            State::InFlight { lease, .. } => lease,
-            _ => engine.policy().lease_time(),
-        };
-        let holding = Holding::new(record);
+    pub(crate) fn new(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
+        Self::with(engine, key, holding, false)
+    }
+
+    /// A claim that may have gone through without its caller learning of it, to be given back.
+    pub(crate) fn unseen(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
+        Self::with(engine, key, holding, true)
+    }
+
+    fn with(engine: Idempotency, key: RecordKey, holding: Holding, unseen: bool) -> Self {
         let record = holding.record();
         Self {
             fingerprint: record.fingerprint,
@@ -64,11 +70,12 @@ impl Held {
             resumed: holding.checkpoint().cloned(),
             key,
             engine,
-            lease,
+            lease: holding.lease(),
+            unseen,
             progress: Mutex::new(Progress {
                 holding,
                 sent: None,
-                maybe_released: false,
+                maybe_released: unseen,
                 ended: None,
             }),
         }
@@ -237,7 +244,7 @@ impl Held {
     fn finish(&self, progress: &mut Progress, name: &'static str, ended: Result<(), Superseded>) {
         progress.ended = Some(ended);
         progress.sent = None;
-        observe::ended(&self.key, name);
+        observe::ended(&self.key, if self.unseen { "released" } else { name });
         self.engine.shared.waiters.wake(&self.key);
     }
 

@@ -14,6 +14,8 @@ pub struct Request {
     pub fingerprint: Fingerprint,
     /// Drawn at random for this claim.
     pub token: ClaimToken,
+    /// The highest revision that this claim has sent so far; 0 at first. [`first`] counts it up.
+    pub sent: u64,
     /// For people; see [`Record::created_at`].
     pub created_at: Timestamp,
     /// How long to be trusted.
@@ -65,10 +67,15 @@ pub enum Decision {
     },
 }
 
-/// The record of a key that nobody claimed before.
+/// The record of a key that nobody claimed before, under a revision of its own.
+///
+/// A create whose reply was lost is sent again as another `first`, because both may be applied:
+/// one, then a take-over and its release, then the other. What expects the one must not fit the
+/// other.
 #[must_use]
-pub fn first(request: &Request) -> Record {
-    in_flight(request, 1, 1, request.created_at, None)
+pub fn first(request: &mut Request) -> Record {
+    request.sent = request.sent.saturating_add(1);
+    in_flight(request, 1, request.sent, request.created_at, None)
 }
 
 /// Decides over a record that was found.
@@ -118,12 +125,13 @@ pub fn take_over(request: &Request, record: &Record) -> Decision {
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.clone(),
         State::Completed { .. } | State::Failed { .. } => None,
     };
+    let revision = next_revision(request, record);
     Decision::TakeOver(Write {
         expected: record.version,
         record: in_flight(
             request,
             record.attempt + 1,
-            record.version.revision.saturating_add(1),
+            revision,
             record.created_at,
             checkpoint,
         ),
@@ -143,13 +151,18 @@ pub fn settle_abandoned(request: &Request, found: &Record, verdict: Verdict) -> 
             record: Record {
                 version: Version {
                     token: request.token,
-                    revision: found.version.revision.saturating_add(1),
+                    revision: next_revision(request, found),
                 },
                 state: State::Completed { payload },
                 ..found.clone()
             },
         })),
     }
+}
+
+/// Above what the record has, and above what this claim may still have under way.
+fn next_revision(request: &Request, found: &Record) -> u64 {
+    found.version.revision.max(request.sent).saturating_add(1)
 }
 
 fn in_flight(

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{Record, State, Stored, Version};
 
 /// A conditional write: replace the record if its version is still `expected`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Write {
     /// The version that has to be there.
     pub expected: Version,
@@ -65,18 +65,29 @@ pub enum Settled {
     Superseded,
 }
 
-/// How a claimer takes back a claim whose reply it never saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a claimer gives back a claim whose reply it never saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undo {
     /// The claim made the record: remove it.
-    Delete(Version),
-    /// The claim took a record over: hand it on, with its history.
-    Write(Write),
+    Release,
+    /// The claim took a record over: hand it on as retryable, with its history.
+    Retry,
+}
+
+impl Undo {
+    /// How to give back the claim that wrote this record.
+    #[must_use]
+    pub const fn of(record: &Record) -> Self {
+        match record.attempt {
+            1 => Self::Release,
+            _ => Self::Retry,
+        }
+    }
 }
 
 /// What a holder knows of its record: the version it last saw there, and which revisions it has
 /// used up, so that no two of its writes share one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Holding {
     record: Record,
     used: u64,
@@ -87,6 +98,14 @@ impl Holding {
     #[must_use]
     pub fn new(record: Record) -> Self {
         let used = record.version.revision;
+        Self { record, used }
+    }
+
+    /// The holding of a claim that found its own record: it may have sent revisions up to `sent`
+    /// that were not applied, or not yet.
+    #[must_use]
+    pub fn of_claim(record: Record, sent: u64) -> Self {
+        let used = record.version.revision.max(sent);
         Self { record, used }
     }
 
@@ -181,21 +200,14 @@ impl Holding {
         true
     }
 
-    /// How to take the claim back when its caller never learned of it.
-    #[must_use]
-    pub fn undo(mut self) -> Undo {
-        match self.record.attempt {
-            1 => Undo::Delete(self.record.version),
-            _ => Undo::Write(self.end(Ending::Retry)),
-        }
-    }
-
     fn owns(&self, found: &Record) -> bool {
         found.version.token == self.record.version.token
             && matches!(found.state, State::InFlight { .. })
     }
 
-    fn lease(&self) -> Duration {
+    /// The lease that the record was claimed with.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
         match self.record.state {
             State::InFlight { lease, .. } => lease,
             _ => Duration::ZERO,

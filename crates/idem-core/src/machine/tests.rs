@@ -16,6 +16,7 @@ fn request(token: u8, print: u8) -> Request {
     Request {
         fingerprint: Fingerprint::from_bytes([print; 32]),
         token: ClaimToken::from_bytes([token; 16]),
+        sent: 0,
         created_at: Timestamp::from_millis(1_700_000_000_000),
         lease: LEASE,
         lapsed: LapsedRule::Reclaim,

@@ -130,11 +130,12 @@ impl World {
 
     fn claim(&mut self, worker: usize, print: u8, reply_lost: bool) {
         self.tokens += 1;
-        let request = request(self.tokens, print);
+        let mut request = request(self.tokens, print);
         let before = self.stored();
-        let record = first(&request);
+        let mut record = first(&mut request);
         let mut found = self.create(&record);
         if reply_lost {
+            record = first(&mut request);
             found = self.create(&record);
         }
         let Some(found) = found else {

@@ -7,7 +7,7 @@ const RUNNING: Duration = Duration::from_secs(29);
 
 /// A record of request 1, in every state.
 fn every_state() -> Vec<Record> {
-    let first = first(&request(1, 1));
+    let first = first(&mut request(1, 1));
     let end = |ending| Holding::new(first.clone()).end(ending).record;
     vec![
         first.clone(),
@@ -26,7 +26,7 @@ fn take_over_of(decision: Decision) -> Record {
 
 #[test]
 fn a_vacant_key_becomes_in_flight_attempt_1() {
-    let record = first(&request(1, 1));
+    let record = first(&mut request(1, 1));
     assert_eq!(record.attempt, 1);
     assert_eq!(
         record.state,
@@ -39,7 +39,7 @@ fn a_vacant_key_becomes_in_flight_attempt_1() {
 
 #[test]
 fn g1_a_lease_runs_out_exactly_at_its_length() {
-    let record = first(&request(1, 1));
+    let record = first(&mut request(1, 1));
     let almost = LEASE - Duration::from_nanos(1);
     assert_eq!(
         decide(&request(2, 1), &stored(record.clone(), almost)),
@@ -57,7 +57,7 @@ fn g1_a_lease_runs_out_exactly_at_its_length() {
 #[test]
 fn g1_an_unknown_age_counts_as_a_running_lease() {
     let found = Stored {
-        record: first(&request(1, 1)),
+        record: first(&mut request(1, 1)),
         age: None,
         remaining: None,
     };
@@ -103,7 +103,7 @@ fn g2_endings_replay_whatever_their_age() {
 
 #[test]
 fn g2_an_empty_payload_is_an_answer() {
-    let record = Holding::new(first(&request(1, 1)))
+    let record = Holding::new(first(&mut request(1, 1)))
         .end(Ending::Complete(Bytes::new()))
         .record;
     let decision = decide(&request(2, 1), &stored(record, LEASE));
@@ -112,7 +112,7 @@ fn g2_an_empty_payload_is_an_answer() {
 
 #[test]
 fn g8_a_checkpoint_survives_renewal_retryable_and_take_over() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let write = holding.step(Step::Checkpoint(bytes("half")));
     holding.wrote(write);
     let write = holding.step(Step::Renew);
@@ -129,7 +129,7 @@ fn g8_halt_leaves_a_lapsed_record_alone_but_not_a_retryable_one() {
         lapsed: LapsedRule::Halt,
         ..request(2, 1)
     };
-    let abandoned = decide(&halt, &stored(first(&request(1, 1)), LEASE));
+    let abandoned = decide(&halt, &stored(first(&mut request(1, 1)), LEASE));
     assert_eq!(
         abandoned,
         Decision::Abandoned {
@@ -156,7 +156,7 @@ fn attempts_are_limited_for_lapsed_and_retryable_alike() {
     }
     let last = Record {
         attempt: u32::MAX,
-        ..first(&request(1, 1))
+        ..first(&mut request(1, 1))
     };
     let decision = decide(&request(2, 1), &stored(last, LEASE));
     assert_eq!(decision, Decision::Exhausted { attempts: u32::MAX });
@@ -164,17 +164,15 @@ fn attempts_are_limited_for_lapsed_and_retryable_alike() {
 
 #[test]
 fn g5_a_claim_that_finds_its_own_token_has_the_key() {
-    let claim = request(1, 1);
-    assert_eq!(
-        decide(&claim, &stored(first(&claim), LEASE * 2)),
-        Decision::Own
-    );
+    let mut claim = request(1, 1);
+    let record = first(&mut claim);
+    assert_eq!(decide(&claim, &stored(record, LEASE * 2)), Decision::Own);
 }
 
 #[test]
 fn g5_a_probers_answer_that_was_stored_unnoticed_is_replayed_not_run() {
     let prober = request(2, 1);
-    let found = first(&request(1, 1));
+    let found = first(&mut request(1, 1));
     let verdict = Verdict::Committed(bytes("paid"));
     let stored_answer = take_over_of(settle_abandoned(&prober, &found, verdict).unwrap());
     assert_eq!(
@@ -185,7 +183,7 @@ fn g5_a_probers_answer_that_was_stored_unnoticed_is_replayed_not_run() {
 
 #[test]
 fn a_verdict_completes_reclaims_or_halts() {
-    let (prober, found) = (request(2, 1), first(&request(1, 1)));
+    let (prober, found) = (request(2, 1), first(&mut request(1, 1)));
     assert_eq!(settle_abandoned(&prober, &found, Verdict::Unknown), None);
     let again = take_over_of(settle_abandoned(&prober, &found, Verdict::NotCommitted).unwrap());
     assert_eq!((again.attempt, again.state.name()), (2, "in-flight"));
@@ -204,7 +202,7 @@ fn a_verdict_completes_reclaims_or_halts() {
 
 #[test]
 fn g5_a_resent_write_that_finds_itself_has_landed() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let write = holding.end(Ending::Complete(bytes("ok")));
     let found = stored(write.record.clone(), Duration::ZERO);
     assert_eq!(holding.settle(&write, Some(&found)), Settled::Landed);
@@ -212,7 +210,7 @@ fn g5_a_resent_write_that_finds_itself_has_landed() {
 
 #[test]
 fn g5_an_unnoticed_renewal_does_not_pass_for_the_completion() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let lost_renewal = holding.step(Step::Renew);
     let completion = holding.end(Ending::Complete(bytes("ok")));
     let found = stored(lost_renewal.record.clone(), Duration::ZERO);
@@ -226,7 +224,7 @@ fn g5_an_unnoticed_renewal_does_not_pass_for_the_completion() {
 
 #[test]
 fn g5_an_unnoticed_checkpoint_survives_the_next_renewal() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let lost = holding.step(Step::Checkpoint(bytes("half")));
     let renewal = holding.step(Step::Renew);
     let found = stored(lost.record, Duration::ZERO);
@@ -241,9 +239,9 @@ fn g5_an_unnoticed_checkpoint_survives_the_next_renewal() {
 
 #[test]
 fn g3_another_token_an_ending_or_nothing_supersedes() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let write = holding.end(Ending::Complete(bytes("late")));
-    let taken_over = take_over_of(take_over(&request(2, 1), &first(&request(1, 1))));
+    let taken_over = take_over_of(take_over(&request(2, 1), &first(&mut request(1, 1))));
     let ended = holding.end(Ending::Fail(bytes("first"))).record;
     for found in [
         Some(stored(taken_over, LEASE)),
@@ -257,17 +255,26 @@ fn g3_another_token_an_ending_or_nothing_supersedes() {
 
 #[test]
 fn an_unnoticed_claim_is_removed_or_handed_on_with_its_history() {
-    let new = first(&request(1, 1));
-    assert_eq!(Holding::new(new.clone()).undo(), Undo::Delete(new.version));
+    let new = first(&mut request(1, 1));
+    assert_eq!(Undo::of(&new), Undo::Release);
     let second = take_over_of(take_over(&request(2, 1), &new));
-    let Undo::Write(write) = Holding::new(second.clone()).undo() else {
-        panic!("a take-over must not be deleted");
-    };
-    assert_eq!(write.expected, second.version);
-    assert_eq!(
-        (write.record.attempt, write.record.state.name()),
-        (2, "retryable")
-    );
+    assert_eq!(Undo::of(&second), Undo::Retry);
+}
+
+#[test]
+fn g5_a_claim_that_is_sent_again_is_the_same_claim_under_versions_of_its_own() {
+    let mut claim = request(1, 1);
+    let (one, two) = (first(&mut claim), first(&mut claim));
+    assert_ne!(one.version, two.version);
+    for found in [&one, &two] {
+        assert_eq!(decide(&claim, &stored(found.clone(), LEASE)), Decision::Own);
+        let mut holding = Holding::of_claim(found.clone(), claim.sent);
+        let ending = holding.end(Ending::Retry).record.version;
+        assert!(ending != one.version && ending != two.version);
+    }
+    let other = stored(first(&mut request(2, 1)), LEASE);
+    let next = take_over_of(decide(&claim, &other)).version;
+    assert!(next != one.version && next != two.version);
 }
 
 #[test]
@@ -275,7 +282,7 @@ fn only_an_abandoned_record_is_resolved() {
     let token = ClaimToken::from_bytes([9; 16]);
     let settle = |found: Option<&Stored>| resolve(found, token, Resolution::Completed(bytes("x")));
     assert_eq!(settle(None), Err(Refusal::Absent));
-    let running = stored(first(&request(1, 1)), RUNNING);
+    let running = stored(first(&mut request(1, 1)), RUNNING);
     let left = Duration::from_secs(1);
     assert_eq!(
         settle(Some(&running)),
@@ -305,7 +312,7 @@ fn only_an_abandoned_record_is_resolved() {
 
 #[test]
 fn each_resolution_writes_its_state_and_keeps_the_checkpoint() {
-    let mut holding = Holding::new(first(&request(1, 1)));
+    let mut holding = Holding::new(first(&mut request(1, 1)));
     let found = stored(holding.step(Step::Checkpoint(bytes("half"))).record, LEASE);
     let settle = |resolution| {
         resolve(Some(&found), ClaimToken::from_bytes([9; 16]), resolution)
