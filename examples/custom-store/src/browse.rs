@@ -1,0 +1,62 @@
+//! Listing records, for tools.
+
+use std::ops::Bound;
+
+use async_trait::async_trait;
+use idem_core::{Browse, Cursor, Page, RecordKey, StoreError};
+use redb::ReadableTable;
+
+use crate::{
+    RedbStore,
+    clock::Moment,
+    error::before_commit,
+    tables::{Row, read},
+};
+
+#[async_trait]
+impl Browse for RedbStore {
+    /// In the order of their keys; a cursor is the last key of its page.
+    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let after = after.map(|cursor| cursor.0.clone());
+        if after
+            .as_deref()
+            .is_some_and(|key| RecordKey::parse(key).is_err())
+        {
+            return Err(StoreError::config("this cursor is not one of this store's"));
+        }
+        self.on_a_thread(move |inner| {
+            inner.read(|records, now| page(records, after.as_deref(), limit, now))
+        })
+        .await
+    }
+}
+
+fn page(
+    records: &impl ReadableTable<&'static str, Row>,
+    after: Option<&str>,
+    limit: usize,
+    now: Moment,
+) -> Result<Page, StoreError> {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut page = Page::default();
+    for entry in records
+        .range::<&str>((start, Bound::Unbounded))
+        .map_err(before_commit)?
+    {
+        let (key, row) = entry.map_err(before_commit)?;
+        let Some(stored) = read(row.value(), now)? else {
+            continue;
+        };
+        if page.records.len() == limit.max(1) {
+            page.next = page
+                .records
+                .last()
+                .map(|(key, _)| Cursor(key.as_str().to_owned()));
+            break;
+        }
+        let key = RecordKey::parse(key.value())
+            .map_err(|error| StoreError::corrupt("a key in the file is none").with_source(error))?;
+        page.records.push((key, stored));
+    }
+    Ok(page)
+}
