@@ -1,1 +1,60 @@
-//! idem-redis.
+//! Redis and Valkey store for `idem`: alone, under Sentinel, in a Cluster.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use idem_core::Idempotency;
+//! use idem_redis::RedisStore;
+//!
+//! let store = RedisStore::connect("redis+cluster://10.0.0.1,10.0.0.2,10.0.0.3").await?;
+//! let idem = Idempotency::builder(store).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! One string key per record, one round trip per claim and one per ending:
+//!
+//! | call | command |
+//! |---|---|
+//! | `create` | `SET … NX GET PX`; the record's age is asked for only if what is found is in flight |
+//! | `update` | `SET … IFEQ … PX` where the server has it, else a script that compares the version |
+//! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
+//! | `get` | a script: the value and its ttl at one moment |
+//!
+//! # The server
+//! - Redis 7.0 or newer, or any Valkey. `maxmemory-policy` has to be `noeviction`, which is checked
+//!   where the user may ask.
+//! - The user needs no dangerous command, and no key but its own:
+//!   `ACL SETUSER app on >… ~idem:* +@all -@dangerous`; less also does:
+//!   `+@read +@write +@scripting +@connection`, with `+wait +waitaof` for a [`Durability`] and
+//!   `+cluster|slots` in a Cluster.
+//! - What a write survives is a matter of the server's persistence and of [`Durability`]; its page
+//!   spells the window of a failover out.
+//! - A record's age is its ttl as written less the ttl that is left, both by the server's clock
+//!   (rule S4). The ttl is kept as a point in time, so keep the clocks of primary and replicas in
+//!   step: a failover shifts leases by the difference.
+//!
+//! # Under Sentinel and in a Cluster
+//! Commands go to primaries alone. Redirections, refusals while a slot moves or a failover is under
+//! way, and broken connections are either followed by the driver or come back as
+//! [`Unavailable`](idem_core::StoreErrorKind::Unavailable) or
+//! [`Unknown`](idem_core::StoreErrorKind::Unknown), which the engine asks again about.
+
+mod browse;
+mod check;
+mod config;
+mod connection;
+mod durability;
+mod error;
+mod keys;
+mod link;
+mod native;
+mod reply;
+mod scripts;
+mod store;
+mod sweep;
+
+pub use redis;
+
+pub use config::RedisConfig;
+pub use connection::Connection;
+pub use durability::Durability;
+pub use store::RedisStore;

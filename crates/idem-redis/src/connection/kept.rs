@@ -1,0 +1,101 @@
+//! [`Kept`]: one connection that this crate opened, and opens again when it is of no more use.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+
+use super::connector::Connector;
+use crate::error::Failure;
+
+/// All callers share one connection, and one attempt to open it. Whoever finds it broken, or a
+/// server that does not answer, throws it away; the next call opens another. So a server that comes
+/// back is used at once, without a backoff of this layer's own: pauses are the engine's matter.
+///
+/// Nothing is sent twice here.
+pub(crate) struct Kept {
+    connector: Connector,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    generation: u64,
+    attempt: Attempt,
+}
+
+type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+
+/// A connection, and which one it is.
+pub(crate) struct Live {
+    pub(crate) connection: MultiplexedConnection,
+    generation: u64,
+}
+
+impl Kept {
+    /// Opens nothing before the first call.
+    pub(crate) fn new(connector: Connector) -> Self {
+        let attempt = attempt(&connector);
+        Self {
+            connector,
+            current: Mutex::new(Current {
+                generation: 0,
+                attempt,
+            }),
+        }
+    }
+
+    /// The connection, opened if need be.
+    pub(crate) async fn live(&self) -> Result<Live, Failure> {
+        let (generation, attempt) = {
+            let current = self.lock();
+            if let Some(Ok(connection)) = current.attempt.peek() {
+                return Ok(Live {
+                    connection: connection.clone(),
+                    generation: current.generation,
+                });
+            }
+            (current.generation, current.attempt.clone())
+        };
+        match attempt.await {
+            Ok(connection) => Ok(Live {
+                connection,
+                generation,
+            }),
+            Err(error) => {
+                self.replace(generation);
+                Err(Failure::not_sent(error))
+            }
+        }
+    }
+
+    /// Turns a driver's error into a failure, and throws the connection away if it is to blame.
+    pub(crate) fn failed(&self, live: &Live, error: RedisError) -> Failure {
+        let failure = Failure::maybe(error);
+        if failure.condemns_connection() {
+            self.replace(live.generation);
+        }
+        failure
+    }
+
+    /// Makes the next call open a new connection, unless somebody has seen to that already. Calls
+    /// that are on their way keep theirs.
+    fn replace(&self, generation: u64) {
+        let mut current = self.lock();
+        if current.generation == generation {
+            current.generation += 1;
+            current.attempt = attempt(&self.connector);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn attempt(connector: &Connector) -> Attempt {
+    let connector = connector.clone();
+    async move { connector.connect().await }.boxed().shared()
+}

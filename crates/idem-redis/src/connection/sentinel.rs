@@ -1,0 +1,100 @@
+//! [`Sentinels`]: finding the primary that they agree on.
+//!
+//! The driver's own Sentinel client asks a server for its role by `ROLE` or `INFO`, which a user
+//! without dangerous commands may not; this one reads it off `HELLO`. And it asks all Sentinels at
+//! once, so that one that hangs holds nobody up.
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
+    RedisResult, aio::MultiplexedConnection,
+};
+
+use super::Hello;
+
+/// Where the Sentinels are, and whom to ask them for.
+#[derive(Debug, Clone)]
+pub(crate) struct Sentinels {
+    /// Where they listen.
+    pub(crate) sentinels: Vec<ConnectionInfo>,
+    /// What they call the primary.
+    pub(crate) primary: String,
+    /// User, password, database and encryption for the primary; its address is replaced.
+    pub(crate) server: ConnectionInfo,
+}
+
+impl Sentinels {
+    /// Connects to the primary that the first Sentinel with a good answer names.
+    pub(crate) async fn connect(
+        &self,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let mut answers: FuturesUnordered<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| self.connect_through(sentinel, config))
+            .collect();
+        let mut first_error = None;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(connection) => return Ok(connection),
+                Err(error) => {
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        Err(first_error.unwrap_or_else(|| (ErrorKind::EmptySentinelList, "no Sentinel").into()))
+    }
+
+    async fn connect_through(
+        &self,
+        sentinel: &ConnectionInfo,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let (host, port) = self.ask(sentinel, config).await?;
+        let server = self.server.clone().set_addr(self.address(host, port));
+        let mut connection = Client::open(server)?
+            .get_multiplexed_async_connection_with_config(config)
+            .await?;
+        let hello = connection.send_packed_command(&redis::cmd("HELLO")).await?;
+        match hello.extract_error().map(Hello::parse) {
+            // A Sentinel that has not heard yet names the old primary.
+            Ok(Some(Hello {
+                is_primary: false, ..
+            })) => Err(not_found("the server that a Sentinel names is a replica")),
+            _ => Ok(connection),
+        }
+    }
+
+    async fn ask(
+        &self,
+        sentinel: &ConnectionInfo,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<(String, u16)> {
+        let mut connection = Client::open(sentinel.clone())?
+            .get_multiplexed_async_connection_with_config(config)
+            .await?;
+        let primary: Option<(String, u16)> = redis::cmd("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(&self.primary)
+            .query_async(&mut connection)
+            .await?;
+        primary.ok_or_else(|| not_found("a Sentinel knows no primary of this name"))
+    }
+
+    fn address(&self, host: String, port: u16) -> ConnectionAddr {
+        match self.server.addr() {
+            ConnectionAddr::TcpTls { insecure, .. } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: None,
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        }
+    }
+}
+
+fn not_found(what: &'static str) -> RedisError {
+    (ErrorKind::MasterNameNotFoundBySentinel, what).into()
+}

@@ -1,0 +1,263 @@
+//! [`Target`]: what a URL points at.
+
+use idem_core::StoreError;
+use redis::{ConnectionInfo, IntoConnectionInfo, RedisResult, cluster::ClusterClientBuilder};
+
+use super::{
+    Connection,
+    connector::{Connector, tcp_settings},
+    sentinel::Sentinels,
+};
+use crate::{RedisConfig, error::Failure};
+
+/// How often the driver's Cluster connection sends a command again, after a redirect, a refusal or a
+/// broken connection; the engine asks again beyond that.
+const CLUSTER_RETRIES: u32 = 8;
+/// Pauses between those, in ms.
+const CLUSTER_PAUSES: (u64, u64) = (10, 100);
+const SENTINEL_PORT: u16 = 26379;
+
+/// A server, a Sentinel deployment or a Cluster.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    Server(ConnectionInfo),
+    Cluster(Vec<ConnectionInfo>),
+    Sentinels(Sentinels),
+}
+
+impl Target {
+    /// Reads a URL; see [`RedisStore::connect`](crate::RedisStore::connect).
+    pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
+        Parts::of(url)?
+            .target()
+            .map_err(|error| StoreError::from(Failure::not_sent(error)))
+    }
+
+    /// Opens it; a server or a Sentinel deployment only with the first command.
+    pub(crate) async fn open(self, config: &RedisConfig) -> Result<Connection, StoreError> {
+        let opened = match self {
+            Self::Server(info) => Connector::server(info, config).map(Connection::kept),
+            Self::Sentinels(sentinels) => {
+                Ok(Connection::kept(Connector::sentinels(sentinels, config)))
+            }
+            Self::Cluster(nodes) => cluster(nodes, config).await,
+        };
+        opened.map_err(|error| Failure::not_sent(error).into())
+    }
+}
+
+async fn cluster(nodes: Vec<ConnectionInfo>, config: &RedisConfig) -> RedisResult<Connection> {
+    let response_timeout = config.response_timeout + config.durability.patience();
+    let client = ClusterClientBuilder::new(nodes)
+        .retries(CLUSTER_RETRIES)
+        .min_retry_wait(CLUSTER_PAUSES.0)
+        .max_retry_wait(CLUSTER_PAUSES.1)
+        .connection_timeout(config.connect_timeout)
+        .response_timeout(response_timeout)
+        .overall_response_timeout(None)
+        .tcp_settings(tcp_settings())
+        .build()?;
+    client.get_async_connection().await.map(Connection::from)
+}
+
+/// The parts of a URL with one host or several.
+struct Parts<'a> {
+    tls: bool,
+    kind: &'a str,
+    user: &'a str,
+    hosts: &'a str,
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Result<Self, StoreError> {
+        let (scheme, rest) = url.split_once("://").ok_or_else(not_a_url)?;
+        let (protocol, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+        let tls = match protocol {
+            "redis" | "valkey" => false,
+            "rediss" | "valkeys" => true,
+            _ => return Err(not_a_url()),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let (user, hosts) = match authority.rfind('@') {
+            Some(at) => authority.split_at(at + 1),
+            None => ("", authority),
+        };
+        let (path, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+        Ok(Self {
+            tls,
+            kind,
+            user,
+            hosts,
+            path: path.trim_matches('/'),
+            query,
+        })
+    }
+
+    fn target(&self) -> RedisResult<Target> {
+        match self.kind {
+            "" => self
+                .info(self.user, self.hosts, self.path)
+                .map(Target::Server),
+            "cluster" => {
+                let nodes = self.hosts.split(',');
+                let infos = nodes.map(|host| self.info(self.user, host, self.path));
+                infos.collect::<RedisResult<_>>().map(Target::Cluster)
+            }
+            "sentinel" => self.sentinels().map(Target::Sentinels),
+            _ => Err(invalid("the URL's scheme is none of those that are known")),
+        }
+    }
+
+    /// `…/NAME`, `…/NAME/DATABASE`: the Sentinels take no user, unless the query names one.
+    fn sentinels(&self) -> RedisResult<Sentinels> {
+        let (primary, database) = self.path.split_once('/').unwrap_or((self.path, ""));
+        if primary.is_empty() {
+            return Err(invalid(
+                "the URL of a Sentinel deployment ends with the name of the primary",
+            ));
+        }
+        let user = self.query_user();
+        let sentinels = self.hosts.split(',').map(|host| {
+            let host = match has_port(host) {
+                true => host.to_owned(),
+                false => format!("{host}:{SENTINEL_PORT}"),
+            };
+            self.info(&user, &host, "")
+        });
+        Ok(Sentinels {
+            sentinels: sentinels.collect::<RedisResult<_>>()?,
+            primary: primary.to_owned(),
+            // The address is replaced by the one that the Sentinels give.
+            server: self.info(self.user, "primary", database)?,
+        })
+    }
+
+    /// `sentinel_user` and `sentinel_password` of the query, in front of a host.
+    fn query_user(&self) -> String {
+        let value = |name| {
+            let pairs = self.query.trim_start_matches('?').split(['&', '#']);
+            pairs
+                .filter_map(|pair| pair.split_once('='))
+                .find_map(|(key, value)| (key == name).then_some(value))
+        };
+        match (value("sentinel_user"), value("sentinel_password")) {
+            (None, None) => String::new(),
+            (user, password) => format!(
+                "{}:{}@",
+                user.unwrap_or_default(),
+                password.unwrap_or_default()
+            ),
+        }
+    }
+
+    /// What the driver makes of a URL with this one host.
+    fn info(&self, user: &str, host: &str, path: &str) -> RedisResult<ConnectionInfo> {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        format!("{scheme}://{user}{host}/{path}{}", self.query)
+            .into_connection_info()
+            .map(|info| info.set_tcp_settings(tcp_settings()))
+    }
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':')
+        .is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn invalid(what: &'static str) -> redis::RedisError {
+    (redis::ErrorKind::InvalidClientConfig, what).into()
+}
+
+fn not_a_url() -> StoreError {
+    StoreError::config(
+        "not a URL of redis://, rediss://, redis+cluster:// or redis+sentinel://HOSTS/NAME",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::ConnectionAddr;
+
+    use super::*;
+
+    fn address(info: &ConnectionInfo) -> String {
+        info.addr().to_string()
+    }
+
+    #[test]
+    fn one_server() {
+        let Ok(Target::Server(info)) = Target::parse("redis://app:s%40ap@cache:7000/3") else {
+            panic!("not one server");
+        };
+        assert_eq!(address(&info), "cache:7000");
+        assert_eq!(info.redis_settings().username(), Some("app"));
+        assert_eq!(info.redis_settings().password(), Some("s@ap"));
+        assert_eq!(info.redis_settings().db(), 3);
+    }
+
+    #[test]
+    fn a_cluster() {
+        let url = "redis+cluster://:pw@[::1]:7000,b:7001,c?protocol=resp3";
+        let Ok(Target::Cluster(nodes)) = Target::parse(url) else {
+            panic!("not a cluster");
+        };
+        let addresses: Vec<_> = nodes.iter().map(address).collect();
+        assert_eq!(addresses, ["::1:7000", "b:7001", "c:6379"]);
+        let protocols: Vec<_> = nodes
+            .iter()
+            .map(|node| node.redis_settings().protocol())
+            .collect();
+        assert_eq!(protocols, [redis::ProtocolVersion::RESP3; 3]);
+        assert_eq!(nodes[2].redis_settings().password(), Some("pw"));
+    }
+
+    #[test]
+    fn a_sentinel_deployment() {
+        let url = "redis+sentinel://app:pw@a:1,b/main/2?sentinel_password=spw";
+        let Ok(Target::Sentinels(sentinels)) = Target::parse(url) else {
+            panic!("not a sentinel deployment");
+        };
+        let addresses: Vec<_> = sentinels.sentinels.iter().map(address).collect();
+        assert_eq!(addresses, ["a:1", "b:26379"]);
+        assert_eq!(sentinels.primary, "main");
+        let asked = sentinels.sentinels[0].redis_settings();
+        assert_eq!((asked.username(), asked.password()), (None, Some("spw")));
+        let server = sentinels.server.redis_settings();
+        assert_eq!((server.username(), server.db()), (Some("app"), 2));
+    }
+
+    #[test]
+    fn encryption_is_by_the_scheme() {
+        let parsed = Target::parse("rediss+cluster://a:1,b:2");
+        if cfg!(feature = "tls") {
+            let Ok(Target::Cluster(nodes)) = parsed else {
+                panic!("not a cluster");
+            };
+            assert!(matches!(nodes[1].addr(), ConnectionAddr::TcpTls { .. }));
+        } else {
+            let error = parsed.unwrap_err();
+            assert_eq!(error.kind(), idem_core::StoreErrorKind::Config);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_showing_it() {
+        for url in [
+            "",
+            "localhost:6379",
+            "http://a",
+            "redis+ring://a",
+            "redis+sentinel://a:1",
+            "redis://a/not-a-number",
+        ] {
+            let error = Target::parse(url).unwrap_err();
+            assert_eq!(error.kind(), idem_core::StoreErrorKind::Config, "{url}");
+        }
+        let error = Target::parse("redis://app:secret@a:notaport/").unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(!format!("{error} {source:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,161 @@
+//! [`Durability`]: what has to hold before a write counts as done.
+
+use std::time::Duration;
+
+use idem_core::StoreError;
+use redis::{Cmd, Value};
+
+use crate::error::{self, Failure};
+
+/// What has to hold before a write counts as done, and so what it survives.
+///
+/// A write that the server took, but whose replicas or disk did not confirm it in time, is
+/// [`Unknown`](idem_core::StoreErrorKind::Unknown): the engine asks again, and finds its own write. A stored
+/// answer is confirmed once more before it is replayed, because it may be the work of somebody who
+/// never got that far: a replay costs two round trips here, and one with `Acknowledged`.
+///
+/// | | the process or the primary's machine dies | failover to a replica |
+/// |---|---|---|
+/// | `Acknowledged` | loses what the server's own persistence loses: all (no AOF, no RDB), the last second (`appendfsync everysec`), nothing (`appendfsync always`) | loses what the replica had not received yet, usually some milliseconds |
+/// | `Replicated` | as above, if the same machine comes back as primary | loses nothing, if a replica that confirmed is promoted |
+/// | `Fsynced` | loses nothing | with `replicas: 0` as `Acknowledged`, else as `Replicated`, also if the replica's machine dies as well |
+///
+/// # The window of a failover
+/// Redis replicates asynchronously, and `WAIT` does not change that: it tells how many replicas have
+/// the write, and never takes it back where they do not. Sentinel and Cluster promote the replica
+/// that is furthest ahead *of those they can reach*. So a claim or an ending is lost with
+/// `Replicated { replicas: n }` only if all of the `n` that confirmed are out of reach at the
+/// failover; with one replica per primary, `replicas: 1` closes the window for every failure of the
+/// primary alone. A primary that is cut off from its replicas, not dead, still takes `Acknowledged`
+/// writes until it learns that it was replaced: bound that with the server's own
+/// `min-replicas-to-write 1` and `min-replicas-max-lag`.
+///
+/// A lost *claim* lets a repeat run while the first execution still runs, and the first one's ending
+/// is then refused as superseded. A lost *ending* lets a repeat run again. If neither may happen,
+/// use a store with synchronous commits, such as Postgres.
+///
+/// # What it costs
+/// One connection waits for one write at a time, so throughput is bounded by the round trip to the
+/// replica, or by the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The primary has it in memory, and on disk as far as its `appendfsync` says.
+    #[default]
+    Acknowledged,
+    /// So many replicas have it in memory as well: `WAIT`.
+    Replicated {
+        /// How many; 0 is the same as `Acknowledged`.
+        replicas: u32,
+        /// How long they have; at least 1 ms.
+        timeout: Duration,
+    },
+    /// The primary, and so many replicas, have it on disk: `WAITAOF`, from Redis 7.2. The server
+    /// needs `appendonly yes`.
+    Fsynced {
+        /// How many replicas; 0 leaves it at the primary.
+        replicas: u32,
+        /// How long they have; at least 1 ms.
+        timeout: Duration,
+    },
+}
+
+impl Durability {
+    /// How long a write may wait beyond its round trip.
+    pub(crate) fn patience(self) -> Duration {
+        match self {
+            Self::Acknowledged => Duration::ZERO,
+            Self::Replicated { timeout, .. } | Self::Fsynced { timeout, .. } => timeout,
+        }
+    }
+
+    /// The command that waits for it on the connection that made the write.
+    pub(crate) fn wait(self) -> Option<Cmd> {
+        match self {
+            Self::Acknowledged | Self::Replicated { replicas: 0, .. } => None,
+            Self::Replicated { replicas, timeout } => {
+                let mut wait = redis::cmd("WAIT");
+                wait.arg(replicas).arg(millis(timeout));
+                Some(wait)
+            }
+            Self::Fsynced { replicas, timeout } => {
+                let mut wait = redis::cmd("WAITAOF");
+                wait.arg(1).arg(replicas).arg(millis(timeout));
+                Some(wait)
+            }
+        }
+    }
+
+    /// Whether what [`wait`](Self::wait) answered is enough.
+    pub(crate) fn confirmed(self, answer: Value) -> Result<(), StoreError> {
+        let answer = answer
+            .extract_error()
+            .map_err(|error| error::unconfirmed(Failure::maybe(error)))?;
+        let enough = match (self, &answer) {
+            (Self::Acknowledged, _) => true,
+            (Self::Replicated { replicas, .. }, Value::Int(got)) => *got >= i64::from(replicas),
+            (Self::Fsynced { replicas, .. }, Value::Array(got)) => {
+                matches!(got[..], [Value::Int(local), Value::Int(others)]
+                    if local >= 1 && others >= i64::from(replicas))
+            }
+            _ => false,
+        };
+        match enough {
+            true => Ok(()),
+            false => Err(StoreError::unknown(
+                "the primary has the write, but it is not confirmed as durable in time",
+            )),
+        }
+    }
+}
+
+/// At least 1: the server takes 0 for *for ever*.
+fn millis(timeout: Duration) -> u64 {
+    u64::try_from(timeout.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use idem_core::StoreErrorKind;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn too_few_confirmations_leave_the_outcome_unknown() {
+        let replicated = Durability::Replicated {
+            replicas: 2,
+            timeout: TIMEOUT,
+        };
+        assert!(replicated.confirmed(Value::Int(2)).is_ok());
+        let error = replicated.confirmed(Value::Int(1)).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unknown);
+
+        let fsynced = Durability::Fsynced {
+            replicas: 1,
+            timeout: TIMEOUT,
+        };
+        let answer = |local, others| Value::Array(vec![Value::Int(local), Value::Int(others)]);
+        assert!(fsynced.confirmed(answer(1, 1)).is_ok());
+        assert!(fsynced.confirmed(answer(0, 1)).is_err());
+        assert!(fsynced.confirmed(answer(1, 0)).is_err());
+        assert!(fsynced.confirmed(Value::Nil).is_err());
+    }
+
+    #[test]
+    fn no_wait_is_for_ever() {
+        let wait = Durability::Replicated {
+            replicas: 1,
+            timeout: Duration::ZERO,
+        }
+        .wait()
+        .unwrap();
+        assert!(
+            wait.get_packed_command()
+                .ends_with(b"$1\r\n1\r\n$1\r\n1\r\n")
+        );
+        assert!(Durability::Acknowledged.wait().is_none());
+    }
+}

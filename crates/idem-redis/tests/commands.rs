@@ -1,0 +1,134 @@
+//! Which commands a claim and its ending cost, on the server that `IDEM_REDIS_SERVER` names.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{CommandCounts, acquire, fingerprint, key, replayed};
+use idem_core::{Claim, Idempotency};
+use idem_redis::RedisStore;
+use idem_testbed::{Redis, RedisBinary, RedisFlavor, skip_or_fail};
+
+async fn engine(server: &Redis) -> Idempotency {
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    Idempotency::builder(store).build().unwrap()
+}
+
+/// Lets the server learn the scripts, and the store learn what the server has.
+async fn warm_up(idem: &Idempotency) {
+    for text in ["warm-up-1", "warm-up-2"] {
+        let execution = acquire(idem, &key(text)).await;
+        execution.complete("done").await.unwrap();
+        let released = acquire(idem, &key(&format!("{text}-released"))).await;
+        released.release().await.unwrap();
+        let busy = acquire(idem, &key(&format!("{text}-busy"))).await;
+        let _ = idem
+            .claim(&key(&format!("{text}-busy")), &fingerprint())
+            .await;
+        busy.release().await.unwrap();
+    }
+}
+
+fn ran(commands: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    commands
+        .iter()
+        .map(|(name, n)| ((*name).to_owned(), *n))
+        .collect()
+}
+
+/// `SET … IFEQ`.
+fn replaces_natively(binary: &RedisBinary) -> bool {
+    match binary.flavor() {
+        RedisFlavor::Valkey => binary.version() >= (8, 1, 0),
+        RedisFlavor::Redis => binary.version() >= (8, 4, 0),
+    }
+}
+
+/// `DELIFEQ` or `DELEX`.
+fn removes_natively(binary: &RedisBinary) -> Option<&'static str> {
+    match binary.flavor() {
+        RedisFlavor::Valkey => (binary.version() >= (9, 0, 0)).then_some("delifeq"),
+        RedisFlavor::Redis => (binary.version() >= (8, 4, 0)).then_some("delex"),
+    }
+}
+
+#[tokio::test]
+async fn a_claim_and_an_ending_are_one_command_each() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server).await;
+    warm_up(&idem).await;
+    let mut counts = CommandCounts::of(&server);
+
+    let execution = acquire(&idem, &key("k")).await;
+    assert_eq!(counts.taken(), ran(&[("set", 1)]));
+
+    execution.complete("answer").await.unwrap();
+    let ending = match replaces_natively(server.binary()) {
+        true => ran(&[("set", 1)]),
+        false => ran(&[("evalsha", 1), ("getrange", 1), ("set", 1)]),
+    };
+    assert_eq!(counts.taken(), ending);
+
+    assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
+    assert_eq!(counts.taken(), ran(&[("set", 1)]));
+}
+
+#[tokio::test]
+async fn a_release_is_one_command() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server).await;
+    warm_up(&idem).await;
+    let execution = acquire(&idem, &key("k")).await;
+    let mut counts = CommandCounts::of(&server);
+    execution.release().await.unwrap();
+    let release = match removes_natively(server.binary()) {
+        Some(command) => ran(&[(command, 1)]),
+        None => ran(&[("evalsha", 1), ("getrange", 1), ("del", 1)]),
+    };
+    assert_eq!(counts.taken(), release);
+}
+
+/// The age is asked for only when what was found is in flight.
+#[tokio::test]
+async fn a_busy_key_costs_a_second_command() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server).await;
+    warm_up(&idem).await;
+    let _execution = acquire(&idem, &key("k")).await;
+    let mut counts = CommandCounts::of(&server);
+    let claim = idem.claim(&key("k"), &fingerprint()).await.unwrap();
+    assert!(matches!(claim, Claim::InFlight { .. }));
+    assert_eq!(
+        counts.taken(),
+        ran(&[("evalsha", 1), ("get", 1), ("pttl", 1), ("set", 1)])
+    );
+}
+
+/// A restart or a `SCRIPT FLUSH` makes the server forget the scripts.
+#[tokio::test]
+async fn forgotten_scripts_are_taught_again() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server).await;
+    for text in ["a", "b"] {
+        server.command(&["SCRIPT", "FLUSH"]).unwrap();
+        let execution = acquire(&idem, &key(text)).await;
+        let claim = idem.claim(&key(text), &fingerprint()).await.unwrap();
+        assert!(matches!(claim, Claim::InFlight { .. }));
+        server.command(&["SCRIPT", "FLUSH"]).unwrap();
+        execution.checkpoint("half-way").await.unwrap();
+        server.command(&["SCRIPT", "FLUSH"]).unwrap();
+        execution.complete("answer").await.unwrap();
+        assert_eq!(&replayed(&idem, &key(text)).await[..], b"answer");
+        let released = acquire(&idem, &key(&format!("{text}-released"))).await;
+        server.command(&["SCRIPT", "FLUSH"]).unwrap();
+        released.release().await.unwrap();
+    }
+}

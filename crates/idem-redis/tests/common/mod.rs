@@ -1,0 +1,83 @@
+//! What the tests share.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use idem_core::{Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope};
+use idem_testbed::Redis;
+
+/// A key of its own for every test.
+pub(crate) fn random_key() -> RecordKey {
+    scope().key(&IdempotencyKey::random())
+}
+
+/// A key of this text.
+pub(crate) fn key(text: &str) -> RecordKey {
+    scope().key(&IdempotencyKey::new(text).unwrap())
+}
+
+fn scope() -> Scope {
+    Scope::new("tests").unwrap()
+}
+
+/// The request that most tests send.
+pub(crate) fn fingerprint() -> Fingerprint {
+    Fingerprint::of("tests", b"request")
+}
+
+/// Claims a key that has to be free.
+pub(crate) async fn acquire(idem: &Idempotency, key: &RecordKey) -> Execution {
+    match idem.claim(key, &fingerprint()).await.unwrap() {
+        Claim::Acquired(execution) => execution,
+        other => panic!("not acquired: {other:?}"),
+    }
+}
+
+/// Claims a key that has to be completed.
+pub(crate) async fn replayed(idem: &Idempotency, key: &RecordKey) -> idem_core::Bytes {
+    match idem.claim(key, &fingerprint()).await.unwrap() {
+        Claim::Replay(payload) => payload,
+        other => panic!("not replayed: {other:?}"),
+    }
+}
+
+/// How often a server ran which command, in scripts too, since the count was last taken.
+pub(crate) struct CommandCounts {
+    server: Redis,
+    before: BTreeMap<String, u64>,
+}
+
+impl CommandCounts {
+    pub(crate) fn of(server: &Redis) -> Self {
+        Self {
+            server: server.clone(),
+            before: counts(server),
+        }
+    }
+
+    /// The commands that ran, and how often, but for those that ask for this.
+    pub(crate) fn taken(&mut self) -> BTreeMap<String, u64> {
+        let now = counts(&self.server);
+        let ran = now
+            .iter()
+            .map(|(name, n)| (name.clone(), n - self.before.get(name).unwrap_or(&0)))
+            .filter(|(name, n)| *n > 0 && name != "info")
+            .collect();
+        self.before = now;
+        ran
+    }
+}
+
+fn counts(server: &Redis) -> BTreeMap<String, u64> {
+    let stats = server.command(&["INFO", "commandstats"]).unwrap();
+    let stats = stats.text().unwrap();
+    stats
+        .lines()
+        .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="))
+        .map(|(name, rest)| (name.to_owned(), rest.split(',').next().unwrap()))
+        .map(|(name, calls)| (name, calls.parse().unwrap()))
+        .collect()
+}
+
+/// Long enough for anything that is not broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
