@@ -40,12 +40,12 @@ async fn check_version(
     config: &RedisConfig,
 ) -> Result<(), StoreError> {
     let reply = connection.command_at(node, redis::cmd("HELLO")).await;
-    let hello = match told(reply)?.and_then(Hello::parse) {
-        Some(hello) => hello,
-        None => {
-            tracing::warn!(%node, "the server does not tell its version; it has to be Redis 7.0 or Valkey");
-            return Ok(());
-        }
+    let Some(hello) = told(reply)?.and_then(Hello::parse) else {
+        tracing::warn!(
+            %node,
+            "the server does not tell its version; it has to be Redis 7.0 or Valkey"
+        );
+        return Ok(());
     };
     let needed = match config.durability {
         Durability::Fsynced { .. } => OLDEST_WITH_WAITAOF,

@@ -173,12 +173,9 @@ impl<'a> Write<'a> {
 impl Shared {
     async fn create(&self, write: &Write<'_>) -> Result<Created, StoreError> {
         for _ in 0..ROUNDS {
-            let found = match self.create_if_absent(write).await? {
-                Some(found) => found,
-                None => {
-                    self.native.remember(write.record.version, &write.value);
-                    return Ok(Created::New);
-                }
+            let Some(found) = self.create_if_absent(write).await? else {
+                self.native.remember(write.record.version, &write.value);
+                return Ok(Created::New);
             };
             if let Some(found) = self.settled(&write.name, write.record, found).await? {
                 return Ok(Created::Exists(found));
