@@ -28,5 +28,5 @@ fn book(workspace: &Workspace) -> Result<Outcome> {
     Step::new(workspace, "mdbook")
         .args(["build", "docs"])
         .run()?;
-    Ok(Outcome::Passed("docs/book/index.html".to_owned()))
+    Ok(Outcome::Passed("target/book/index.html".to_owned()))
 }

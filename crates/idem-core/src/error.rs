@@ -156,10 +156,11 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for ExecuteError<E> {
+/// The work's own error is part of the message, and there to be matched on. It is no `source`,
+/// because it was made of stored bytes: it has no cause of its own, and need not be an `Error`.
+impl<E: fmt::Debug + fmt::Display> std::error::Error for ExecuteError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Failed { error, .. } | Self::Retryable(error) => Some(error),
             Self::Claim(error) => Some(&error.source),
             Self::Serde(error) => std::error::Error::source(error),
             _ => None,

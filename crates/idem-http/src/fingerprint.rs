@@ -253,6 +253,9 @@ mod tests {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        assert_eq!(hex, "8ed4956d93ae06eefd616a0eeb1981914b22ef8e770b3e299f32f8bd9a74b711");
+        assert_eq!(
+            hex,
+            "8ed4956d93ae06eefd616a0eeb1981914b22ef8e770b3e299f32f8bd9a74b711"
+        );
     }
 }

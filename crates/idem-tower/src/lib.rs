@@ -56,3 +56,8 @@ pub use layer::{Builder, IdempotencyLayer, NoScope, Scoped};
 pub use scope::Refusal;
 pub use service::IdempotencyService;
 pub use target::{RememberTarget, RememberTargetService, Target};
+
+/// The README's examples run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

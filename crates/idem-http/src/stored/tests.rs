@@ -30,9 +30,15 @@ fn hex(bytes: &[u8]) -> String {
 /// Golden: records outlive a release. These bytes may never change under format 1.
 #[test]
 fn the_format_is_stable_across_releases() {
-    assert_eq!(hex(&created().encode()), "010000c90301106170706c69636174696f6e2f6a736f6e050f2f76312f7061796d656e74732f31370003782d6101ff7b226964223a31377d84e1427e");
+    assert_eq!(
+        hex(&created().encode()),
+        "010000c90301106170706c69636174696f6e2f6a736f6e050f2f76312f7061796d656e74732f31370003782d6101ff7b226964223a31377d84e1427e"
+    );
     let omitted = with_body(created(), StoredBody::Omitted);
-    assert_eq!(hex(&omitted.encode()), "010100c90301106170706c69636174696f6e2f6a736f6e050f2f76312f7061796d656e74732f31370003782d6101fffee3975d");
+    assert_eq!(
+        hex(&omitted.encode()),
+        "010100c90301106170706c69636174696f6e2f6a736f6e050f2f76312f7061796d656e74732f31370003782d6101fffee3975d"
+    );
 }
 
 #[test]
