@@ -1,6 +1,6 @@
 //! Claiming a key.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use tracing::Instrument;
@@ -81,14 +81,15 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
-        let claiming = async {
+        // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
+        let claiming = pin!(async {
             let mut claim = self.claim_once(key, fingerprint).await;
             if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy.on_busy) {
-                claim = self.claim_waiting(key, fingerprint, max).await;
+                claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
             }
             observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
             claim
-        };
+        });
         claiming.instrument(observe::claim_span(key)).await
     }
 

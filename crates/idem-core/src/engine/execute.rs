@@ -1,6 +1,6 @@
 //! Claim, run and end in one call, typed over serde.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -212,8 +212,10 @@ impl Idempotency {
         F: Future<Output = Result<T, Failure<E>>>,
     {
         let running = execution.running();
-        // An `async` block, so that a panic in the closure itself is caught as well.
-        match execution.run(async { work(running).await }).await {
+        // An `async` block, so that a panic in the closure itself is caught as well. Pinned here,
+        // so that it is not moved from hand to hand.
+        let work = pin!(async { work(running).await });
+        match execution.run(work).await {
             Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
                 Ok(payload) => match execution.complete(payload).await {
                     Ok(recording) => Ok(Outcome {
