@@ -44,7 +44,9 @@ mod unblock;
 mod wait;
 
 pub use error::TestbedError;
-pub use postgres::{Durability, Postgres, PostgresBuilder};
+pub use postgres::{
+    Durability, PgBouncer, PgBouncerBuilder, Postgres, PostgresBuilder, Replication,
+};
 pub use program::Program;
 pub use proxy::{Armed, Fault, FaultCounts, FaultyProxy, Rule};
 pub use redis::{

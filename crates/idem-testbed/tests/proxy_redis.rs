@@ -22,11 +22,6 @@ fn client(proxy: &FaultyProxy) -> RespClient {
     RespClient::connect(proxy.address()).expect("the proxy listens")
 }
 
-fn impatient(proxy: &FaultyProxy) -> RespClient {
-    let patience = Duration::from_millis(100);
-    RespClient::connect_within(proxy.address(), patience).expect("the proxy listens")
-}
-
 fn value(redis: &Redis, key: &str) -> Option<String> {
     let reply = redis.command(&["GET", key]);
     reply.expect("GET is allowed").text()
@@ -166,7 +161,8 @@ async fn a_hanging_request_arrives_when_released_though_its_client_is_gone() {
         return;
     };
     let rule = proxy.arm(Fault::HangRequest.always().command("INCR"));
-    let mut gone = impatient(&proxy);
+    let mut gone = client(&proxy);
+    gone.set_patience(Duration::from_millis(100)).unwrap();
     assert_eq!(
         gone.call(&["INCR", "n"]).unwrap_err().kind(),
         io::ErrorKind::WouldBlock

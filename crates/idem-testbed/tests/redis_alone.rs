@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use idem_testbed::{
-    AppendFsync, Redis, TestbedError, redis::Reply, redis::RespClient, skip_or_fail,
-};
+use idem_testbed::{AppendFsync, Redis, TestbedError, redis::Reply, skip_or_fail};
 
 fn text(redis: &Redis, command: &[&str]) -> Option<String> {
     redis
@@ -59,19 +57,20 @@ async fn a_paused_server_keeps_connections_and_answers_when_resumed() {
     let Some(redis) = skip_or_fail(Redis::start().await) else {
         return;
     };
-    let mut client =
-        RespClient::connect_within(redis.address(), Duration::from_millis(200)).unwrap();
+    let mut client = redis.client().unwrap();
     client.call(&["PING"]).unwrap();
 
     redis.pause();
     assert!(redis.is_running());
     client.send(&["INCR", "n"]).unwrap();
+    client.set_patience(Duration::from_millis(200)).unwrap();
     assert!(
         client.receive().is_err(),
         "a server that stands still answers nothing"
     );
 
     redis.resume();
+    client.set_patience(Duration::from_secs(10)).unwrap();
     assert_eq!(client.receive().unwrap(), Reply::Integer(1));
 }
 

@@ -1,205 +1,19 @@
 //! One server.
 
 use std::{
-    fs::OpenOptions,
-    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use rustix::process::Signal;
-
-use super::{PostgresPrograms, Row, SqlClient, SqlError, shared_memory::SharedMemory};
-use crate::{
-    TestbedError,
-    account::Account,
-    folder::Folder,
-    ports::Port,
-    process::{self, Launch, Process},
-    unblock::unblock,
+use super::{
+    PostgresBuilder, PostgresPrograms, Row, SqlClient, SqlError, shared_memory::SharedMemory,
 };
-
-/// How often other ports are tried when somebody else bound the first ones.
-const PORT_ATTEMPTS: usize = 5;
+use crate::{TestbedError, ports::Port, process::Process, unblock::unblock};
 
 /// How long a probe waits for an answer; a server that starts up answers at once, if at all.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Ends the server at once, without the wait for its clients that SIGTERM begins.
-const IMMEDIATE_SHUTDOWN: Signal = Signal::QUIT;
-
-/// What a commit waits for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Nothing is flushed to the disk (`fsync=off`). What was committed survives the server being
-    /// killed, since the operating system has it, but not the machine going down.
-    #[default]
-    Fast,
-    /// Commits wait for the disk (`fsync=on`), as in production.
-    Flushed,
-}
-
-/// What a server is started with.
-#[derive(Debug, Clone, Default)]
-pub struct PostgresBuilder {
-    programs: Option<PostgresPrograms>,
-    durability: Durability,
-    settings: Vec<(String, String)>,
-}
-
-impl PostgresBuilder {
-    /// Starts this installation instead of the one that [`PostgresPrograms::find`] finds.
-    #[must_use]
-    pub fn programs(mut self, programs: PostgresPrograms) -> Self {
-        self.programs = Some(programs);
-        self
-    }
-
-    /// What a commit waits for; [`Durability::Fast`] unless said otherwise.
-    #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-
-    /// Adds a line to `postgresql.conf`; a later one of the same name replaces an earlier one. The
-    /// value is quoted here.
-    #[must_use]
-    pub fn setting(mut self, name: &str, value: &str) -> Self {
-        self.settings.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Makes a fresh data folder, starts the server over it and waits until it takes connections.
-    ///
-    /// # Errors
-    ///
-    /// [`TestbedError::Missing`] if there is no installation, [`TestbedError::Start`] if the server
-    /// refuses its settings.
-    pub async fn start(self) -> Result<Postgres, TestbedError> {
-        unblock(move || self.start_blocking()).await
-    }
-
-    /// [`start`](Self::start) for code that is not on a runtime.
-    ///
-    /// # Errors
-    ///
-    /// As [`start`](Self::start).
-    pub fn start_blocking(self) -> Result<Postgres, TestbedError> {
-        let programs = match self.programs.clone() {
-            Some(programs) => programs,
-            None => PostgresPrograms::find()?,
-        };
-        let place = Place::create(programs)?;
-        place.run(
-            "initdb",
-            &[
-                "-U",
-                "postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-            ],
-        )?;
-        self.configure(&place)?;
-        place.serve()
-    }
-
-    fn configure(&self, place: &Place) -> Result<(), TestbedError> {
-        let fsync = match self.durability {
-            Durability::Fast => "off",
-            Durability::Flushed => "on",
-        };
-        let mut lines = format!("fsync = {fsync}\nmax_connections = 300\n");
-        for (name, value) in &self.settings {
-            let value = value.replace('\'', "''");
-            lines.push_str(&format!("{name} = '{value}'\n"));
-        }
-        OpenOptions::new()
-            .append(true)
-            .open(place.data().join("postgresql.conf"))
-            .and_then(|mut file| file.write_all(lines.as_bytes()))
-            .map_err(TestbedError::io("write postgresql.conf"))
-    }
-}
-
-/// A folder with a data folder to be, before a server runs over it.
-#[derive(Debug)]
-pub(super) struct Place {
-    programs: PostgresPrograms,
-    account: Option<Account>,
-    folder: Arc<Folder>,
-}
-
-impl Place {
-    pub(super) fn create(programs: PostgresPrograms) -> Result<Self, TestbedError> {
-        let account = Account::unprivileged()?;
-        Ok(Self {
-            programs,
-            account,
-            folder: Arc::new(Folder::create(account, IMMEDIATE_SHUTDOWN)?),
-        })
-    }
-
-    fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    /// Runs one of the tools on the data folder.
-    pub(super) fn run(&self, tool: &str, args: &[&str]) -> Result<(), TestbedError> {
-        let mut launch = self.launch(tool, tool.to_owned());
-        launch.args.extend(args.iter().map(Into::into));
-        process::run(&launch, self.folder.path())
-    }
-
-    /// Starts a server over the data folder.
-    pub(super) fn serve(self) -> Result<Postgres, TestbedError> {
-        let mut attempts = 1;
-        loop {
-            let server = self.server(Port::lease()?);
-            match server.restart_blocking() {
-                Err(error) if error.is_port_taken() && attempts < PORT_ATTEMPTS => attempts += 1,
-                outcome => return outcome.map(|()| server),
-            }
-        }
-    }
-
-    fn server(&self, port: Port) -> Postgres {
-        let name = format!("Postgres at 127.0.0.1:{}", port.number());
-        let mut launch = self.launch("postgres", name);
-        let flags = [
-            "-p",
-            &port.number().to_string(),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            // Their paths are short, and the temporary folder's may not be.
-            "-c",
-            "unix_socket_directories=",
-        ];
-        launch.args.extend(flags.iter().map(Into::into));
-        Postgres {
-            node: Arc::new(Node {
-                process: Process::new(launch, Arc::clone(&self.folder)),
-                _memory: SharedMemory::of(self.data()),
-                port,
-                programs: self.programs.clone(),
-            }),
-        }
-    }
-
-    fn launch(&self, program: &str, name: String) -> Launch {
-        Launch {
-            name,
-            program: self.programs.program(program),
-            args: vec!["-D".into(), self.data().into()],
-            account: self.account,
-            farewell: IMMEDIATE_SHUTDOWN,
-        }
-    }
-}
 
 /// The fields are dropped in this order: the process, then what it left behind.
 #[derive(Debug)]
@@ -235,6 +49,22 @@ pub struct Postgres {
 }
 
 impl Postgres {
+    pub(super) fn new(
+        process: Process,
+        memory: SharedMemory,
+        port: Port,
+        programs: PostgresPrograms,
+    ) -> Self {
+        Self {
+            node: Arc::new(Node {
+                process,
+                _memory: memory,
+                port,
+                programs,
+            }),
+        }
+    }
+
     /// What to start it with.
     #[must_use]
     pub fn builder() -> PostgresBuilder {
@@ -367,6 +197,10 @@ impl Postgres {
     #[must_use]
     pub fn log_tail(&self) -> String {
         self.node.process.log_tail()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.node.process.name()
     }
 
     fn failed(&self, sql: &str, error: SqlError) -> TestbedError {

@@ -2,9 +2,13 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
+    sync::Arc,
 };
+
+use super::place::DATA;
+use crate::folder::Folder;
 
 /// The System V segment by which a server tells that its data folder is in use. A server that ends
 /// removes it itself, and one that is started again over the same folder takes it over; one that
@@ -12,19 +16,20 @@ use std::{
 /// removes it.
 #[derive(Debug)]
 pub(super) struct SharedMemory {
-    data: PathBuf,
+    /// Held, so that it is still there to look into when the process has let go of it.
+    folder: Arc<Folder>,
 }
 
 impl SharedMemory {
-    /// The segment of the data folder `data`.
-    pub(super) fn of(data: PathBuf) -> Self {
-        Self { data }
+    /// The segment of the server in `folder`.
+    pub(super) fn of(folder: Arc<Folder>) -> Self {
+        Self { folder }
     }
 }
 
 impl Drop for SharedMemory {
     fn drop(&mut self) {
-        if let Some(id) = segment(&self.data) {
+        if let Some(id) = segment(&self.folder.path().join(DATA)) {
             let _ = Command::new("ipcrm")
                 .args(["-m", &id])
                 .stdin(Stdio::null())

@@ -62,12 +62,21 @@ impl SqlClient {
         patience: Duration,
     ) -> Result<Self, SqlError> {
         let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
         let mut client = Self { stream };
+        client.set_patience(patience)?;
         client.greet(database)?;
         Ok(client)
+    }
+
+    /// Bounds how long each statement blocks from now on.
+    ///
+    /// # Errors
+    ///
+    /// If `patience` is zero.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))?;
+        self.stream.set_write_timeout(Some(patience))
     }
 
     /// Runs one or more statements and returns the rows of all of them.

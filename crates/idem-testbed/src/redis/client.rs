@@ -36,13 +36,23 @@ impl RespClient {
     /// If nobody listens there.
     pub fn connect_within(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
         stream.set_nodelay(true)?;
-        Ok(Self {
+        let client = Self {
             stream,
             received: Vec::new(),
-        })
+        };
+        client.set_patience(patience)?;
+        Ok(client)
+    }
+
+    /// Bounds how long each call blocks from now on.
+    ///
+    /// # Errors
+    ///
+    /// If `patience` is zero.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(patience))?;
+        self.stream.set_write_timeout(Some(patience))
     }
 
     /// Sends one command and reads its reply. An error that the server answers is a [`Reply`].
