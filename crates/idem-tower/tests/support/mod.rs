@@ -7,6 +7,7 @@
     reason = "each test binary uses its own part"
 )]
 
+pub mod outage;
 pub mod shop;
 pub mod wire;
 
