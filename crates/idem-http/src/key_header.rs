@@ -167,3 +167,6 @@ pub enum Malformed {
     #[error(transparent)]
     Key(KeyError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,10 +160,7 @@ async fn a_compressed_answer_is_replayed_byte_for_byte() {
     let first = pay("k").send(&app).await;
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!((first.body.len(), runs.get()), (50_000, 1));
-    let key = idem_core::Scope::new("default")
-        .unwrap()
-        .key(&"k".parse().unwrap());
-    let record = idem.lookup(&key).await.unwrap().unwrap().record;
+    let record = support::record(&idem, "k").await.unwrap();
     let idem_core::State::Completed { payload } = record.state else {
         panic!("it completed");
     };

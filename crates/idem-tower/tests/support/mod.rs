@@ -15,7 +15,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use idem_core::{Idempotency, Scope};
+use idem_core::{Idempotency, IdempotencyKey, Policy, Record, RecordKey, Scope, Store};
 use idem_memory::MemoryStore;
 use idem_tower::{Builder, IdempotencyLayer, Scoped};
 use tower::ServiceExt;
@@ -111,9 +111,28 @@ impl Call {
 }
 
 pub fn memory() -> Idempotency {
-    Idempotency::builder(MemoryStore::default())
-        .build()
-        .unwrap()
+    engine(Policy::default())
+}
+
+pub fn engine(policy: Policy) -> Idempotency {
+    engine_over(MemoryStore::default(), policy)
+}
+
+pub fn engine_over(store: impl Store + 'static, policy: Policy) -> Idempotency {
+    let engine = Idempotency::builder(store).policy(policy).build();
+    engine.unwrap()
+}
+
+/// The record key of a request without a merchant.
+pub fn record_key(key: &str) -> RecordKey {
+    let key = IdempotencyKey::new(key).unwrap();
+    Scope::new("default").unwrap().key(&key)
+}
+
+/// What the store has for it.
+pub async fn record(idem: &Idempotency, key: &str) -> Option<Record> {
+    let found = idem.lookup(&record_key(key)).await.unwrap();
+    found.map(|stored| stored.record)
 }
 
 /// A layer whose scope is the header `merchant`.

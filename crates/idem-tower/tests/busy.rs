@@ -1,0 +1,184 @@
+//! More than one at once, clients that hang up, and shutdown.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use futures_util::future::join_all;
+use idem_core::{Idempotency, OnBusy, Policy};
+use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
+use support::{
+    Answer, engine, engine_over, layer, memory, pay,
+    shop::{Runs, created, payments, shop},
+    wire,
+};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore};
+
+/// A shop whose handler waits for a permit of the gate.
+fn gated(idem: &Idempotency) -> (Router, Runs, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&gate);
+    let (app, runs) = shop(layer(idem).build(), move |run| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            created(run)
+        }
+    });
+    (app, runs, opens)
+}
+
+async fn until(mut happened: impl FnMut() -> bool) {
+    while !happened() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn spawn_payment(app: &Router) -> tokio::task::JoinHandle<Answer> {
+    let app = app.clone();
+    tokio::spawn(async move { pay("k").send(&app).await })
+}
+
+#[tokio::test]
+async fn while_the_first_is_in_flight_a_repeat_is_told_so_and_when_to_come_back() {
+    let idem = engine(Policy::default().lease(Duration::from_secs(30)));
+    let (app, runs, gate) = gated(&idem);
+    let first = spawn_payment(&app);
+    until(|| runs.get() == 1).await;
+    let busy = pay("k").send(&app).await;
+    assert_eq!(
+        (busy.status.as_u16(), busy.code().as_str()),
+        (409, "in-flight")
+    );
+    let seconds: u64 = busy.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{seconds}");
+    gate.add_permits(1);
+    let first = first.await.unwrap();
+    pay("k").send(&app).await.assert_replays(&first);
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn a_repeat_that_waits_gets_the_answer() {
+    let idem = engine(Policy::default().on_busy(OnBusy::Wait(Duration::from_secs(600))));
+    let (app, runs, gate) = gated(&idem);
+    let first = spawn_payment(&app);
+    until(|| runs.get() == 1).await;
+    let repeat = spawn_payment(&app);
+    tokio::task::yield_now().await;
+    gate.add_permits(1);
+    repeat.await.unwrap().assert_replays(&first.await.unwrap());
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_100_parallel_duplicates_one_runs_and_the_others_wait_for_its_answer() {
+    let idem = engine(Policy::default().on_busy(OnBusy::Wait(Duration::from_secs(600))));
+    let (app, runs) = payments(layer(&idem).build());
+    let address = wire::serve(app).await;
+    let answers = join_all((0..100).map(|_| wire::send_call(address, pay("k")))).await;
+    assert_eq!(runs.get(), 1);
+    let (repeats, first): (Vec<_>, Vec<_>) = answers.into_iter().partition(Answer::replayed);
+    assert_eq!(first.len(), 1);
+    for repeat in repeats {
+        repeat.assert_replays(&first[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_100_parallel_duplicates_one_runs_and_the_others_are_told_or_get_its_answer() {
+    let (app, runs) = payments(layer(&memory()).build());
+    let tasks = (0..100).map(|_| spawn_payment(&app));
+    let answers: Vec<_> = join_all(tasks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(runs.get(), 1);
+    let first = answers
+        .iter()
+        .filter(|answer| answer.status == 201 && !answer.replayed());
+    assert_eq!(first.count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(answer.code(), "in-flight");
+    }
+}
+
+/// Over the wire: writes a payment, hangs up once it runs, and opens the gate after that.
+#[tokio::test]
+async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_the_answer() {
+    let idem = memory();
+    let (app, runs, gate) = gated(&idem);
+    let address = wire::serve(app).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"amount":500}"#;
+    let request = format!(
+        "POST /payments HTTP/1.1\r\nhost: shop\r\nidempotency-key: k\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    until(|| runs.get() == 1).await;
+    drop(client);
+    gate.add_permits(1);
+    idem.drained().await;
+    let retry = wire::send_call(address, pay("k")).await;
+    assert!(retry.replayed());
+    assert_eq!(retry.body, r#"{"id":1}"#);
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_mid_handler_cancels_nothing() {
+    let idem = memory();
+    let (app, runs, gate) = gated(&idem);
+    let first = spawn_payment(&app);
+    until(|| runs.get() == 1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    gate.add_permits(1);
+    idem.drained().await;
+    assert!(pay("k").send(&app).await.replayed());
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn a_graceful_shutdown_waits_for_handlers_whose_clients_are_gone() {
+    let idem = memory();
+    let (app, runs, gate) = gated(&idem);
+    let first = spawn_payment(&app);
+    until(|| runs.get() == 1).await;
+    first.abort();
+    let mut drained = std::pin::pin!(idem.drained());
+    assert!(futures_util::FutureExt::now_or_never(drained.as_mut()).is_none());
+    gate.add_permits(1);
+    drained.await;
+    assert!(pay("k").send(&app).await.replayed());
+}
+
+/// G3: who was taken over answers nothing of its own; asking again gets the answer that counts.
+#[tokio::test]
+async fn g3_a_handler_that_was_taken_over_is_answered_for() {
+    let clock = ManualClock::new();
+    let config = MemoryConfig::default().clock(clock.clone());
+    let idem = engine_over(MemoryStore::with_config(config), Policy::default());
+    let (app, runs, gate) = gated(&idem);
+    let stalled = spawn_payment(&app);
+    until(|| runs.get() == 1).await;
+    clock.advance(Duration::from_secs(31));
+    let second = spawn_payment(&app);
+    until(|| runs.get() == 2).await;
+    gate.add_permits(1);
+    let stalled = stalled.await.unwrap();
+    assert_eq!(
+        (stalled.status.as_u16(), stalled.code().as_str()),
+        (409, "in-flight")
+    );
+    gate.add_permits(1);
+    let second = second.await.unwrap();
+    assert_eq!(second.body, r#"{"id":2}"#);
+    pay("k").send(&app).await.assert_replays(&second);
+}
