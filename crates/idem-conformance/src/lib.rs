@@ -53,6 +53,7 @@ mod call;
 mod capability;
 mod case;
 mod engine;
+mod fault;
 mod harness;
 mod list;
 mod sample;
@@ -62,6 +63,7 @@ pub use async_trait::async_trait;
 
 pub use capability::{Browsing, Corrupt, Fault, Faults, Fill, Restart, Sweeping};
 pub use case::{Case, Skipped, Verdict};
+pub use fault::{CallFault, FaultStore, Odds, Op};
 pub use harness::Harness;
 pub use list::all;
 pub use suite::{IntoHarness, Missing};

@@ -1,10 +1,10 @@
-//! The whole suite against the reference store.
+//! The whole suite against the reference store, with faults injected by [`FaultStore`].
 
 mod reference;
 
 use std::sync::{Arc, OnceLock};
 
-use idem_conformance::{Harness, async_trait};
+use idem_conformance::{FaultStore, Faults, Harness, async_trait};
 use idem_core::Store;
 use reference::ReferenceStore;
 
@@ -18,6 +18,10 @@ impl Harness for Reference {
 
     async fn store(&self) -> Arc<dyn Store> {
         Arc::new(self.0.clone())
+    }
+
+    async fn faults(&self) -> Option<Box<dyn Faults>> {
+        Some(Box::new(FaultStore::new(self.0.clone())))
     }
 }
 
