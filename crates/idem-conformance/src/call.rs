@@ -2,8 +2,9 @@
 
 use std::{future::Future, time::Duration};
 
+use futures_util::future::join_all;
 use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::Harness;
 
@@ -114,6 +115,20 @@ pub(crate) const CALL: Duration = Duration::from_secs(2);
 
 /// Between two looks.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Waits for tasks; a panic in one goes on here, in its own words.
+pub(crate) async fn all<T>(tasks: impl IntoIterator<Item = JoinHandle<T>>) -> Vec<T> {
+    let ended = join_all(tasks).await.into_iter();
+    ended
+        .map(|task| match task {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => panic!("a task of the suite was stopped: {error}"),
+            },
+        })
+        .collect()
+}
 
 /// Looks again and again until something shows.
 pub(crate) async fn until<T, F>(harness: &dyn Harness, what: &str, mut look: impl FnMut() -> F) -> T

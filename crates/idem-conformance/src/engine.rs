@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use idem_core::{Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Store, Watch};
+use idem_core::{
+    Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Recording, Store, Superseded,
+    Watch,
+};
 
 use crate::{
     Harness,
@@ -65,6 +68,24 @@ pub(crate) async fn acquire(engine: &Idempotency, key: &RecordKey) -> Execution 
     match claim(engine, key).await {
         Claim::Acquired(execution) => execution,
         other => panic!("the key is free, but the claim is told {other:?}"),
+    }
+}
+
+/// Asserts that an ending is stored: nothing stood in its way.
+#[track_caller]
+pub(crate) fn expect_stored(told: Result<Recording, Superseded>) {
+    match told {
+        Ok(Recording::Stored) => {}
+        other => panic!("G3: nobody else owns the key, but its holder is told {other:?}"),
+    }
+}
+
+/// Asserts that an ending is refused: another execution owns the key.
+#[track_caller]
+pub(crate) fn expect_superseded(told: Result<Recording, Superseded>) {
+    match told {
+        Err(Superseded) => {}
+        other => panic!("G3: the execution is superseded, but its holder is told {other:?}"),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use idem_core::{Created, Record, RecordKey, State, Store};
 
 use crate::{
     Harness, Verdict,
-    call::{expect_conflict, expect_record, look, ok, put},
+    call::{all, expect_conflict, expect_record, look, ok, put},
     sample::{self, Keys, LONG},
 };
 
@@ -149,12 +148,7 @@ async fn race(stores: &[Arc<dyn Store>], key: &RecordKey) -> Race {
             (record, created)
         })
     });
-    let ended = join_all(tasks).await.into_iter();
-    Race(
-        ended
-            .map(|task| task.expect("S1: no create fails or panics under contention"))
-            .collect(),
-    )
+    Race(all(tasks).await)
 }
 
 impl Race {

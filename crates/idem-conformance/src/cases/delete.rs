@@ -1,11 +1,10 @@
 //! S3: a delete applies if and only if the stored version is the expected one, atomically.
 
-use futures_util::future::join_all;
 use idem_core::{Deleted, Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,
-    call::{expect_conflict, expect_record, look, ok, put, remove, replace},
+    call::{all, expect_conflict, expect_record, look, ok, put, remove, replace},
     sample::{self, Keys, LONG},
 };
 
@@ -93,8 +92,8 @@ pub async fn s3_single_winner_of_concurrent_deletes(harness: &dyn Harness) -> Ve
             tokio::spawn(async move { ok("delete", store.delete(&key, version).await) })
         });
         let mut done = 0;
-        for task in join_all(tasks).await {
-            match task.expect("S3: no delete fails or panics under contention") {
+        for deleted in all(tasks).await {
+            match deleted {
                 Deleted::Done => done += 1,
                 conflict => expect_delete_conflict(&conflict, None),
             }
@@ -118,9 +117,7 @@ pub async fn s3_a_delete_and_an_update_never_both_win(harness: &dyn Harness) -> 
             async move { ok("delete", store.delete(&key, version).await) }
         });
         let updated = ours.update(&key, claim.version, &done, LONG).await;
-        let deleted = deleting
-            .await
-            .expect("S3: the delete neither fails nor panics");
+        let deleted = all([deleting]).await.remove(0);
         match (ok("update", updated), deleted) {
             (Updated::Done, conflict) => {
                 expect_delete_conflict(&conflict, Some(&done));

@@ -8,14 +8,13 @@ use std::{
     },
 };
 
-use futures_util::future::join_all;
-use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey, Recording};
+use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Harness, Verdict,
-    call::{PATIENCE, look, record_at, scaled},
-    engine::{self, acquire, claim, expect_replay, patient, request},
+    call::{PATIENCE, all, look, record_at, scaled},
+    engine::{self, acquire, claim, expect_replay, expect_stored, patient, request},
     sample::Keys,
 };
 
@@ -67,7 +66,7 @@ pub async fn g1_a_running_lease_is_respected(harness: &dyn Harness) -> Verdict {
             other => panic!("G1: somebody runs it, but the claim is told {other:?}"),
         }
     }
-    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+    expect_stored(execution.complete("done").await);
     Ok(())
 }
 
@@ -81,7 +80,7 @@ pub async fn g2_a_replay_is_byte_for_byte(harness: &dyn Harness) -> Verdict {
     for payload in [&b""[..], b"\0", b"null", b"0", b"false", b"\xff\r\n", &all] {
         let key = keys.random();
         let completed = acquire(&ours, &key).await.complete(payload.to_vec()).await;
-        assert_eq!(completed, Ok(Recording::Stored));
+        expect_stored(completed);
         for engine in [&ours, &theirs, &ours, &theirs] {
             expect_replay(engine, &key, payload).await;
         }
@@ -95,7 +94,7 @@ pub async fn g2_a_failure_is_replayed(harness: &dyn Harness) -> Verdict {
     let ours = engine::fresh(harness, patient(harness)).await;
     let theirs = engine::fresh(harness, patient(harness)).await;
     let failed = acquire(&ours, &key).await.fail("card declined").await;
-    assert_eq!(failed, Ok(Recording::Stored));
+    expect_stored(failed);
     for engine in [&ours, &theirs, &theirs] {
         match claim(engine, &key).await {
             Claim::ReplayFailure(payload) => assert_eq!(payload, "card declined"),
@@ -127,11 +126,11 @@ pub async fn g4_another_request_is_a_mismatch_in_every_state(harness: &dyn Harne
     let [running, retryable, completed, failed] = std::array::from_fn(|_| keys.random());
     let execution = acquire(&engine, &running).await;
     let ended = acquire(&engine, &retryable).await.fail_retryable().await;
-    assert_eq!(ended, Ok(Recording::Stored));
+    expect_stored(ended);
     let ended = acquire(&engine, &completed).await.complete("yes").await;
-    assert_eq!(ended, Ok(Recording::Stored));
+    expect_stored(ended);
     let ended = acquire(&engine, &failed).await.fail("no").await;
-    assert_eq!(ended, Ok(Recording::Stored));
+    expect_stored(ended);
 
     for key in [&running, &retryable, &completed, &failed] {
         let before = record_at(&*store, key).await;
@@ -139,7 +138,7 @@ pub async fn g4_another_request_is_a_mismatch_in_every_state(harness: &dyn Harne
         assert!(matches!(told, Ok(Claim::Mismatch)), "G4: {told:?}");
         assert_eq!(record_at(&*store, key).await, before, "G4: nothing changed");
     }
-    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+    expect_stored(execution.complete("done").await);
     expect_replay(&engine, &running, b"done").await;
     Ok(())
 }
@@ -161,7 +160,7 @@ pub async fn g1_a_retryable_key_runs_again(harness: &dyn Harness) -> Verdict {
         let left = execution.checkpoint(format!("step {attempt}")).await;
         assert!(left.is_ok(), "nobody took over: {left:?}");
         let ended = execution.fail_retryable().await;
-        assert_eq!(ended, Ok(Recording::Stored));
+        expect_stored(ended);
     }
     Ok(())
 }
@@ -171,10 +170,7 @@ pub async fn g1_a_retryable_key_runs_again(harness: &dyn Harness) -> Verdict {
 pub async fn g1_a_released_key_is_as_new(harness: &dyn Harness) -> Verdict {
     let (store, key) = (harness.store().await, Keys::draw(harness).random());
     let engine = engine::over(store.clone(), patient(harness));
-    assert_eq!(
-        acquire(&engine, &key).await.release().await,
-        Ok(Recording::Stored)
-    );
+    expect_stored(acquire(&engine, &key).await.release().await);
     assert_eq!(look(&*store, &key).await, None, "G1: released is gone");
     match engine.claim(&key, &engine::other_request()).await {
         Ok(Claim::Acquired(execution)) => assert_eq!(execution.attempt(), 1),
@@ -194,8 +190,8 @@ pub async fn g2_a_waiter_gets_the_answer(harness: &dyn Harness) -> Verdict {
         let key = key.clone();
         async move { claim(&theirs, &key).await }
     });
-    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
-    match waiting.await.expect("a waiter neither fails nor panics") {
+    expect_stored(execution.complete("done").await);
+    match all([waiting]).await.remove(0) {
         Claim::Replay(payload) => assert_eq!(payload, "done", "G2: the stored answer"),
         other => panic!("G2: it is completed, but the waiter is told {other:?}"),
     }
@@ -221,17 +217,15 @@ pub async fn g1_waiters_for_a_released_key_run_one_at_a_time(harness: &dyn Harne
                     assert_eq!(others, 0, "G1: two executions are live at once");
                     tokio::task::yield_now().await;
                     running.fetch_sub(1, Ordering::SeqCst);
-                    assert_eq!(execution.release().await, Ok(Recording::Stored));
+                    expect_stored(execution.release().await);
                 }
                 other => panic!("G1: the key gets free, but a waiter is told {other:?}"),
             }
         })
     });
     let waiting: Vec<_> = waiting.collect();
-    assert_eq!(execution.release().await, Ok(Recording::Stored));
-    for waiter in join_all(waiting).await {
-        waiter.expect("G1: every waiter gets its turn");
-    }
+    expect_stored(execution.release().await);
+    all(waiting).await;
     Ok(())
 }
 
@@ -265,10 +259,7 @@ impl Crowd {
                 outcome.map(|outcome| outcome.value)
             })
         });
-        let ended = join_all(tasks).await.into_iter();
-        let answers = ended
-            .map(|task| task.expect("G1: no execution panics under contention"))
-            .collect();
+        let answers = all(tasks).await;
         assert_eq!(
             effects.load(Ordering::SeqCst),
             1,

@@ -12,7 +12,7 @@ use crate::{
     Fault, Faults, Harness, Skipped, Verdict,
     call::{CALL, expect_record, look, put, record_at, remove, replace, scaled, when_back},
     case::needs,
-    engine::{self, acquire, expect_replay, patient, request},
+    engine::{self, acquire, expect_replay, expect_stored, patient, request},
     sample::{self, Keys, LONG},
 };
 
@@ -137,7 +137,7 @@ pub async fn g5_a_claim_whose_reply_is_lost_is_acquired(harness: &dyn Harness) -
         let execution = acquire(&scene.engine, &key).await;
         assert_eq!(execution.attempt(), 1, "G5: it is the first claim");
         scene.faults.heal().await;
-        assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+        expect_stored(execution.complete("done").await);
         scene.expect_replayed(&key, b"done").await;
     }
     Ok(())
@@ -215,7 +215,7 @@ pub async fn g5_a_checkpoint_whose_reply_is_lost_is_stored(harness: &dyn Harness
             Some(&b"step 2"[..]),
             "G5: it is stored"
         );
-        assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+        expect_stored(execution.complete("done").await);
     }
     Ok(())
 }
@@ -242,7 +242,7 @@ pub async fn g6_nothing_runs_while_the_store_is_out_of_reach(harness: &dyn Harne
         });
         match claimed.await {
             Claim::Acquired(execution) => {
-                assert_eq!(execution.release().await, Ok(Recording::Stored));
+                expect_stored(execution.release().await);
             }
             other => panic!("G6: nobody holds the key, but the claim is told {other:?}"),
         }

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use idem_core::{Claim, Cursor, OnBusy, RecordKey, Recording, StoreErrorKind, Watcher};
+use idem_core::{Claim, Cursor, OnBusy, RecordKey, StoreErrorKind, Watcher};
 
 use crate::{
     Harness, Verdict,
-    call::{PATIENCE, ok, put, remove, replace, scaled},
+    call::{PATIENCE, all, ok, put, remove, replace, scaled},
     case::needs,
-    engine::{self, acquire, claim, patient},
+    engine::{self, acquire, claim, expect_stored, patient},
     sample::{self, Keys, LONG},
 };
 
@@ -95,8 +95,8 @@ pub async fn watch_wakes_a_waiting_claim(harness: &dyn Harness) -> Verdict {
         let key = key.clone();
         async move { claim(&theirs, &key).await }
     });
-    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
-    match waiting.await.expect("a waiter neither fails nor panics") {
+    expect_stored(execution.complete("done").await);
+    match all([waiting]).await.remove(0) {
         Claim::Replay(payload) => assert_eq!(payload, "done", "G2: the stored answer"),
         other => panic!("G2: it is completed, but the waiter is told {other:?}"),
     }

@@ -1,12 +1,11 @@
 //! S2: an update applies if and only if the stored version is the expected one, atomically.
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use idem_core::{Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,
-    call::{expect_conflict, expect_record, look, ok, put, record_at, remove, replace},
+    call::{all, expect_conflict, expect_record, look, ok, put, record_at, remove, replace},
     sample::{self, Keys, LONG},
 };
 
@@ -129,10 +128,7 @@ pub async fn s2_single_winner_of_concurrent_updates(harness: &dyn Harness) -> Ve
                 (record, updated)
             })
         });
-        let ended: Vec<_> = join_all(tasks).await.into_iter().collect();
-        let ended = ended
-            .into_iter()
-            .map(|task| task.expect("S2: no update fails or panics under contention"));
+        let ended = all(tasks).await.into_iter();
         let (done, refused): (Vec<_>, Vec<_>) = ended.partition(|(_, u)| *u == Updated::Done);
         assert_eq!(done.len(), 1, "S2: exactly one of {TASKS} updates is done");
         let winner = &done[0].0;
@@ -167,9 +163,7 @@ pub async fn s2_no_update_is_lost_under_contention(harness: &dyn Harness) -> Ver
             }
         })
     });
-    for writer in join_all(writers).await {
-        writer.expect("S2: no update fails or panics under contention");
-    }
+    all(writers).await;
     let attempt = record_at(&*stores[0], &key).await.map(|r| r.attempt);
     assert_eq!(
         attempt,

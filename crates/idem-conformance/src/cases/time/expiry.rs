@@ -3,14 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
 use idem_core::{Created, Deleted, Record, RecordKey, State, Store, Updated};
 use tokio::time::Instant;
 
 use super::{GRAIN, SHORT};
 use crate::{
     Harness, Verdict,
-    call::{expect_record, look, ok, put, replace, scaled, until},
+    call::{all, expect_record, look, ok, put, replace, scaled, until},
     sample::{self, Keys, LONG},
 };
 
@@ -139,12 +138,8 @@ pub async fn s1_single_winner_over_an_expired_record(harness: &dyn Harness) -> V
                 ok("create", store.create(&key, &claim, LONG).await)
             })
         });
-        let ended = join_all(tasks).await;
-        let winners = ended
-            .into_iter()
-            .map(|task| task.expect("S1: no create fails or panics under contention"))
-            .filter(|created| *created == Created::New)
-            .count();
+        let ended = all(tasks).await.into_iter();
+        let winners = ended.filter(|created| *created == Created::New).count();
         assert_eq!(winners, 1, "S1: exactly one of {TASKS} creates wins");
     }
     Ok(())

@@ -4,16 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
-    Abandonment, Claim, Idempotency, OnAbandoned, Policy, Prober, Ran, RecordKey, Recording,
-    Resolution, Verdict as Found,
+    Abandonment, Claim, Idempotency, OnAbandoned, Policy, Prober, Ran, RecordKey, Resolution,
+    Verdict as Found,
 };
 use tokio::time::Instant;
 
 use super::{GRAIN, SHORT};
 use crate::{
     Harness, Verdict,
-    call::{record_at, scaled, until},
-    engine::{self, acquire, claim, expect_replay, patient, request},
+    call::{all, ok, record_at, scaled, until},
+    engine::{self, acquire, claim, expect_replay, expect_stored, patient, request},
     sample::Keys,
 };
 
@@ -54,7 +54,7 @@ pub async fn g1_a_lapsed_lease_that_nobody_claimed_may_still_complete(
     let engine = engine::over(store.clone(), patient(harness).lease(lease));
     let execution = acquire(&engine, &key).await;
     until_lapsed(harness, &engine, &key, lease).await;
-    assert_eq!(execution.complete("late").await, Ok(Recording::Stored));
+    expect_stored(execution.complete("late").await);
     let other = engine::fresh(harness, patient(harness)).await;
     expect_replay(&other, &key, b"late").await;
     Ok(())
@@ -80,7 +80,7 @@ pub async fn g1_work_that_outlasts_its_lease_keeps_it(harness: &dyn Harness) -> 
         Ran::Finished(()) => {}
         Ran::Stopped(why) => panic!("G1: nobody took over, but the work was stopped: {why:?}"),
     }
-    assert_eq!(execution.complete("done").await, Ok(Recording::Stored));
+    expect_stored(execution.complete("done").await);
     expect_replay(&engine, &key, b"done").await;
     Ok(())
 }
@@ -135,7 +135,7 @@ pub async fn g1_probe_decides_over_an_abandoned_key(harness: &dyn Harness) -> Ve
             }
             (Found::NotCommitted, Claim::Acquired(execution)) => {
                 assert_eq!(execution.attempt(), 2, "G1: the fencing number grows");
-                assert_eq!(execution.release().await, Ok(Recording::Stored));
+                expect_stored(execution.release().await);
             }
             (Found::Unknown, Claim::Abandoned { attempt: 1 }) => {}
             (verdict, told) => panic!("G8: found {verdict:?}, but the claim is told {told:?}"),
@@ -174,8 +174,8 @@ pub async fn g1_single_winner_of_concurrent_takeovers(harness: &dyn Harness) -> 
         tokio::spawn(async move { claim(&engine, &key).await })
     });
     let mut winners = Vec::new();
-    for task in futures_util::future::join_all(tasks).await {
-        match task.expect("G1: no claim fails or panics under contention") {
+    for claim in all(tasks).await {
+        match claim {
             Claim::Acquired(execution) => winners.push(execution),
             Claim::InFlight { .. } => {}
             other => panic!("G1: somebody runs it, but a claim is told {other:?}"),
@@ -217,7 +217,8 @@ async fn until_lapsed(
         harness,
         "S4: the age of a record in flight passes its lease",
         || async {
-            let found = engine.lookup(key).await.ok()??;
+            let found = ok("get", engine.lookup(key).await);
+            let found = found.expect("S6: a record outlives its lease by the retention");
             (found.age? >= lease).then_some(())
         },
     )

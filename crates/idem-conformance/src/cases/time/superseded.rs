@@ -1,21 +1,19 @@
 //! G3: a superseded execution can change nothing, and is told so.
 
-use idem_core::{
-    Execution, HoldError, Idempotency, Ran, Record, RecordKey, Recording, Stopped, Superseded,
-};
+use idem_core::{Execution, HoldError, Idempotency, Ran, Record, RecordKey, Stopped};
 
 use super::lease::{hasty, taken_over};
 use crate::{
     Harness, Verdict,
     call::{look, record_at},
-    engine::{self, acquire, expect_replay, patient},
+    engine::{self, acquire, expect_replay, expect_stored, expect_superseded, patient},
     sample::Keys,
 };
 
 /// **G3.** After a takeover `complete` answers `Superseded` and changes nothing.
 pub async fn g3_a_superseded_complete_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    assert_eq!(scene.first.complete("stale").await, Err(Superseded));
+    expect_superseded(scene.first.complete("stale").await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -24,7 +22,7 @@ pub async fn g3_a_superseded_complete_changes_nothing(harness: &dyn Harness) -> 
 /// **G3.** After a takeover `fail` answers `Superseded` and changes nothing.
 pub async fn g3_a_superseded_fail_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    assert_eq!(scene.first.fail("stale").await, Err(Superseded));
+    expect_superseded(scene.first.fail("stale").await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -33,7 +31,7 @@ pub async fn g3_a_superseded_fail_changes_nothing(harness: &dyn Harness) -> Verd
 /// **G3.** After a takeover `fail_retryable` answers `Superseded` and changes nothing.
 pub async fn g3_a_superseded_fail_retryable_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    assert_eq!(scene.first.fail_retryable().await, Err(Superseded));
+    expect_superseded(scene.first.fail_retryable().await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -42,7 +40,7 @@ pub async fn g3_a_superseded_fail_retryable_changes_nothing(harness: &dyn Harnes
 /// **G3.** After a takeover `release` answers `Superseded` and removes nothing.
 pub async fn g3_a_superseded_release_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    assert_eq!(scene.first.release().await, Err(Superseded));
+    expect_superseded(scene.first.release().await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -51,7 +49,7 @@ pub async fn g3_a_superseded_release_changes_nothing(harness: &dyn Harness) -> V
 /// **G3.** After a takeover `renew` answers `Superseded` and renews nothing.
 pub async fn g3_a_superseded_renew_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    expect_superseded(&scene.first.renew().await);
+    expect_step_superseded(&scene.first.renew().await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -60,7 +58,7 @@ pub async fn g3_a_superseded_renew_changes_nothing(harness: &dyn Harness) -> Ver
 /// **G3.** After a takeover `checkpoint` answers `Superseded` and leaves nothing.
 pub async fn g3_a_superseded_checkpoint_changes_nothing(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
-    expect_superseded(&scene.first.checkpoint("stale").await);
+    expect_step_superseded(&scene.first.checkpoint("stale").await);
     scene.rest.expect_unchanged().await;
     scene.rest.finish().await;
     Ok(())
@@ -82,7 +80,7 @@ pub async fn g3_superseded_work_is_stopped(harness: &dyn Harness) -> Verdict {
 pub async fn g3_a_completion_after_the_successors_is_superseded(harness: &dyn Harness) -> Verdict {
     let scene = Scene::new(harness).await;
     scene.rest.finish().await;
-    assert_eq!(scene.first.complete("stale").await, Err(Superseded));
+    expect_superseded(scene.first.complete("stale").await);
     let engine = engine::fresh(harness, patient(harness)).await;
     expect_replay(&engine, &scene.key, b"the successor's").await;
     Ok(())
@@ -92,8 +90,8 @@ pub async fn g3_a_completion_after_the_successors_is_superseded(harness: &dyn Ha
 /// nothing.
 pub async fn g3_a_completion_after_a_release_leaves_nothing(harness: &dyn Harness) -> Verdict {
     let Scene { first, rest, key } = Scene::new(harness).await;
-    assert_eq!(rest.second.release().await, Ok(Recording::Stored));
-    assert_eq!(first.complete("stale").await, Err(Superseded));
+    expect_stored(rest.second.release().await);
+    expect_superseded(first.complete("stale").await);
     let store = harness.store().await;
     assert_eq!(look(&*store, &key).await, None, "G3: the key stays free");
     let anew = acquire(&engine::fresh(harness, patient(harness)).await, &key).await;
@@ -105,11 +103,11 @@ pub async fn g3_a_completion_after_a_release_leaves_nothing(harness: &dyn Harnes
 /// the new claim.
 pub async fn g3_a_completion_never_lands_on_a_new_claim(harness: &dyn Harness) -> Verdict {
     let Scene { first, rest, key } = Scene::new(harness).await;
-    assert_eq!(rest.second.release().await, Ok(Recording::Stored));
+    expect_stored(rest.second.release().await);
     let engine = engine::fresh(harness, patient(harness)).await;
     let anew = acquire(&engine, &key).await;
-    assert_eq!(first.complete("stale").await, Err(Superseded));
-    assert_eq!(anew.complete("fresh").await, Ok(Recording::Stored));
+    expect_superseded(first.complete("stale").await);
+    expect_stored(anew.complete("fresh").await);
     expect_replay(&engine, &key, b"fresh").await;
     Ok(())
 }
@@ -160,17 +158,13 @@ impl Rest {
     /// The successor is not harmed: it completes, and its answer is what everybody gets.
     async fn finish(self) {
         let completed = self.second.complete("the successor's").await;
-        assert_eq!(
-            completed,
-            Ok(Recording::Stored),
-            "G3: the successor completes"
-        );
+        expect_stored(completed);
         expect_replay(&self.engine, &self.key, b"the successor's").await;
     }
 }
 
 #[track_caller]
-fn expect_superseded(held: &Result<(), HoldError>) {
+fn expect_step_superseded(held: &Result<(), HoldError>) {
     assert!(
         matches!(held, Err(HoldError::Superseded(_))),
         "G3: the execution is superseded, but it is told {held:?}"

@@ -1,15 +1,13 @@
 //! `FaultStore` does to a call what it says, and what it says of the call is true.
 
-mod reference;
-
 use std::time::Duration;
 
+use crate::reference::ReferenceStore;
 use idem_conformance::{CallFault, FaultStore, Odds, Op};
 use idem_core::{
     ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State,
     Store, StoreErrorKind, Timestamp, Updated, Version,
 };
-use reference::ReferenceStore;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);

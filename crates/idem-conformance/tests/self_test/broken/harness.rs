@@ -1,0 +1,176 @@
+//! A broken store as the suite sees it: a harness with every capability.
+
+use std::{sync::Arc, time::Instant};
+
+use idem_conformance::{
+    Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, Sweeping,
+    async_trait,
+};
+use idem_core::{RecordKey, Store, Watch};
+
+use super::{
+    Flaw,
+    optional::BrokenOptional,
+    store::{BrokenStore, Shared},
+};
+use crate::reference::{Reference, ReferenceStore};
+
+#[derive(Clone)]
+pub(crate) struct Broken {
+    flaw: Flaw,
+    raw: ReferenceStore,
+    shared: Arc<Shared>,
+}
+
+impl Broken {
+    pub(crate) fn new(flaw: Flaw) -> Self {
+        Self {
+            flaw,
+            raw: ReferenceStore::default(),
+            shared: Arc::default(),
+        }
+    }
+
+    fn handle(&self) -> Arc<dyn Store> {
+        Arc::new(BrokenStore::new(self.flaw, &self.raw, &self.shared))
+    }
+
+    fn optional(&self) -> Arc<BrokenOptional> {
+        Arc::new(BrokenOptional {
+            flaw: self.flaw,
+            raw: self.raw.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Harness for Broken {
+    fn name(&self) -> String {
+        format!("broken: {:?}", self.flaw)
+    }
+
+    /// Some flaws show only when nothing happens for long enough: that shall not take long.
+    fn time_scale(&self) -> f64 {
+        0.25
+    }
+
+    async fn store(&self) -> Arc<dyn Store> {
+        self.handle()
+    }
+
+    async fn restart(&self) -> Option<Box<dyn Restart>> {
+        Some(Box::new(self.clone()))
+    }
+
+    async fn faults(&self) -> Option<Box<dyn Faults>> {
+        Some(Box::new(BrokenUnderFaults {
+            broken: self.clone(),
+            faults: FaultStore::new(self.raw.clone()),
+        }))
+    }
+
+    async fn corrupt(&self) -> Option<Box<dyn Corrupt>> {
+        Some(Box::new(self.clone()))
+    }
+
+    async fn fill(&self) -> Option<Box<dyn Fill>> {
+        Some(Box::new(self.clone()))
+    }
+
+    async fn watch(&self) -> Option<Arc<dyn Watch>> {
+        Some(self.optional())
+    }
+
+    async fn sweep(&self) -> Option<Sweeping> {
+        Some(Sweeping {
+            store: self.handle(),
+            sweep: self.optional(),
+        })
+    }
+
+    async fn browse(&self) -> Option<Browsing> {
+        Some(Browsing {
+            store: self.handle(),
+            browse: self.optional(),
+        })
+    }
+}
+
+#[async_trait]
+impl Restart for Broken {
+    async fn store(&self) -> Arc<dyn Store> {
+        self.handle()
+    }
+
+    async fn restart(&self) {
+        // As long as a server may take.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let mut entries = self.raw.entries();
+        match self.flaw {
+            Flaw::RestartForgets => entries.clear(),
+            Flaw::RestartForgetsAge => {
+                for entry in entries.values_mut() {
+                    entry.written = Instant::now();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Fill for Broken {
+    async fn store(&self) -> Arc<dyn Store> {
+        self.handle()
+    }
+
+    async fn fill(&self) {
+        self.raw.leave_room(1024);
+    }
+}
+
+#[async_trait]
+impl Corrupt for Broken {
+    async fn store(&self) -> Arc<dyn Store> {
+        self.handle()
+    }
+
+    async fn write_unknown_format(&self, key: &RecordKey) {
+        Reference(self.raw.clone()).write_unknown_format(key).await;
+    }
+
+    async fn damage(&self, key: &RecordKey) {
+        Reference(self.raw.clone()).damage(key).await;
+    }
+
+    async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
+        Reference(self.raw.clone()).raw(key).await
+    }
+}
+
+/// The flaw is in the adapter; the faults are behind it.
+struct BrokenUnderFaults {
+    broken: Broken,
+    faults: FaultStore<ReferenceStore>,
+}
+
+#[async_trait]
+impl Faults for BrokenUnderFaults {
+    async fn store(&self) -> Arc<dyn Store> {
+        let Broken { flaw, raw, shared } = &self.broken;
+        let behind = Faults::store(&self.faults).await;
+        Arc::new(BrokenStore::over(*flaw, behind, raw, shared))
+    }
+
+    async fn truth(&self) -> Arc<dyn Store> {
+        self.faults.truth().await
+    }
+
+    async fn inject(&self, fault: Fault) -> Result<(), Skipped> {
+        self.faults.inject(fault).await
+    }
+
+    async fn heal(&self) {
+        Faults::heal(&self.faults).await;
+    }
+}

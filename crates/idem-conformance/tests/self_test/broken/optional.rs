@@ -1,0 +1,140 @@
+//! `Watch`, `Sweep` and `Browse` with flaws.
+
+use std::sync::Arc;
+
+use idem_conformance::async_trait;
+use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Sweep, Watch, Watcher};
+use tokio::sync::Notify;
+
+use super::Flaw;
+use crate::reference::ReferenceStore;
+
+pub(super) struct BrokenOptional {
+    pub(super) flaw: Flaw,
+    pub(super) raw: ReferenceStore,
+}
+
+#[async_trait]
+impl Watch for BrokenOptional {
+    async fn watch(&self, key: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
+        Ok(match self.flaw {
+            Flaw::NeverWakes => Box::new(Never),
+            Flaw::WakeUpLost => Box::new(Forgetful::new(self.raw.watch(key).await?)),
+            Flaw::DeleteWakesNobody => Box::new(DeafToDeletes {
+                store: self.raw.clone(),
+                key: key.clone(),
+                inner: self.raw.watch(key).await?,
+            }),
+            _ => self.raw.watch(key).await?,
+        })
+    }
+}
+
+struct Never;
+
+#[async_trait]
+impl Watcher for Never {
+    async fn changed(&mut self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Passes a change on to whoever waits at that moment, and to nobody later.
+struct Forgetful {
+    change: Arc<Notify>,
+    listening: tokio::task::JoinHandle<()>,
+}
+
+impl Forgetful {
+    fn new(mut inner: Box<dyn Watcher>) -> Self {
+        let change = Arc::new(Notify::new());
+        let listening = tokio::spawn({
+            let change = Arc::clone(&change);
+            async move {
+                loop {
+                    inner.changed().await;
+                    change.notify_waiters();
+                }
+            }
+        });
+        Self { change, listening }
+    }
+}
+
+impl Drop for Forgetful {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+#[async_trait]
+impl Watcher for Forgetful {
+    async fn changed(&mut self) {
+        // By now the listening task has seen whatever happened before.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        self.change.notified().await;
+    }
+}
+
+struct DeafToDeletes {
+    store: ReferenceStore,
+    key: RecordKey,
+    inner: Box<dyn Watcher>,
+}
+
+#[async_trait]
+impl Watcher for DeafToDeletes {
+    async fn changed(&mut self) {
+        loop {
+            self.inner.changed().await;
+            if self.store.peek(&self.key).is_some() {
+                return;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Sweep for BrokenOptional {
+    async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        match self.flaw {
+            Flaw::SweepsNothing => Ok(0),
+            Flaw::SweepsTooMany => self.raw.sweep(usize::MAX).await,
+            Flaw::SweepsLive => {
+                let swept = self.raw.sweep(limit).await?;
+                self.raw.entries().pop_first();
+                Ok(swept)
+            }
+            _ => self.raw.sweep(limit).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Browse for BrokenOptional {
+    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        match self.flaw {
+            Flaw::BrowseTakesAnyCursor => {
+                let known = after.filter(|Cursor(text)| text.starts_with("after "));
+                self.raw.browse(known, limit).await
+            }
+            Flaw::BrowseSkips => {
+                let mut page = self.raw.browse(after, limit + 1).await?;
+                if page.next.is_some() {
+                    page.records.truncate(limit);
+                }
+                Ok(page)
+            }
+            Flaw::BrowseListsExpired => {
+                let texts: Vec<_> = self.raw.entries().keys().cloned().collect();
+                let keys = texts.iter().filter_map(|text| RecordKey::parse(text).ok());
+                let records = keys.filter_map(|key| Some((key.clone(), self.raw.peek(&key)?)));
+                Ok(Page {
+                    records: records.collect(),
+                    next: None,
+                })
+            }
+            _ => self.raw.browse(after, limit).await,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The suite, tested: the reference store passes, broken stores do not, and faults strike as told.
+
+mod broken;
+mod fault_store;
+mod reference;
+mod reference_passes;

@@ -1,0 +1,114 @@
+//! The reference store with every capability there is.
+
+use std::sync::Arc;
+
+use idem_conformance::{
+    Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, Sweeping, async_trait,
+};
+use idem_core::{Bytes, RecordKey, Store, Watch};
+
+use super::ReferenceStore;
+
+#[derive(Clone, Default)]
+pub(crate) struct Reference(pub(crate) ReferenceStore);
+
+#[async_trait]
+impl Harness for Reference {
+    fn name(&self) -> String {
+        "reference".to_owned()
+    }
+
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn restart(&self) -> Option<Box<dyn Restart>> {
+        Some(Box::new(self.clone()))
+    }
+
+    async fn faults(&self) -> Option<Box<dyn Faults>> {
+        Some(Box::new(FaultStore::new(self.0.clone())))
+    }
+
+    async fn corrupt(&self) -> Option<Box<dyn Corrupt>> {
+        Some(Box::<Self>::default())
+    }
+
+    async fn fill(&self) -> Option<Box<dyn Fill>> {
+        Some(Box::<Self>::default())
+    }
+
+    async fn watch(&self) -> Option<Arc<dyn Watch>> {
+        Some(Arc::new(self.0.clone()))
+    }
+
+    async fn sweep(&self) -> Option<Sweeping> {
+        let store = ReferenceStore::default();
+        Some(Sweeping {
+            store: Arc::new(store.clone()),
+            sweep: Arc::new(store),
+        })
+    }
+
+    async fn browse(&self) -> Option<Browsing> {
+        let store = ReferenceStore::default();
+        Some(Browsing {
+            store: Arc::new(store.clone()),
+            browse: Arc::new(store),
+        })
+    }
+}
+
+/// Memory that outlives its server, as a file would.
+#[async_trait]
+impl Restart for Reference {
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn restart(&self) {}
+}
+
+#[async_trait]
+impl Corrupt for Reference {
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn write_unknown_format(&self, key: &RecordKey) {
+        self.replace_bytes(key, |bytes| bytes[0] = 200);
+    }
+
+    async fn damage(&self, key: &RecordKey) {
+        self.replace_bytes(key, |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x40;
+        });
+    }
+
+    async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
+        let entries = self.0.entries();
+        entries.get(key.as_str()).map(|entry| entry.value.to_vec())
+    }
+}
+
+impl Reference {
+    fn replace_bytes(&self, key: &RecordKey, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut entries = self.0.entries();
+        let entry = entries.get_mut(key.as_str()).expect("the case wrote it");
+        let mut bytes = entry.value.to_vec();
+        change(&mut bytes);
+        entry.value = Bytes::from(bytes);
+    }
+}
+
+#[async_trait]
+impl Fill for Reference {
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn fill(&self) {
+        self.0.leave_room(1024);
+    }
+}
