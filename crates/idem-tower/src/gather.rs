@@ -49,6 +49,29 @@ where
     Gathered::Whole(pieces.join().into())
 }
 
+/// Reads what is left of a body that was refused, and keeps nothing of it.
+///
+/// A server that closes a connection on unread bytes makes the sender's system drop the answer
+/// along with it, and a sender who sends before it reads never learns why it was refused. Only a
+/// body of at most `bound` more bytes is worth that: one that announces more, or breaks off, is
+/// left alone.
+pub(crate) async fn read_past<B>(mut body: B, bound: u64)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = bound;
+    while body.size_hint().lower() <= left {
+        let Some(Ok(frame)) = body.frame().await else {
+            return;
+        };
+        let read = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let Some(rest) = left.checked_sub(read) else {
+            return;
+        };
+        left = rest;
+    }
+}
+
 #[derive(Default)]
 struct Pieces {
     first: Bytes,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header, request::Parts};
 use http_body::Body;
 use idem_core::{Claim, Fingerprint, IdempotencyKey, RecordKey};
 use idem_http::{Code, Problem, RequestParts};
@@ -19,9 +19,12 @@ use crate::{
     body::Whole,
     config::{Admission, Config, store_problem},
     detached::{Work, run_protected, run_unprotected},
-    gather::{Gathered, gather},
+    gather::{Gathered, gather, read_past},
     target::target,
 };
+
+/// How much of a body that is too large is read and thrown away: 8 MiB.
+const READ_PAST: u64 = 8 << 20;
 
 /// The service of [`IdempotencyLayer`](crate::IdempotencyLayer).
 #[derive(Clone)]
@@ -134,7 +137,7 @@ where
     let (parts, body) = request.into_parts();
     let scope = (config.scope)(&parts)?;
     let fail = |problem| Refusal::from(config.answer(problem));
-    let body = read_body(config, body).await.map_err(fail)?;
+    let body = read_body(config, &parts, body).await.map_err(fail)?;
     let fingerprint = fingerprint(config, &parts, &body.data).map_err(fail)?;
     Ok(Intake {
         key: scope.key(key),
@@ -143,18 +146,29 @@ where
     })
 }
 
-async fn read_body<B>(config: &Config, body: B) -> Result<Whole, Problem>
+async fn read_body<B>(config: &Config, parts: &Parts, body: B) -> Result<Whole, Problem>
 where
     B: Body<Data = Bytes>,
 {
     let limit = config.profile.request_limit;
-    match gather(pin!(body), limit).await {
+    let mut body = pin!(body);
+    match gather(body.as_mut(), limit).await {
         Gathered::Whole(whole) => Ok(whole),
-        Gathered::Outgrown(_) => Err(Problem::new(Code::BodyTooLarge).detail(format!(
-            "A request with an idempotency key takes at most {limit} bytes here. It did not run."
-        ))),
+        Gathered::Outgrown(_) => {
+            // Who waits to be asked for the body is told at once instead.
+            if !parts.headers.contains_key(header::EXPECT) {
+                read_past(body, READ_PAST).await;
+            }
+            Err(too_large(limit))
+        }
         Gathered::Broken(..) => Err(Problem::new(Code::BodyUnreadable)),
     }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge).detail(format!(
+        "A request with an idempotency key takes at most {limit} bytes here. It did not run."
+    ))
 }
 
 fn fingerprint(config: &Config, parts: &Parts, body: &[u8]) -> Result<Fingerprint, Problem> {
