@@ -20,6 +20,22 @@ const RANGE: Range<u16> = 12_000..22_000;
 /// How far above its port a Cluster node listens for its peers.
 pub(crate) const BUS_OFFSET: u16 = 10_000;
 
+/// How often other ports are tried when somebody who does not ask here bound the first ones.
+const ATTEMPTS: usize = 5;
+
+/// Starts a server on a port that is free.
+pub(crate) fn start_on_free_port<T>(
+    start: impl Fn(Port) -> Result<T, TestbedError>,
+) -> Result<T, TestbedError> {
+    for _ in 1..ATTEMPTS {
+        match start(Port::lease()?) {
+            Err(error) if error.is_port_taken() => {}
+            outcome => return outcome,
+        }
+    }
+    start(Port::lease()?)
+}
+
 /// A port that nobody else who asks here is given while this lives, whether a server is listening
 /// on it at the moment or not.
 #[derive(Debug)]

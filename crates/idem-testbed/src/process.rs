@@ -1,13 +1,11 @@
 //! One server process: started, killed, stopped, started again over the same folder.
 
 use std::{
-    ffi::OsString,
     fmt,
     fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::process::CommandExt as _,
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -17,68 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     TestbedError,
-    account::Account,
     folder::Folder,
+    launch::Launch,
     log_tail, residents,
     wait::{self, Wait},
 };
 
 /// After this long a server that was asked to end is killed.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How a server is started, the first time and after every kill.
-#[derive(Debug, Clone)]
-pub(crate) struct Launch {
-    /// For messages: what it is and where it listens.
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    pub(crate) args: Vec<OsString>,
-    /// The user it runs as; none for the user of the test.
-    pub(crate) account: Option<Account>,
-    /// What it is sent when it is not needed any more, before it is killed.
-    pub(crate) farewell: Signal,
-}
-
-impl Launch {
-    /// The command, with `place` as its working directory: that is how [`residents`] finds it.
-    pub(crate) fn command(&self, place: &Path) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(&self.args)
-            .current_dir(place)
-            // Messages are matched and shown; settings meant for other servers are not for these.
-            .env("LC_ALL", "C")
-            .env_remove("PGDATA")
-            .env_remove("PGPORT")
-            .env_remove("PGHOST")
-            .env_remove("PGUSER")
-            .env_remove("PGOPTIONS")
-            .stdin(Stdio::null())
-            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
-            .process_group(0);
-        if let Some(account) = self.account {
-            command.uid(account.uid).gid(account.gid);
-        }
-        command
-    }
-
-    /// Tells a program that is not there from one that could not be run.
-    pub(crate) fn not_run(&self, source: io::Error) -> TestbedError {
-        if source.kind() == io::ErrorKind::NotFound {
-            return TestbedError::Missing {
-                program: self.program.display().to_string(),
-                hint: "it is not installed, or not where the environment says".to_owned(),
-            };
-        }
-        let user = self.account.map_or(String::new(), |account| {
-            format!(" as user {}, who must be able to read it", account.uid)
-        });
-        TestbedError::Io {
-            action: format!("run {}{user}", self.program.display()),
-            source,
-        }
-    }
-}
 
 /// A server process in a folder of its own. Dropping it kills the server; the folder goes with its
 /// last owner.
@@ -282,30 +226,4 @@ impl fmt::Debug for Process {
             .field("folder", &self.folder.path())
             .finish()
     }
-}
-
-/// Runs a tool that does its work and ends, inside `place`.
-///
-/// Its output goes through a file and not through a pipe: a tool that leaves a process behind would
-/// keep a pipe open.
-pub(crate) fn run(launch: &Launch, place: &Path) -> Result<(), TestbedError> {
-    let path = place.join("tool.log");
-    let log = fs::File::create(&path).map_err(TestbedError::io("open a tool's log"))?;
-    let errors = log
-        .try_clone()
-        .map_err(TestbedError::io("open a tool's log"))?;
-    let status = launch
-        .command(place)
-        .stdout(log)
-        .stderr(errors)
-        .status()
-        .map_err(|source| launch.not_run(source))?;
-    if status.success() {
-        return Ok(());
-    }
-    Err(TestbedError::Start {
-        server: launch.name.clone(),
-        reason: format!("it ended with {status}"),
-        log: log_tail::of(&path),
-    })
 }

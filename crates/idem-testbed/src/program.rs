@@ -10,12 +10,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{
-    TestbedError,
-    folder::Folder,
-    process::{Launch, Process},
-    unblock::unblock,
-};
+use crate::{TestbedError, folder::Folder, launch::Launch, process::Process, unblock::unblock};
 
 /// A running program in a folder of its own, which is its working directory.
 ///

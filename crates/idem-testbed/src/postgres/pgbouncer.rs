@@ -15,8 +15,9 @@ use crate::{
     TestbedError,
     account::Account,
     folder::Folder,
-    ports::Port,
-    process::{Launch, Process},
+    launch::Launch,
+    ports::{Port, start_on_free_port},
+    process::Process,
     unblock::unblock,
 };
 
@@ -25,9 +26,6 @@ const PROGRAM_VARIABLE: &str = "IDEM_PGBOUNCER";
 
 /// Where it may lie outside the `PATH` of who is not root.
 const DEBIAN: &str = "/usr/sbin/pgbouncer";
-
-/// How often other ports are tried when somebody else bound the first ones.
-const PORT_ATTEMPTS: usize = 5;
 
 /// How long a probe waits for an answer.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -66,13 +64,7 @@ impl PgBouncerBuilder {
     ///
     /// As [`start`](Self::start).
     pub fn start_blocking(self, server: SocketAddr) -> Result<PgBouncer, TestbedError> {
-        let mut attempts = 1;
-        loop {
-            match self.start_on(server, Port::lease()?) {
-                Err(error) if error.is_port_taken() && attempts < PORT_ATTEMPTS => attempts += 1,
-                outcome => return outcome,
-            }
-        }
+        start_on_free_port(|port| self.start_on(server, port))
     }
 
     fn start_on(&self, server: SocketAddr, port: Port) -> Result<PgBouncer, TestbedError> {

@@ -9,15 +9,14 @@ use crate::{
     TestbedError,
     account::Account,
     folder::Folder,
-    ports::Port,
-    process::{self, Launch, Process},
+    launch::Launch,
+    ports::{Port, start_on_free_port},
+    process::Process,
+    tool,
 };
 
 /// The data folder's name, within the server's folder.
 pub(super) const DATA: &str = "data";
-
-/// How often other ports are tried when somebody else bound the first ones.
-const PORT_ATTEMPTS: usize = 5;
 
 /// Ends the server at once, without the wait for its clients that SIGTERM begins.
 const IMMEDIATE_SHUTDOWN: Signal = Signal::QUIT;
@@ -54,19 +53,16 @@ impl Place {
     pub(super) fn run(&self, tool: &str, args: &[&str]) -> Result<(), TestbedError> {
         let mut launch = self.launch(tool, tool.to_owned());
         launch.args.extend(args.iter().map(Into::into));
-        process::run(&launch, self.folder.path())
+        tool::run(&launch, self.folder.path())
     }
 
     /// Starts a server over the data folder.
     pub(super) fn serve(self) -> Result<Postgres, TestbedError> {
-        let mut attempts = 1;
-        loop {
-            let server = self.server(Port::lease()?);
-            match server.restart_blocking() {
-                Err(error) if error.is_port_taken() && attempts < PORT_ATTEMPTS => attempts += 1,
-                outcome => return outcome.map(|()| server),
-            }
-        }
+        start_on_free_port(|port| {
+            let server = self.server(port);
+            server.restart_blocking()?;
+            Ok(server)
+        })
     }
 
     fn server(&self, port: Port) -> Postgres {

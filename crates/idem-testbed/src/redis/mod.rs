@@ -1,22 +1,20 @@
 //! Redis and Valkey: one server, a Sentinel deployment, a Cluster.
 
-mod alone;
 mod binary;
+mod builder;
 mod client;
 mod cluster;
-mod cluster_setup;
-mod cluster_view;
 mod member;
-mod migration;
 mod reply;
 mod sentinel;
+mod server;
 
-pub use alone::{AppendFsync, Redis, RedisBuilder};
 pub use binary::{RedisBinary, RedisFlavor};
+pub use builder::{AppendFsync, RedisBuilder};
 pub use client::RespClient;
-pub use cluster::{Cluster, ClusterBuilder};
-pub use migration::SlotMigration;
+pub use cluster::{Cluster, ClusterBuilder, SlotMigration};
 pub use reply::Reply;
 pub use sentinel::{Sentinel, SentinelBuilder};
+pub use server::Redis;
 
 pub(crate) use reply::{Malformed, frame_length};

@@ -1,7 +1,11 @@
 //! A slot on its way from one primary to another.
 
-use super::{Cluster, Redis, Reply};
-use crate::{TestbedError, unblock::unblock};
+use super::Cluster;
+use crate::{
+    TestbedError,
+    redis::{Redis, Reply},
+    unblock::unblock,
+};
 
 /// How many keys are moved at once.
 const BATCH: &str = "100";

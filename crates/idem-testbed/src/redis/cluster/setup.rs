@@ -1,6 +1,6 @@
 //! Six servers become a Cluster.
 
-use super::{Cluster, cluster::Node};
+use super::{Cluster, node::Node};
 use crate::{TestbedError, ports::BUS_OFFSET, wait::Not};
 
 /// How many nodes own slots. As many follow them.

@@ -1,0 +1,77 @@
+//! How a program is started.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::process::CommandExt as _,
+    path::{self, Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::process::Signal;
+
+use crate::{TestbedError, account::Account};
+
+/// How a server is started, the first time and after every kill.
+#[derive(Debug, Clone)]
+pub(crate) struct Launch {
+    /// For messages: what it is and where it listens.
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    /// The user it runs as; none for the user of the test.
+    pub(crate) account: Option<Account>,
+    /// What it is sent when it is not needed any more, before it is killed.
+    pub(crate) farewell: Signal,
+}
+
+impl Launch {
+    /// The command, with `place` as its working directory: that is how [`residents`] finds it.
+    pub(crate) fn command(&self, place: &Path) -> Command {
+        let mut command = Command::new(self.program_from_anywhere());
+        command
+            .args(&self.args)
+            .current_dir(place)
+            // Messages are matched and shown; settings meant for other servers are not for these.
+            .env("LC_ALL", "C")
+            .env_remove("PGDATA")
+            .env_remove("PGPORT")
+            .env_remove("PGHOST")
+            .env_remove("PGUSER")
+            .env_remove("PGOPTIONS")
+            .stdin(Stdio::null())
+            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
+            .process_group(0);
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        command
+    }
+
+    /// A path that was relative to the working directory of the test is not to the server's. A name
+    /// is looked for in `PATH`.
+    fn program_from_anywhere(&self) -> PathBuf {
+        if self.program.components().count() > 1 {
+            path::absolute(&self.program).unwrap_or_else(|_| self.program.clone())
+        } else {
+            self.program.clone()
+        }
+    }
+
+    /// Tells a program that is not there from one that could not be run.
+    pub(crate) fn not_run(&self, source: io::Error) -> TestbedError {
+        if source.kind() == io::ErrorKind::NotFound {
+            return TestbedError::Missing {
+                program: self.program.display().to_string(),
+                hint: "it is not installed, or not where the environment says".to_owned(),
+            };
+        }
+        let user = self.account.map_or(String::new(), |account| {
+            format!(" as user {}, who must be able to read it", account.uid)
+        });
+        TestbedError::Io {
+            action: format!("run {}{user}", self.program.display()),
+            source,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the Sentinels think of the servers and each other, and waiting until they agree.
+
+use super::{SERVICE, Sentinel};
+use crate::{
+    TestbedError,
+    redis::{
+        Redis, Reply,
+        member::{self, Member},
+    },
+    wait::{Not, Wait},
+};
+
+impl Sentinel {
+    pub(super) fn order_failover(&self) -> Result<(), TestbedError> {
+        self.wait_for("a Sentinel that agrees to a failover", || {
+            let sentinel = self.serving_sentinels().next().ok_or_else(none_serves)?;
+            ask(sentinel, &["SENTINEL", "FAILOVER", SERVICE])?;
+            Ok(())
+        })
+    }
+
+    pub(super) fn wait_for_primary(
+        &self,
+        other_than: Option<&Redis>,
+    ) -> Result<Redis, TestbedError> {
+        self.wait_for("a primary that all agree on", || {
+            let primary = self.agreed_primary()?;
+            match other_than {
+                Some(old) if primary.redis.is(old) => {
+                    Err(Not::Yet(format!("still {}", old.name())))
+                }
+                _ => Ok(primary.redis.clone()),
+            }
+        })
+    }
+
+    pub(super) fn wait_until_settled(&self) -> Result<(), TestbedError> {
+        self.wait_for("all nodes following one primary", || {
+            let primary = self.agreed_primary()?;
+            for node in self.serving_nodes() {
+                if !node.redis.is(&primary.redis) {
+                    node.follows(primary.address())?;
+                }
+            }
+            self.serving_sentinels()
+                .try_for_each(|sentinel| self.knows_all(sentinel))
+        })
+    }
+
+    fn agreed_primary(&self) -> Result<&Member, Not> {
+        let mut named = Vec::new();
+        for sentinel in self.serving_sentinels() {
+            let answer = ask(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE])?;
+            named.push(answer.elements().get(1).and_then(Reply::text));
+        }
+        named.dedup();
+        let [Some(port)] = named.as_slice() else {
+            return Err(Not::Yet(format!("the Sentinels name {named:?}")));
+        };
+        let mut nodes = self.serving_nodes();
+        let node = nodes
+            .find(|node| node.address().port().to_string() == *port)
+            .ok_or_else(|| Not::Yet(format!("no node that runs has the port {port}")))?;
+        let role = node.ask(&["ROLE"])?;
+        if role.elements().first().and_then(Reply::text).as_deref() == Some("master") {
+            Ok(node)
+        } else {
+            Err(Not::Yet(format!(
+                "{} is not yet a primary",
+                node.redis.name()
+            )))
+        }
+    }
+
+    /// Whether a Sentinel counts what is there, and finds enough of its like for a failover.
+    fn knows_all(&self, sentinel: &Redis) -> Result<(), Not> {
+        ask(sentinel, &["SENTINEL", "CKQUORUM", SERVICE])?;
+        let others = ask(sentinel, &["SENTINEL", "SENTINELS", SERVICE])?;
+        let replicas = ask(sentinel, &["SENTINEL", "REPLICAS", SERVICE])?;
+        let flags = |of: &Reply| -> Vec<String> {
+            let all = of.elements().iter();
+            all.filter_map(|one| field(one, "flags"))
+                // What a Sentinel once said of an earlier primary, which Valkey 9 does not forget.
+                .map(|flags| flags.replace(",master_down", ""))
+                .collect()
+        };
+        let found = [flags(&others), flags(&replicas)];
+        let wanted = [
+            vec!["sentinel"; self.serving_sentinels().count() - 1],
+            vec!["slave"; self.serving_nodes().count() - 1],
+        ];
+        if found == wanted {
+            Ok(())
+        } else {
+            Err(Not::Yet(format!(
+                "a Sentinel sees {found:?} and not {wanted:?}"
+            )))
+        }
+    }
+
+    fn serving_nodes(&self) -> impl Iterator<Item = &Member> {
+        let nodes = self.members().iter();
+        nodes.filter(|node| node.redis.is_serving())
+    }
+
+    fn serving_sentinels(&self) -> impl Iterator<Item = &Redis> {
+        let sentinels = self.sentinels().iter();
+        sentinels.filter(|sentinel| sentinel.is_serving())
+    }
+
+    fn wait_for<T>(
+        &self,
+        what: &str,
+        question: impl FnMut() -> Result<T, Not>,
+    ) -> Result<T, TestbedError> {
+        let wait = Wait {
+            server: "the Sentinel deployment",
+            what,
+            log: &|| {
+                let nodes = self.members().iter().map(|node| &node.redis);
+                member::logs(nodes.chain(self.sentinels()))
+            },
+        };
+        wait.until(question)
+    }
+}
+
+fn ask(sentinel: &Redis, command: &[&str]) -> Result<Reply, Not> {
+    sentinel
+        .command(command)
+        .map_err(|error| Not::Yet(error.to_string()))
+}
+
+fn none_serves() -> Not {
+    Not::Yet("no Sentinel runs".to_owned())
+}
+
+/// A value of a list in which names and values take turns.
+fn field(list: &Reply, name: &str) -> Option<String> {
+    let mut pairs = list.elements().chunks_exact(2);
+    pairs.find(|pair| pair[0].text().as_deref() == Some(name))?[1].text()
+}
