@@ -1,5 +1,6 @@
 //! [`Connection`]: anything that commands can go through.
 
+mod cluster;
 mod connector;
 mod given;
 mod hello;
@@ -14,7 +15,6 @@ use redis::{
     Cmd, Pipeline, RedisError, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
 };
 
 pub(crate) use hello::Hello;
@@ -22,6 +22,7 @@ pub(crate) use nodes::Node;
 pub(crate) use url::Target;
 
 use crate::error::Failure;
+use cluster::Cluster;
 use given::Given;
 use kept::Kept;
 
@@ -47,7 +48,7 @@ pub struct Connection(Kind);
 #[derive(Clone)]
 enum Kind {
     Given(Arc<dyn Given>),
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
     Kept(Arc<Kept>),
 }
 
@@ -55,13 +56,15 @@ impl Connection {
     /// Any connection of the driver to one server: a `MultiplexedConnection`, which does not come
     /// back once it broke, a `ConnectionManager`, which does, or a connection of your own.
     ///
-    /// A `ClusterConnection` is recognised as such.
+    /// A `ClusterConnection` is recognised as such. Build its client with `retries(0)`: redirections
+    /// are followed here, and what the driver sends again by itself after a broken connection makes
+    /// more outcomes unknown than have to be, and may call a release superseded that was not.
     pub fn new<C>(connection: C) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
         match (&connection as &dyn Any).downcast_ref::<ClusterConnection>() {
-            Some(cluster) => Self(Kind::Cluster(cluster.clone())),
+            Some(cluster) => Self::from(cluster.clone()),
             None => Self(Kind::Given(Arc::new(connection))),
         }
     }
@@ -75,6 +78,14 @@ impl Connection {
         config: &crate::RedisConfig,
     ) -> Self {
         Self::kept(connector::Connector::sentinel_client(client, config))
+    }
+
+    /// A Cluster over a connection that sends nothing again by itself.
+    pub(crate) fn cluster(connection: ClusterConnection) -> Self {
+        Self(Kind::Cluster(Cluster {
+            connection,
+            resends: false,
+        }))
     }
 
     pub(crate) fn kept(connector: connector::Connector) -> Self {
@@ -91,16 +102,12 @@ impl Connection {
                 let result = live.connection.send_packed_command(&cmd).await;
                 reply(result).map_err(|error| kept.failed(&live, error))
             }
-            Kind::Cluster(cluster) => {
-                let routing = RoutingInfo::SingleNode(owner(name));
-                let result = cluster.clone().route_command(cmd, routing).await;
-                reply(result).map_err(Failure::repeated)
-            }
+            Kind::Cluster(cluster) => cluster.send(name, [cmd]).await.map(|[reply]| reply),
         }
     }
 
-    /// Sends two commands one after the other over one connection. An error that the server answers
-    /// to one of them stands in the place of its reply.
+    /// Sends two commands one after the other over one connection. Fails if the first one does; an
+    /// error of the second one stands in the place of its reply.
     pub(crate) async fn pair(
         &self,
         name: &str,
@@ -108,37 +115,24 @@ impl Connection {
         second: Cmd,
     ) -> Result<(Value, Value), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
-        pipeline.add_command(first).add_command(second);
         let replies = match &self.0 {
-            Kind::Given(given) => given
-                .handle()
-                .req_packed_commands(&pipeline, 0, 2)
-                .await
-                .map_err(Failure::maybe)?,
+            Kind::Given(given) => {
+                pipeline.add_command(first).add_command(second);
+                let mut handle = given.handle();
+                let result = handle.req_packed_commands(&pipeline, 0, 2).await;
+                result.map_err(Failure::maybe)?
+            }
             Kind::Kept(kept) => {
+                pipeline.add_command(first).add_command(second);
                 let mut live = kept.live().await?;
                 let result = live.connection.send_packed_commands(&pipeline, 0, 2).await;
                 result.map_err(|error| kept.failed(&live, error))?
             }
-            Kind::Cluster(cluster) => cluster
-                .clone()
-                .route_pipeline(pipeline, 0, 2, owner(name))
-                .await
-                .map_err(Failure::repeated)?,
+            Kind::Cluster(cluster) => cluster.send(name, [first, second]).await?.to_vec(),
         };
-        <[Value; 2]>::try_from(replies)
-            .map(|[first, second]| (first, second))
-            .map_err(|_| Failure::maybe(io_error("two commands had not two replies")))
-    }
-}
-
-impl Connection {
-    /// An error that stood in the place of a reply, as a failure.
-    pub(crate) fn refused(&self, error: RedisError) -> Failure {
-        match &self.0 {
-            Kind::Cluster(_) => Failure::repeated(error),
-            Kind::Given(_) | Kind::Kept(_) => Failure::maybe(error),
-        }
+        let [first, second] = <[Value; 2]>::try_from(replies)
+            .map_err(|_| Failure::maybe(io_error("two commands had not two replies")))?;
+        Ok((reply(Ok(first)).map_err(Failure::maybe)?, second))
     }
 }
 
@@ -150,7 +144,10 @@ impl From<MultiplexedConnection> for Connection {
 
 impl From<ClusterConnection> for Connection {
     fn from(connection: ClusterConnection) -> Self {
-        Self(Kind::Cluster(connection))
+        Self(Kind::Cluster(Cluster {
+            connection,
+            resends: true,
+        }))
     }
 }
 
@@ -162,11 +159,6 @@ impl fmt::Debug for Connection {
             Kind::Kept(_) => "Connection(kept)",
         })
     }
-}
-
-/// The primary that owns the slot of this name.
-fn owner(name: &str) -> SingleNodeRoutingInfo {
-    SingleNodeRoutingInfo::SpecificNode(Route::with_key(name, SlotAddr::Master))
 }
 
 fn answered(result: Result<Value, RedisError>) -> Result<Value, Failure> {

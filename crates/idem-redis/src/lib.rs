@@ -6,7 +6,7 @@
 //! use idem_redis::RedisStore;
 //!
 //! let store = RedisStore::connect("redis+cluster://10.0.0.1,10.0.0.2,10.0.0.3").await?;
-//! let idem = Idempotency::builder(store).build()?;
+//! let idem = Idempotency::builder(store.clone()).watch(store).build()?;
 //! # Ok(()) }
 //! ```
 //!
@@ -51,6 +51,7 @@ mod reply;
 mod scripts;
 mod store;
 mod sweep;
+mod watch;
 
 pub use redis;
 

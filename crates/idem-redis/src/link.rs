@@ -49,9 +49,7 @@ impl Link {
         };
         let (reply, answer) = self.connection.pair(name, cmd, wait).await?;
         Ok(Written {
-            reply: reply
-                .extract_error()
-                .map_err(|error| self.connection.refused(error))?,
+            reply,
             confirmation: self.durability.confirmed(answer),
         })
     }

@@ -18,6 +18,7 @@ use crate::{
     link::Link,
     native::Native,
     reply,
+    watch::Listener,
 };
 
 /// How often a call starts anew because the record it found was gone a moment later. That happens
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) link: Link,
     native: Native,
+    pub(crate) listener: Option<Arc<Listener>>,
 }
 
 impl RedisStore {
@@ -78,8 +80,10 @@ impl RedisStore {
     /// As for [`connect`](Self::connect), and [`Config`](StoreErrorKind::Config) for settings that
     /// cannot work.
     pub async fn connect_with(url: &str, config: RedisConfig) -> Result<Self, StoreError> {
-        let connection = Target::parse(url)?.open(&config).await?;
-        Self::new(connection, config).await
+        let target = Target::parse(url)?;
+        let connection = target.clone().open(&config).await?;
+        let listener = Listener::new(target, config.clone());
+        Self::over(connection, config, Some(Arc::new(listener))).await
     }
 
     /// A store over a connection that is there already; see [`Connection`].
@@ -90,14 +94,22 @@ impl RedisStore {
         connection: impl Into<Connection>,
         config: RedisConfig,
     ) -> Result<Self, StoreError> {
+        Self::over(connection.into(), config, None).await
+    }
+
+    async fn over(
+        connection: Connection,
+        config: RedisConfig,
+        listener: Option<Arc<Listener>>,
+    ) -> Result<Self, StoreError> {
         let names = Names::new(&config.prefix)?;
-        let connection = connection.into();
         let delete = check::check(&connection, &config).await?;
         Ok(Self {
             shared: Arc::new(Shared {
                 names,
                 link: Link::new(connection, config.durability),
                 native: Native::new(delete),
+                listener,
             }),
         })
     }

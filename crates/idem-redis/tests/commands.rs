@@ -1,4 +1,5 @@
 //! Which commands a claim and its ending cost, on the server that `IDEM_REDIS_SERVER` names.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, RedisResult,
-    aio::MultiplexedConnection,
+    aio::{AsyncPushSender, MultiplexedConnection},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
@@ -40,7 +40,7 @@ enum Place {
 impl Connector {
     pub(crate) fn server(info: ConnectionInfo, config: &RedisConfig) -> RedisResult<Self> {
         Ok(Self {
-            place: Place::Server(Client::open(info.set_tcp_settings(tcp_settings()))?),
+            place: Place::Server(Client::open(info)?),
             config: connection_config(config),
         })
     }
@@ -61,6 +61,12 @@ impl Connector {
             place: Place::SentinelClient(Arc::new(tokio::sync::Mutex::new(client))),
             config: connection_config(config),
         }
+    }
+
+    /// Hands on what the server says unasked; its connections have to speak RESP3.
+    pub(crate) fn listening(mut self, heard: impl AsyncPushSender) -> Self {
+        self.config = self.config.set_push_sender(heard);
+        self
     }
 
     /// Opens a connection.

@@ -52,8 +52,9 @@ impl Connection {
             return Ok(vec![Node::Only]);
         };
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-        let pongs = cluster.clone().route_command(redis::cmd("PING"), all).await;
-        let Value::Map(pongs) = reply(pongs).map_err(Failure::repeated)? else {
+        let mut connection = cluster.connection.clone();
+        let pongs = connection.route_command(redis::cmd("PING"), all).await;
+        let Value::Map(pongs) = reply(pongs).map_err(|error| cluster.failure(error))? else {
             return Err(Failure::maybe(io_error("no map of nodes")));
         };
         let mut nodes: Vec<_> = pongs
@@ -76,7 +77,9 @@ impl Connection {
                     port: *port,
                 };
                 let routing = RoutingInfo::SingleNode(address);
-                reply(cluster.clone().route_command(cmd, routing).await).map_err(Failure::repeated)
+                let mut connection = cluster.connection.clone();
+                let result = connection.route_command(cmd, routing).await;
+                reply(result).map_err(|error| cluster.failure(error))
             }
             _ => self.command("", cmd).await,
         }

@@ -4,6 +4,8 @@
 //! without dangerous commands may not; this one reads it off `HELLO`. And it asks all Sentinels at
 //! once, so that one that hangs holds nobody up.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
@@ -21,6 +23,8 @@ pub(crate) struct Sentinels {
     pub(crate) primary: String,
     /// User, password, database and encryption for the primary; its address is replaced.
     pub(crate) server: ConnectionInfo,
+    /// How long a Sentinel may take.
+    pub(crate) patience: Duration,
 }
 
 impl Sentinels {
@@ -51,7 +55,7 @@ impl Sentinels {
         sentinel: &ConnectionInfo,
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
-        let (host, port) = self.ask(sentinel, config).await?;
+        let (host, port) = self.ask(sentinel).await?;
         let server = self.server.clone().set_addr(self.address(host, port));
         let mut connection = Client::open(server)?
             .get_multiplexed_async_connection_with_config(config)
@@ -66,13 +70,12 @@ impl Sentinels {
         }
     }
 
-    async fn ask(
-        &self,
-        sentinel: &ConnectionInfo,
-        config: &AsyncConnectionConfig,
-    ) -> RedisResult<(String, u16)> {
+    async fn ask(&self, sentinel: &ConnectionInfo) -> RedisResult<(String, u16)> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience))
+            .set_response_timeout(Some(self.patience));
         let mut connection = Client::open(sentinel.clone())?
-            .get_multiplexed_async_connection_with_config(config)
+            .get_multiplexed_async_connection_with_config(&config)
             .await?;
         let primary: Option<(String, u16)> = redis::cmd("SENTINEL")
             .arg("GET-MASTER-ADDR-BY-NAME")

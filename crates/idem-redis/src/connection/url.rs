@@ -1,7 +1,12 @@
 //! [`Target`]: what a URL points at.
 
+use std::time::Duration;
+
 use idem_core::StoreError;
-use redis::{ConnectionInfo, IntoConnectionInfo, RedisResult, cluster::ClusterClientBuilder};
+use redis::{
+    ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult, aio::AsyncPushSender,
+    cluster::ClusterClientBuilder,
+};
 
 use super::{
     Connection,
@@ -10,12 +15,9 @@ use super::{
 };
 use crate::{RedisConfig, error::Failure};
 
-/// How often the driver's Cluster connection sends a command again, after a redirect, a refusal or a
-/// broken connection; the engine asks again beyond that.
-const CLUSTER_RETRIES: u32 = 8;
-/// Pauses between those, in ms.
-const CLUSTER_PAUSES: (u64, u64) = (10, 100);
 const SENTINEL_PORT: u16 = 26379;
+/// How long a Sentinel may take to connect, and to answer. All are asked at once.
+const SENTINEL_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A server, a Sentinel deployment or a Cluster.
 #[derive(Debug, Clone)]
@@ -40,24 +42,53 @@ impl Target {
             Self::Sentinels(sentinels) => {
                 Ok(Connection::kept(Connector::sentinels(sentinels, config)))
             }
-            Self::Cluster(nodes) => cluster(nodes, config).await,
+            Self::Cluster(nodes) => connect_to(cluster(nodes, config)).await,
+        };
+        opened.map_err(|error| Failure::not_sent(error).into())
+    }
+
+    /// Opens a connection that hands on what servers say unasked.
+    pub(crate) async fn open_listening(
+        self,
+        config: &RedisConfig,
+        heard: impl AsyncPushSender,
+    ) -> Result<Connection, StoreError> {
+        let opened = match self {
+            Self::Server(info) => Connector::server(resp3(info), config)
+                .map(|connector| Connection::kept(connector.listening(heard))),
+            Self::Sentinels(mut sentinels) => {
+                sentinels.server = resp3(sentinels.server);
+                let connector = Connector::sentinels(sentinels, config);
+                Ok(Connection::kept(connector.listening(heard)))
+            }
+            Self::Cluster(nodes) => {
+                let nodes = nodes.into_iter().map(resp3).collect();
+                connect_to(cluster(nodes, config).push_sender(heard)).await
+            }
         };
         opened.map_err(|error| Failure::not_sent(error).into())
     }
 }
 
-async fn cluster(nodes: Vec<ConnectionInfo>, config: &RedisConfig) -> RedisResult<Connection> {
+fn resp3(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info.redis_settings().clone();
+    info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3))
+}
+
+fn cluster(nodes: Vec<ConnectionInfo>, config: &RedisConfig) -> ClusterClientBuilder {
     let response_timeout = config.response_timeout + config.durability.patience();
-    let client = ClusterClientBuilder::new(nodes)
-        .retries(CLUSTER_RETRIES)
-        .min_retry_wait(CLUSTER_PAUSES.0)
-        .max_retry_wait(CLUSTER_PAUSES.1)
+    ClusterClientBuilder::new(nodes)
+        .retries(0)
         .connection_timeout(config.connect_timeout)
         .response_timeout(response_timeout)
-        .overall_response_timeout(None)
+        // A call may wait for the driver to find its way in the Cluster again.
+        .overall_response_timeout(Some(response_timeout + config.connect_timeout))
         .tcp_settings(tcp_settings())
-        .build()?;
-    client.get_async_connection().await.map(Connection::from)
+}
+
+async fn connect_to(cluster: ClusterClientBuilder) -> RedisResult<Connection> {
+    let connection = cluster.build()?.get_async_connection().await?;
+    Ok(Connection::cluster(connection))
 }
 
 /// The parts of a URL with one host or several.
@@ -132,6 +163,7 @@ impl<'a> Parts<'a> {
             primary: primary.to_owned(),
             // The address is replaced by the one that the Sentinels give.
             server: self.info(self.user, "primary", database)?,
+            patience: SENTINEL_PATIENCE,
         })
     }
 
@@ -210,7 +242,7 @@ mod tests {
             .iter()
             .map(|node| node.redis_settings().protocol())
             .collect();
-        assert_eq!(protocols, [redis::ProtocolVersion::RESP3; 3]);
+        assert_eq!(protocols, [ProtocolVersion::RESP3; 3]);
         assert_eq!(nodes[2].redis_settings().password(), Some("pw"));
     }
 
