@@ -1,8 +1,13 @@
 //! One store call: bounded in time, and asked again within a budget.
 
-use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::Idempotency;
 use crate::{RecordKey, StoreError, observe};
@@ -14,22 +19,41 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Bounds a store call. One that takes too long is dropped, and its outcome is unknown.
 ///
 /// A call that is ready at once, as with a store in memory, never touches a timer.
-pub(crate) async fn bounded<T>(
+pub(crate) fn bounded<F>(limit: Duration, call: F) -> Bounded<F> {
+    let timer = None;
+    Bounded { call, limit, timer }
+}
+
+/// A store call with its limit. The timer is apart, because a call that needs none should not
+/// carry the room for it around.
+#[must_use]
+pub(crate) struct Bounded<F> {
+    call: F,
     limit: Duration,
-    call: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
-    let mut call = pin!(call);
-    if let Some(result) = poll_once(call.as_mut()).await {
-        return result;
-    }
-    match tokio::time::timeout(limit, call).await {
-        Ok(result) => result,
-        Err(_) => Err(StoreError::unknown(format!("no answer within {limit:?}"))),
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<T, F> Future for Bounded<F>
+where
+    F: Future<Output = Result<T, StoreError>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { call, limit, timer } = self.get_mut();
+        if let Poll::Ready(result) = Pin::new(call).poll(cx) {
+            return Poll::Ready(result);
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(StoreError::unknown(format!(
+            "no answer within {limit:?}"
+        ))))
     }
 }
 
 /// Polls a future a single time.
-pub(crate) async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
         Poll::Ready(match future.as_mut().poll(cx) {
             Poll::Ready(output) => Some(output),
@@ -102,7 +126,7 @@ impl Idempotency {
         mut call: impl FnMut() -> F,
     ) -> Result<T, StoreError>
     where
-        F: Future<Output = Result<T, StoreError>>,
+        F: Future<Output = Result<T, StoreError>> + Unpin,
     {
         let mut budget = Budget::new(self.policy.retry_budget);
         loop {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ClaimError, Created, Execution, Fingerprint, OnAbandoned, OnBusy, Record, RecordKey, State,
-    StoreError, StoreErrorKind, Stored, Timestamp, Updated,
+    StoreError, StoreErrorKind, Stored, Timestamp, Updated, Verdict,
     machine::{self, Decision, Holding, LapsedRule, Request, Write},
     observe,
     policy::Abandonment,
@@ -98,12 +98,10 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
-        self.land_pending(key).await;
-        let mut attempt = Attempt {
-            engine: self,
-            key,
-            request: self.request(fingerprint),
-        };
+        if let Some(pending) = self.pending_ending(key) {
+            Box::pin(pending.land()).await;
+        }
+        let mut attempt = Attempt::new(self, key, self.request(fingerprint));
         attempt.run().await.map_err(|source| ClaimError { source })
     }
 
@@ -124,11 +122,20 @@ impl Idempotency {
     }
 }
 
-/// One claim on its way.
+/// One claim on its way. Dropped while the outcome of a write is not known (the caller went away,
+/// or gave up after a lost reply) it gives the claim back: otherwise a key that never ran would
+/// stay locked for a whole lease.
 struct Attempt<'a> {
     engine: &'a Idempotency,
     key: &'a RecordKey,
     request: Request,
+    next: Next,
+    /// `next` went out, and its outcome is not known.
+    open: bool,
+    /// A reply was lost, and none has come since.
+    uncertain: bool,
+    /// For asking again; most claims never do.
+    budget: Option<Box<Budget>>,
 }
 
 /// The next thing to send.
@@ -144,91 +151,102 @@ enum Reply {
     Vacant,
 }
 
-impl Attempt<'_> {
+/// What to do about what it said.
+enum Step {
+    Answer(Claim),
+    Send,
+    Probe(Box<Record>),
+    Retry(StoreError),
+}
+
+impl<'a> Attempt<'a> {
+    fn new(engine: &'a Idempotency, key: &'a RecordKey, mut request: Request) -> Self {
+        Self {
+            engine,
+            key,
+            next: Next::Create(machine::first(&mut request)),
+            request,
+            open: false,
+            uncertain: false,
+            budget: None,
+        }
+    }
+
+    // The paths that wait are boxed, so that those that need not do not carry the room for them.
     async fn run(&mut self) -> Result<Claim, StoreError> {
-        let mut budget = Budget::new(self.engine.policy.retry_budget);
-        let mut next = self.create();
-        let mut uncertain = false;
         for _ in 0..MAX_ROUNDS {
-            let sent = self.sent(next);
-            next = match sent.send().await {
-                Ok(Reply::Written) => return Ok(self.won(sent.settled())),
-                Ok(Reply::Found(found)) => {
-                    sent.settled();
-                    uncertain = false;
-                    match self.decide(found).await {
-                        Ok(write) => Next::Replace(write),
-                        Err(claim) => return Ok(claim),
-                    }
-                }
-                Ok(Reply::Vacant) => {
-                    sent.settled();
-                    self.create()
-                }
-                Err(error) => {
-                    uncertain |= error.kind() == StoreErrorKind::Unknown;
-                    match budget.retry(self.engine, self.key, error).await {
-                        Ok(()) => self.again(sent.settled()),
-                        Err(error) => {
-                            if !uncertain {
-                                sent.settled();
-                            }
-                            return Err(error);
-                        }
-                    }
-                }
+            let step = match self.send().await {
+                Ok(reply) => self.take(reply),
+                Err(error) => Step::Retry(error),
             };
+            match step {
+                Step::Answer(claim) => return Ok(claim),
+                Step::Send => {}
+                Step::Probe(abandoned) => {
+                    if let Some(claim) = Box::pin(self.probe(abandoned)).await {
+                        return Ok(claim);
+                    }
+                }
+                Step::Retry(error) => Box::pin(self.retry(error)).await?,
+            }
         }
         Err(StoreError::corrupt(
             "the store answers `conflict` without end; check it with idem-conformance",
         ))
     }
 
-    fn create(&mut self) -> Next {
-        Next::Create(machine::first(&mut self.request))
-    }
-
-    /// What to send after a lost reply: a create under a new revision, anything else unchanged.
-    fn again(&mut self, sent: Next) -> Next {
-        match sent {
-            Next::Create(_) => self.create(),
-            replace @ Next::Replace(_) => replace,
-        }
-    }
-
-    fn sent(&self, written: Next) -> Sent<'_> {
-        Sent {
-            engine: self.engine,
-            key: self.key,
-            revisions: self.request.sent,
-            written: Some(written),
-        }
-    }
-
-    /// Goes on from a record that was found: `Ok` with a write to try, `Err` with the answer.
-    async fn decide(&self, found: Stored) -> Result<Write, Claim> {
-        let mut decision = machine::decide(&self.request, &found);
-        if let Decision::Abandoned {
-            attempt,
-            checkpoint,
-        } = &decision
-            && let OnAbandoned::Probe(prober) = &self.engine.policy.on_abandoned
-        {
-            let abandonment = Abandonment {
-                key: self.key.clone(),
-                fingerprint: self.request.fingerprint,
-                attempt: *attempt,
-                checkpoint: checkpoint.clone(),
-            };
-            let verdict = prober.probe(&abandonment).await;
-            if let Some(settled) = machine::settle_abandoned(&self.request, &found.record, verdict)
-            {
-                decision = settled;
+    async fn send(&mut self) -> Result<Reply, StoreError> {
+        self.open = true;
+        let policy = &self.engine.policy;
+        let store = &self.engine.shared.store;
+        let ttl = |record: &Record| machine::ttl(&record.state, policy.retention);
+        match &self.next {
+            Next::Create(record) => {
+                let call = store.create(self.key, record, ttl(record));
+                Ok(match bounded(policy.call_timeout, call).await? {
+                    Created::New => Reply::Written,
+                    Created::Exists(found) => Reply::Found(found),
+                })
+            }
+            Next::Replace(Write { expected, record }) => {
+                let call = store.update(self.key, *expected, record, ttl(record));
+                Ok(match bounded(policy.call_timeout, call).await? {
+                    Updated::Done => Reply::Written,
+                    Updated::Conflict(Some(found)) => Reply::Found(found),
+                    Updated::Conflict(None) => Reply::Vacant,
+                })
             }
         }
-        Err(match decision {
-            Decision::TakeOver(write) => return Ok(write),
-            Decision::Own => self.acquired(found.record),
+    }
+
+    /// Takes a reply in: with it the outcome of the write is known.
+    fn take(&mut self, reply: Reply) -> Step {
+        self.open = false;
+        match reply {
+            Reply::Written => Step::Answer(self.won()),
+            Reply::Vacant => {
+                self.next = Next::Create(machine::first(&mut self.request));
+                Step::Send
+            }
+            Reply::Found(found) => {
+                self.uncertain = false;
+                match machine::decide(&self.request, &found) {
+                    Decision::Abandoned { .. } if self.probes() => {
+                        Step::Probe(Box::new(found.record))
+                    }
+                    decision => self.follow(decision, &found.record),
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, decision: Decision, found: &Record) -> Step {
+        Step::Answer(match decision {
+            Decision::TakeOver(write) => {
+                self.next = Next::Replace(write);
+                return Step::Send;
+            }
+            Decision::Own => self.acquired(found),
             Decision::Replay(payload) => Claim::Replay(payload),
             Decision::ReplayFailure(payload) => Claim::ReplayFailure(payload),
             Decision::Mismatch => Claim::Mismatch,
@@ -238,78 +256,90 @@ impl Attempt<'_> {
         })
     }
 
-    fn won(&self, written: Next) -> Claim {
-        let (Next::Create(record) | Next::Replace(Write { record, .. })) = written;
-        match record.state {
+    fn probes(&self) -> bool {
+        matches!(self.engine.policy.on_abandoned, OnAbandoned::Probe(_))
+    }
+
+    /// Asks the policy's prober what became of an abandoned execution; gives the answer to the
+    /// claim, or nothing when there is something to send.
+    async fn probe(&mut self, abandoned: Box<Record>) -> Option<Claim> {
+        let abandonment = Abandonment {
+            key: self.key.clone(),
+            fingerprint: self.request.fingerprint,
+            attempt: abandoned.attempt,
+            checkpoint: match &abandoned.state {
+                State::InFlight { checkpoint, .. } => checkpoint.clone(),
+                _ => None,
+            },
+        };
+        let verdict = match &self.engine.policy.on_abandoned {
+            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
+            OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
+        };
+        let decision = machine::settle_abandoned(&self.request, &abandoned, verdict).unwrap_or(
+            Decision::Abandoned {
+                attempt: abandonment.attempt,
+                checkpoint: abandonment.checkpoint,
+            },
+        );
+        match self.follow(decision, &abandoned) {
+            Step::Answer(claim) => Some(claim),
+            Step::Send | Step::Probe(_) | Step::Retry(_) => None,
+        }
+    }
+
+    /// Waits before asking again; hands the error back when there is to be no more of it.
+    async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.uncertain |= error.kind() == StoreErrorKind::Unknown;
+        let total = self.engine.policy.retry_budget;
+        let budget = self
+            .budget
+            .get_or_insert_with(|| Box::new(Budget::new(total)));
+        if let Err(error) = budget.retry(self.engine, self.key, error).await {
+            self.open &= self.uncertain;
+            return Err(error);
+        }
+        // A create goes out under a new revision, anything else unchanged.
+        if let Next::Create(record) = &mut self.next {
+            *record = machine::first(&mut self.request);
+        }
+        Ok(())
+    }
+
+    fn won(&self) -> Claim {
+        let record = self.next.record();
+        match &record.state {
             State::Completed { payload } => {
                 self.engine.shared.waiters.wake(self.key);
-                Claim::Replay(payload)
+                Claim::Replay(payload.clone())
             }
             _ => self.acquired(record),
         }
     }
 
-    fn acquired(&self, record: Record) -> Claim {
+    fn acquired(&self, record: &Record) -> Claim {
         if record.attempt > 1 {
             observe::took_over(self.key, record.attempt);
         }
-        let holding = Holding::of_claim(record, self.request.sent);
+        let holding = Holding::of_claim(record.clone(), self.request.sent);
         let (engine, key) = (self.engine.clone(), self.key.clone());
         Claim::Acquired(Execution::new(engine, key, holding))
     }
 }
 
-/// A write on its way. Dropped before its outcome is known (the caller went away, or gave up after
-/// a lost reply) it gives the claim back: otherwise a key that never ran would stay locked for a
-/// whole lease.
-struct Sent<'a> {
-    engine: &'a Idempotency,
-    key: &'a RecordKey,
-    revisions: u64,
-    written: Option<Next>,
-}
-
-impl Sent<'_> {
-    async fn send(&self) -> Result<Reply, StoreError> {
-        let policy = &self.engine.policy;
-        let store = &self.engine.shared.store;
-        let ttl = |record: &Record| machine::ttl(&record.state, policy.retention);
-        match &self.written {
-            Some(Next::Create(record)) => {
-                let call = store.create(self.key, record, ttl(record));
-                Ok(match bounded(policy.call_timeout, call).await? {
-                    Created::New => Reply::Written,
-                    Created::Exists(found) => Reply::Found(found),
-                })
-            }
-            Some(Next::Replace(Write { expected, record })) => {
-                let call = store.update(self.key, *expected, record, ttl(record));
-                Ok(match bounded(policy.call_timeout, call).await? {
-                    Updated::Done => Reply::Written,
-                    Updated::Conflict(Some(found)) => Reply::Found(found),
-                    Updated::Conflict(None) => Reply::Vacant,
-                })
-            }
-            None => Ok(Reply::Vacant),
+impl Next {
+    fn record(&self) -> &Record {
+        match self {
+            Self::Create(record) | Self::Replace(Write { record, .. }) => record,
         }
     }
-
-    /// What became of the write is known, or it is about to be sent again.
-    fn settled(mut self) -> Next {
-        self.written
-            .take()
-            .expect("a write is taken out once, here")
-    }
 }
 
-impl Drop for Sent<'_> {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let Some(Next::Create(record) | Next::Replace(Write { record, .. })) = self.written.take()
-        else {
-            return;
-        };
-        if matches!(record.state, State::InFlight { .. }) {
-            let holding = Holding::of_claim(record, self.revisions);
+        let record = self.next.record();
+        if self.open && matches!(record.state, State::InFlight { .. }) {
+            let holding = Holding::of_claim(record.clone(), self.request.sent);
             self.engine.disown(self.key, holding);
         }
     }

@@ -29,9 +29,16 @@ pub(crate) struct PendingEndings {
     count: AtomicUsize,
 }
 
-struct PendingEnding {
+pub(super) struct PendingEnding {
     held: Arc<Held>,
     end: End,
+}
+
+impl PendingEnding {
+    /// Asks the store once; the task that goes on asking learns of it.
+    pub(super) async fn land(&self) {
+        let _ = self.held.try_end(&self.end).await;
+    }
 }
 
 impl PendingEndings {
@@ -65,11 +72,9 @@ impl PendingEndings {
 }
 
 impl Idempotency {
-    /// Lands this process's pending ending of a key before the key is claimed again.
-    pub(super) async fn land_pending(&self, key: &RecordKey) {
-        if let Some(pending) = self.shared.pending.get(key) {
-            let _ = pending.held.try_end(&pending.end).await;
-        }
+    /// This process's pending ending of a key, to be landed before the key is claimed again.
+    pub(super) fn pending_ending(&self, key: &RecordKey) -> Option<Arc<PendingEnding>> {
+        self.shared.pending.get(key)
     }
 
     /// Goes on storing an ending off the caller's path until it lands, is superseded, or the

@@ -45,7 +45,7 @@ impl Execution {
         let mut work = pin!(catching(work.instrument(span)));
         let finished = match poll_once(work.as_mut()).await {
             Some(finished) => finished,
-            None => match select(work, pin!(renewing(self.held()))).await {
+            None => match select(work, Box::pin(renewing(self.held()))).await {
                 Either::Left((finished, _)) => finished,
                 Either::Right((Superseded, _)) => return Ran::Stopped(Stopped::Superseded),
             },

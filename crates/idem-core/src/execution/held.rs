@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use futures_util::lock::Mutex;
 
 use crate::{
     Deleted, Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
@@ -174,7 +174,8 @@ impl Held {
         }
         let result = match end {
             End::Write(ending) => self.try_write(&mut progress, ending).await,
-            End::Release => self.try_release(&mut progress).await,
+            // Boxed, so that the usual ending does not carry the room for it.
+            End::Release => Box::pin(self.try_release(&mut progress)).await,
         };
         match result {
             Ok(()) => self.finish(&mut progress, end.name(), Ok(())),
@@ -187,18 +188,15 @@ impl Held {
     }
 
     async fn try_write(&self, progress: &mut Progress, ending: &Ending) -> Result<(), EndFailure> {
-        let mut write = match progress.sent.take() {
-            Some(sent) => sent,
-            None => progress.holding.end(ending.clone()),
-        };
+        let Progress { holding, sent, .. } = progress;
+        // Kept before it goes out: this future may be dropped while it is under way.
+        let write = sent.get_or_insert_with(|| holding.end(ending.clone()));
         loop {
-            // Kept before it goes out: this future may be dropped while it is under way.
-            progress.sent = Some(write.clone());
-            match self.update(&write).await.map_err(EndFailure::Store)? {
+            match self.update(write).await.map_err(EndFailure::Store)? {
                 Updated::Done => return Ok(()),
-                Updated::Conflict(found) => match progress.holding.settle(&write, found.as_ref()) {
+                Updated::Conflict(found) => match holding.settle(write, found.as_ref()) {
                     Settled::Landed => return Ok(()),
-                    Settled::Again(again) => write = again,
+                    Settled::Again(again) => *write = again,
                     Settled::Superseded => return Err(EndFailure::Superseded(Superseded)),
                 },
             }
@@ -233,12 +231,15 @@ impl Held {
         }
     }
 
-    async fn update(&self, write: &Write) -> Result<Updated, StoreError> {
+    fn update<'a>(
+        &'a self,
+        write: &'a Write,
+    ) -> impl Future<Output = Result<Updated, StoreError>> + Send + Unpin + 'a {
         let policy = self.engine.policy();
         let ttl = machine::ttl(&write.record.state, policy.retention);
         let store = &self.engine.shared.store;
         let call = store.update(&self.key, write.expected, &write.record, ttl);
-        bounded(policy.call_timeout, call).await
+        bounded(policy.call_timeout, call)
     }
 
     fn finish(&self, progress: &mut Progress, name: &'static str, ended: Result<(), Superseded>) {
