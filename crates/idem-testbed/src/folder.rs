@@ -1,14 +1,14 @@
 //! A server's temporary folder, which is also how its processes are found again.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use rustix::process::Signal;
 
-use crate::{TestbedError, account::Account, lifeline::Lifeline, residents};
+use crate::{TestbedError, account::Account, lifeline::Lifeline, random, residents};
 
 /// A temporary folder for one server. Going away takes everything with it: the processes that live
 /// in it first, then the files. If the test process dies without unwinding, its [`Lifeline`] does
@@ -24,27 +24,25 @@ impl Folder {
     /// Makes the folder. Anybody may enter it; it belongs to `owner`, if there is one. `farewell` is
     /// what the processes in it are sent first if the test process dies.
     pub(crate) fn create(owner: Option<Account>, farewell: Signal) -> Result<Self, TestbedError> {
-        let folder = tempfile::Builder::new()
-            .prefix("idem-testbed-")
-            .tempdir()
-            .map_err(TestbedError::io("make a temporary folder"))?;
         // The real path: processes are recognised by their working directory, which the kernel
         // reports with symbolic links resolved.
-        let path = folder
-            .path()
+        let path = env::temp_dir()
             .canonicalize()
-            .map_err(TestbedError::io("resolve the temporary folder"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-            .map_err(TestbedError::io("open the temporary folder to others"))?;
-        if let Some(owner) = owner {
-            owner.take(&path)?;
-        }
+            .map_err(TestbedError::io("find the temporary folder"))?
+            .join(format!("idem-testbed-{:016x}", random::u64()));
+        // First, so that there is no moment at which the folder is there and nobody watches it.
         let lifeline = Lifeline::tie(&path, farewell)?;
-        let _ = folder.keep();
-        Ok(Self {
+        fs::create_dir(&path).map_err(TestbedError::io("make a temporary folder"))?;
+        let folder = Self {
             path,
             _lifeline: lifeline,
-        })
+        };
+        fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o755))
+            .map_err(TestbedError::io("open the temporary folder to others"))?;
+        if let Some(owner) = owner {
+            owner.take(&folder.path)?;
+        }
+        Ok(folder)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -78,6 +78,7 @@ pub mod postgres;
 mod process;
 mod program;
 pub mod proxy;
+mod random;
 pub mod redis;
 mod residents;
 mod skip;

@@ -53,7 +53,7 @@ pub(crate) struct Lifeline {
 }
 
 impl Lifeline {
-    /// Starts the watcher of `folder`.
+    /// Starts the watcher of `folder`, which need not be there yet.
     pub(crate) fn tie(folder: &Path, farewell: Signal) -> Result<Self, TestbedError> {
         let watcher = Command::new("sh")
             .args(["-c", WATCH, "idem-testbed-lifeline"])

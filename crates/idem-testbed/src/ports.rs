@@ -1,16 +1,14 @@
 //! Ports that parallel tests, and parallel test processes, do not take from each other.
 
 use std::{
-    collections::hash_map::RandomState,
     fs::{self, File, OpenOptions},
-    hash::{BuildHasher as _, Hasher as _},
     io,
     net::{Ipv4Addr, TcpListener},
     ops::Range,
     path::PathBuf,
 };
 
-use crate::TestbedError;
+use crate::{TestbedError, random};
 
 /// Below where Linux takes the ports of outgoing connections from (32768), and so is the bus port
 /// of a Cluster node, 10000 further up. A server that was killed finds its port free again; from
@@ -95,7 +93,7 @@ fn is_free(port: u16) -> bool {
 }
 
 fn random_below(bound: u16) -> u16 {
-    let drawn = RandomState::new().build_hasher().finish() % u64::from(bound);
+    let drawn = random::u64() % u64::from(bound);
     u16::try_from(drawn).expect("a remainder is below its divisor, which was a u16")
 }
 

@@ -39,7 +39,7 @@ impl RedisBinary {
         if let Some(path) = env::var_os(SERVER_VARIABLE) {
             return Self::at(path);
         }
-        Self::at("redis-server").or_else(|_| Self::at("valkey-server"))
+        Self::at("redis-server").or_else(|missing| Self::at("valkey-server").map_err(|_| missing))
     }
 
     /// The program at `path`, or of that name in `PATH`.
