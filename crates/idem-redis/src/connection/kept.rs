@@ -24,6 +24,8 @@ pub(crate) struct Kept {
 struct Current {
     generation: u64,
     attempt: Attempt,
+    /// Whether somebody has begun to open it.
+    begun: bool,
 }
 
 type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
@@ -32,6 +34,12 @@ type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
 pub(crate) struct Live {
     pub(crate) connection: MultiplexedConnection,
     generation: u64,
+}
+
+/// An attempt that failed, and whether it had been begun by somebody else.
+struct Failed {
+    joined: bool,
+    error: RedisError,
 }
 
 impl Kept {
@@ -43,21 +51,34 @@ impl Kept {
             current: Mutex::new(Current {
                 generation: 0,
                 attempt,
+                begun: false,
             }),
         }
     }
 
     /// The connection, opened if need be.
     pub(crate) async fn live(&self) -> Result<Live, Failure> {
-        let (generation, attempt) = {
-            let current = self.lock();
+        match self.opened().await {
+            // It was begun before this call, and perhaps left alone since by callers that gave up:
+            // what became of it says little about now.
+            Err(Failed { joined: true, .. }) => self.opened().await,
+            opened => opened,
+        }
+        .map_err(|failed| Failure::not_sent(failed.error))
+    }
+
+    async fn opened(&self) -> Result<Live, Failed> {
+        let (generation, joined, attempt) = {
+            let mut current = self.lock();
+            let generation = current.generation;
             if let Some(Ok(connection)) = current.attempt.peek() {
                 return Ok(Live {
                     connection: connection.clone(),
-                    generation: current.generation,
+                    generation,
                 });
             }
-            (current.generation, current.attempt.clone())
+            let joined = std::mem::replace(&mut current.begun, true);
+            (generation, joined, current.attempt.clone())
         };
         match attempt.await {
             Ok(connection) => Ok(Live {
@@ -66,7 +87,7 @@ impl Kept {
             }),
             Err(error) => {
                 self.replace(generation);
-                Err(Failure::not_sent(error))
+                Err(Failed { joined, error })
             }
         }
     }
@@ -87,6 +108,7 @@ impl Kept {
         if current.generation == generation {
             current.generation += 1;
             current.attempt = attempt(&self.connector);
+            current.begun = false;
         }
     }
 
