@@ -7,7 +7,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use idem_core::{Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope};
+use idem_core::{
+    Claim, ClaimToken, Execution, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey,
+    Scope, State, Timestamp, Version,
+};
 use idem_testbed::Redis;
 
 /// A key of its own for every test.
@@ -85,3 +88,43 @@ fn counts(server: &Redis) -> BTreeMap<String, u64> {
 
 /// Long enough for anything that is not broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record that a claim leaves, and what its holder replaces it with.
+pub(crate) fn claim_record() -> Record {
+    Record {
+        fingerprint: fingerprint(),
+        attempt: 1,
+        version: Version {
+            token: ClaimToken::from_bytes(std::array::from_fn(|_| rand_byte())),
+            revision: 1,
+        },
+        created_at: Timestamp::now(),
+        state: State::InFlight {
+            lease: Duration::from_secs(60),
+            checkpoint: None,
+        },
+    }
+}
+
+/// The ending of [`claim_record`].
+pub(crate) fn completed(claim: &Record, payload: &'static str) -> Record {
+    Record {
+        version: Version {
+            revision: claim.version.revision + 1,
+            ..claim.version
+        },
+        state: State::Completed {
+            payload: payload.into(),
+        },
+        ..claim.clone()
+    }
+}
+
+/// Keys are random, so bytes of one are.
+fn rand_byte() -> u8 {
+    let uuid = IdempotencyKey::random();
+    u8::from_str_radix(&uuid.as_str()[..2], 16).unwrap()
+}
+
+/// How long records of tests live.
+pub(crate) const TTL: Duration = Duration::from_secs(3600);

@@ -20,7 +20,7 @@ const LOAD: Duration = Duration::from_secs(20);
 /// concerns all of them.
 const ONE_SLOT: &str = "{load}:";
 
-fn hosts(addresses: Vec<SocketAddr>) -> String {
+fn hosts(addresses: &[SocketAddr]) -> String {
     let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     hosts.join(",")
 }
@@ -40,7 +40,7 @@ async fn sentinel_failover(durable: Durable) -> Option<Verdict> {
         name: "Sentinel failover",
         url: format!(
             "redis+sentinel://{}/{}",
-            hosts(sentinel.sentinel_addresses()),
+            hosts(&sentinel.sentinel_addresses()),
             sentinel.service_name()
         ),
         prefix: ONE_SLOT,
@@ -62,7 +62,7 @@ async fn cluster_failover(durable: Durable) -> Option<Verdict> {
     let slot = cluster.slot_of(ONE_SLOT).unwrap();
     let load = Load {
         name: "Cluster failover",
-        url: format!("redis+cluster://{}", hosts(cluster.addresses())),
+        url: format!("redis+cluster://{}", hosts(&cluster.addresses())),
         prefix: ONE_SLOT,
         durable,
         time: LOAD,
@@ -120,7 +120,7 @@ async fn g5_a_slot_migration_shows_to_no_caller() {
     let slot = cluster.slot_of(ONE_SLOT).unwrap();
     let load = Load {
         name: "slot migration",
-        url: format!("redis+cluster://{}", hosts(cluster.addresses())),
+        url: format!("redis+cluster://{}", hosts(&cluster.addresses())),
         prefix: ONE_SLOT,
         durable: Durable::Acknowledged,
         time: LOAD,

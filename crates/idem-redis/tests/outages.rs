@@ -1,0 +1,182 @@
+//! Servers that hang, die and come back.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use common::{acquire, fingerprint, key, replayed};
+use idem_core::{Claim, Failure, Idempotency, Policy, Recording};
+use idem_redis::{RedisConfig, RedisStore, redis};
+use idem_testbed::{AppendFsync, Fault, FaultyProxy, Redis, Sentinel, skip_or_fail};
+
+/// Asks on for as long as a test may take.
+fn patient() -> Policy {
+    Policy::default().retry_budget(common::PATIENCE)
+}
+
+/// Asks once.
+fn impatient() -> Policy {
+    Policy::default().retry_budget(Duration::ZERO)
+}
+
+async fn engine(url: &str, policy: Policy) -> Idempotency {
+    let store = RedisStore::connect(url).await.unwrap();
+    Idempotency::builder(store).policy(policy).build().unwrap()
+}
+
+/// G5: the server stops in its tracks for 5 s. A claim that was asked for meanwhile is acquired by
+/// its caller, and the store is usable at once: a call that is not repeated is answered.
+#[tokio::test]
+async fn g5_a_claim_that_hung_is_acquired_and_the_store_is_usable_at_once() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server.url(), patient()).await;
+    server.pause();
+    let hanging = tokio::spawn({
+        let idem = idem.clone();
+        async move { acquire(&idem, &key("hung")).await }
+    });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.resume();
+    let at_once = idem.with_policy(impatient()).unwrap();
+    let other = acquire(&at_once, &key("other")).await;
+    assert_eq!(other.complete("other").await, Ok(Recording::Stored));
+    let hung = hanging.await.unwrap();
+    assert_eq!(hung.attempt(), 1);
+    assert_eq!(hung.complete("hung").await, Ok(Recording::Stored));
+    assert_eq!(&replayed(&idem, &key("hung")).await[..], b"hung");
+}
+
+/// The same where nobody asks until the server is back.
+#[tokio::test]
+async fn g6_a_claim_that_was_given_up_leaves_the_store_usable_at_once() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server.url(), impatient()).await;
+    server.pause();
+    for _ in 0..2 {
+        let claim = idem.claim(&key("hung"), &fingerprint()).await;
+        assert!(claim.is_err(), "G6: {claim:?}");
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    server.resume();
+    let execution = acquire(&idem, &key("other")).await;
+    assert_eq!(execution.complete("other").await, Ok(Recording::Stored));
+    // What may have been claimed unnoticed is taken back.
+    idem.drained().await;
+    let execution = acquire(&idem, &key("hung")).await;
+    assert_eq!(execution.release().await, Ok(Recording::Stored));
+}
+
+/// G5: replies to claim, checkpoint, ending and release are lost, one after the other.
+#[tokio::test]
+async fn g5_every_lost_reply_ends_up_with_the_truth() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let proxy = FaultyProxy::start(server.address()).unwrap();
+    let idem = engine(&proxy.url(&server.url()), patient()).await;
+    let lose = |key: &str| proxy.arm(Fault::LoseReply.once().containing(key));
+    for n in 0..10 {
+        let text = format!("order-{n};");
+        let lost = [lose(&text), lose(&text), lose(&text)];
+        let execution = acquire(&idem, &key(&text)).await;
+        execution.checkpoint("half-way").await.unwrap();
+        execution.complete("answer").await.unwrap();
+        idem.drained().await;
+        assert_eq!(lost.map(|armed| armed.hits()), [1; 3]);
+        assert_eq!(&replayed(&idem, &key(&text)).await[..], b"answer");
+
+        let text = format!("released-{n};");
+        let execution = acquire(&idem, &key(&text)).await;
+        let lost = lose(&text);
+        execution.release().await.unwrap();
+        idem.drained().await;
+        assert_eq!(lost.hits(), 1);
+        assert_eq!(idem.lookup(&key(&text)).await.unwrap(), None);
+    }
+}
+
+/// G1, G5: the server is killed between claim and completion, and comes back with its data.
+#[tokio::test]
+async fn g1_a_completion_lands_after_the_server_was_killed() {
+    let builder = Redis::builder().append_only(AppendFsync::Always);
+    let Some(server) = skip_or_fail(builder.start().await) else {
+        return;
+    };
+    let idem = engine(&server.url(), patient()).await;
+    let ran = AtomicUsize::new(0);
+    let execute = async || {
+        idem.execute(&key("k"), &fingerprint(), async |_| {
+            ran.fetch_add(1, Ordering::Relaxed);
+            server.kill();
+            server.restart().await.unwrap();
+            Ok::<_, Failure<String>>("answer".to_owned())
+        })
+        .await
+        .unwrap()
+    };
+    assert!(!execute().await.replayed);
+    idem.drained().await;
+    let again = execute().await;
+    assert_eq!((again.value.as_str(), again.replayed), ("answer", true));
+    assert_eq!(ran.load(Ordering::Relaxed), 1, "G1: it ran once");
+}
+
+/// A failover while the old primary lives on as a replica: its connection refuses writes, and is
+/// given up for the new primary's.
+#[tokio::test]
+async fn g5_a_demoted_primary_is_left() {
+    let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
+        return;
+    };
+    let hosts: Vec<_> = sentinel
+        .sentinel_addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let url = format!(
+        "redis+sentinel://{}/{}",
+        hosts.join(","),
+        sentinel.service_name()
+    );
+    let idem = engine(&url, patient()).await;
+    for n in 0..2 {
+        let key = key(&format!("order-{n}"));
+        let execution = acquire(&idem, &key).await;
+        sentinel.failover().await.unwrap();
+        sentinel.settled().await.unwrap();
+        let claim = idem.claim(&key, &fingerprint()).await.unwrap();
+        assert!(matches!(claim, Claim::InFlight { .. }), "G1: {claim:?}");
+        execution.complete("answer").await.unwrap();
+        idem.drained().await;
+        assert_eq!(&replayed(&idem, &key).await[..], b"answer");
+    }
+}
+
+/// A connection of the driver that somebody else opened serves as well as one by URL.
+#[tokio::test]
+async fn a_store_over_connections_that_were_there_already() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    for protocol in ["2", "3"] {
+        let url = format!("{}?protocol={protocol}", server.url());
+        let client = redis::Client::open(url).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let store = RedisStore::new(connection, RedisConfig::default());
+        let idem = Idempotency::builder(store.await.unwrap()).build().unwrap();
+        let key = key(&format!("protocol-{protocol}"));
+        let execution = acquire(&idem, &key).await;
+        let claim = idem.claim(&key, &fingerprint()).await.unwrap();
+        assert!(matches!(claim, Claim::InFlight { .. }));
+        execution.complete("answer").await.unwrap();
+        assert_eq!(&replayed(&idem, &key).await[..], b"answer");
+    }
+}
