@@ -8,47 +8,110 @@ use sqlx::{
     query::Query,
 };
 
-use crate::{Protocol, literal};
+use crate::literal;
+
+/// A value of one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scalar<'a> {
+    Text(&'a str),
+    Bytes(Option<&'a [u8]>),
+    Int(Option<i64>),
+}
 
 /// A bind parameter. The statement casts each, so that both protocols agree on its type.
 #[derive(Debug, Clone)]
 pub(crate) enum Argument<'a> {
-    Text(&'a str),
-    Bytes(Option<&'a [u8]>),
-    Int(Option<i64>),
+    One(Scalar<'a>),
     Texts(Vec<&'a str>),
     BytesList(Vec<Option<&'a [u8]>>),
     Ints(Vec<Option<i64>>),
 }
 
+/// The columns of many calls as one array each. All rows have the same types in the same places.
+pub(crate) fn columns<'a>(rows: &[Vec<Scalar<'a>>]) -> Vec<Argument<'a>> {
+    let width = rows.first().map_or(0, Vec::len);
+    (0..width).map(|column| array(rows, column)).collect()
+}
+
+fn array<'a>(rows: &[Vec<Scalar<'a>>], column: usize) -> Argument<'a> {
+    let cells = rows.iter().map(|row| row[column]);
+    match rows[0][column] {
+        Scalar::Text(_) => Argument::Texts(
+            cells
+                .filter_map(|cell| match cell {
+                    Scalar::Text(text) => Some(text),
+                    _ => None,
+                })
+                .collect(),
+        ),
+        Scalar::Bytes(_) => Argument::BytesList(
+            cells
+                .filter_map(|cell| match cell {
+                    Scalar::Bytes(bytes) => Some(bytes),
+                    _ => None,
+                })
+                .collect(),
+        ),
+        Scalar::Int(_) => Argument::Ints(
+            cells
+                .filter_map(|cell| match cell {
+                    Scalar::Int(int) => Some(int),
+                    _ => None,
+                })
+                .collect(),
+        ),
+    }
+}
+
+/// How a statement goes to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// As a named prepared statement, which lives as long as the session.
+    Prepared,
+    /// As an unnamed one, which lives as long as the transaction around it.
+    Unnamed,
+    /// As plain text, in a transaction of its own, with nothing left behind.
+    Text,
+}
+
+/// Before a statement in plain text: what the session's defaults may have otherwise.
+const PREAMBLE: &str =
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL bytea_output = 'hex'; ";
+
 /// Sends one statement and reads all of its rows.
 pub(crate) async fn call(
     connection: &mut PgConnection,
-    protocol: Protocol,
+    dialect: Dialect,
     sql: &Arc<str>,
-    arguments: Vec<Argument<'_>>,
+    arguments: &[Argument<'_>],
 ) -> Result<Vec<PgRow>, sqlx::Error> {
-    match protocol {
-        Protocol::Prepared => prepared(sql, arguments).fetch_all(connection).await,
-        Protocol::Simple => {
+    match dialect {
+        Dialect::Prepared => prepared(sql, arguments).fetch_all(connection).await,
+        Dialect::Unnamed => {
+            let query = prepared(sql, arguments).persistent(false);
+            query.fetch_all(connection).await
+        }
+        Dialect::Text => {
+            let text = format!("{PREAMBLE}{}", literal::interpolate(sql, arguments));
             // Safe: every argument is a literal that cannot be left.
-            let text = AssertSqlSafe(literal::interpolate(sql, &arguments));
-            sqlx::raw_sql(text).fetch_all(connection).await
+            sqlx::raw_sql(AssertSqlSafe(text))
+                .fetch_all(connection)
+                .await
         }
     }
 }
 
-fn prepared<'a>(sql: &Arc<str>, arguments: Vec<Argument<'a>>) -> Query<'a, Postgres, PgArguments> {
+fn prepared<'a>(sql: &Arc<str>, arguments: &'a [Argument<'a>]) -> Query<'a, Postgres, PgArguments> {
     // Safe: the text is one of this crate's own, with a quoted schema name.
     let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
     arguments
-        .into_iter()
+        .iter()
         .fold(query, |query, argument| match argument {
-            Argument::Text(text) => query.bind(text),
-            Argument::Bytes(bytes) => query.bind(bytes),
-            Argument::Int(int) => query.bind(int),
-            Argument::Texts(texts) => query.bind(texts),
-            Argument::BytesList(list) => query.bind(list),
-            Argument::Ints(ints) => query.bind(ints),
+            Argument::One(Scalar::Text(text)) => query.bind(text),
+            Argument::One(Scalar::Bytes(bytes)) => query.bind(bytes),
+            Argument::One(Scalar::Int(int)) => query.bind(int),
+            Argument::Texts(texts) => query.bind(texts.as_slice()),
+            Argument::BytesList(list) => query.bind(list.as_slice()),
+            Argument::Ints(ints) => query.bind(ints.as_slice()),
         })
 }

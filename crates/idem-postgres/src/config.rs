@@ -1,6 +1,6 @@
 //! The knobs of a [`PostgresStore`](crate::PostgresStore).
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
 /// How a [`PostgresStore`](crate::PostgresStore) works; the defaults are for production.
 ///
@@ -17,16 +17,27 @@ use std::{fmt, time::Duration};
 pub struct PostgresConfig {
     pub(crate) schema: Schema,
     pub(crate) protocol: Protocol,
+    pub(crate) lanes: NonZeroUsize,
+    pub(crate) detours: NonZeroUsize,
+    pub(crate) batch_rows: NonZeroUsize,
+    pub(crate) batch_bytes: usize,
     pub(crate) lock_timeout: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl Default for PostgresConfig {
-    /// Schema `idem`, prepared statements, a second of patience with locks.
+    /// Schema `idem`, two lanes of at most 256 rows or 4 MiB a statement, two places to wait for
+    /// locks, half a second of patience with a lock and five seconds with a silent server.
     fn default() -> Self {
         Self {
             schema: Schema(Self::SCHEMA.to_owned()),
             protocol: Protocol::default(),
-            lock_timeout: Duration::from_secs(1),
+            lanes: const { NonZeroUsize::new(2).unwrap() },
+            detours: const { NonZeroUsize::new(2).unwrap() },
+            batch_rows: const { NonZeroUsize::new(256).unwrap() },
+            batch_bytes: 4 << 20,
+            lock_timeout: Duration::from_millis(500),
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -56,10 +67,53 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a write waits for a row that somebody's open transaction holds.
+    /// How many statements this store has under way at once, each on a connection of the pool.
+    ///
+    /// Calls that come while all of them are busy travel together in the next one, so one or two
+    /// do more than many.
+    #[must_use]
+    pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// How many calls may wait for locked rows at once, each on a further connection of the pool,
+    /// so that they hold up nobody else.
+    #[must_use]
+    pub fn detours(mut self, detours: NonZeroUsize) -> Self {
+        self.detours = detours;
+        self
+    }
+
+    /// How many calls travel in one statement at most.
+    #[must_use]
+    pub fn batch_rows(mut self, rows: NonZeroUsize) -> Self {
+        self.batch_rows = rows;
+        self
+    }
+
+    /// At how many bytes of payloads and checkpoints a statement is full. One that is larger by
+    /// itself travels alone.
+    #[must_use]
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch_bytes = bytes;
+        self
+    }
+
+    /// How long a write waits for a row that somebody's open transaction holds. Whole
+    /// milliseconds, at least one.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// How long the server may keep silent about a statement before its connection is given up;
+    /// also how long to wait for a connection. Longer than the longest statement, and than
+    /// [`lock_timeout`](Self::lock_timeout).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 }
@@ -68,11 +122,12 @@ impl PostgresConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// Named prepared statements: parsed and planned once per connection.
+    /// Named prepared statements: parsed and planned once per connection. They do not survive a
+    /// pooler that hands each transaction to another session.
     #[default]
     Prepared,
-    /// Plain text, one message per call and nothing left behind in the session: for poolers that
-    /// hand each transaction to another server connection (PgBouncer in transaction mode).
+    /// Plain text, one message per call and nothing left behind in the session: for poolers such
+    /// as PgBouncer in transaction mode. Costs the server about twice the work.
     Simple,
 }
 
@@ -86,9 +141,26 @@ impl Schema {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }
 
-    /// SQL that was written for the schema `idem`, for this one.
+    /// SQL that was written for the schema `idem`, for this one: also where it stands at the start
+    /// of a string, as an argument of a function.
     pub(crate) fn apply(&self, sql: &str) -> String {
-        sql.replace("idem.", &format!("{}.", self.quoted()))
+        let name = self.quoted();
+        let in_string = name.replace('\\', "\\\\").replace('\'', "''");
+        let mut parts = sql.split("idem.");
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            match out.strip_suffix('\'').map(str::len) {
+                Some(before_quote) => {
+                    out.truncate(before_quote);
+                    out.push_str("E'");
+                    out.push_str(&in_string);
+                }
+                None => out.push_str(&name),
+            }
+            out.push('.');
+            out.push_str(part);
+        }
+        out
     }
 }
 
@@ -122,6 +194,19 @@ mod tests {
         assert_eq!(
             config.schema.apply("SELECT 1 FROM idem.records"),
             "SELECT 1 FROM \"o'dd\"\"; DROP TABLE x; --\".records"
+        );
+        assert_eq!(
+            config.schema.apply("f('idem.records')"),
+            "f(E'\"o''dd\"\"; DROP TABLE x; --\".records')"
+        );
+    }
+
+    #[test]
+    fn s8_a_schema_name_that_looks_like_the_default_is_written_once() {
+        let config = PostgresConfig::default().schema("idem.x").unwrap();
+        assert_eq!(
+            config.schema.apply("idem.t idem.u"),
+            "\"idem.x\".t \"idem.x\".u"
         );
     }
 

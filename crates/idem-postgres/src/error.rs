@@ -6,6 +6,8 @@ use sqlx::{
     postgres::{PgDatabaseError, PgSeverity},
 };
 
+use crate::session::Failure;
+
 /// How far a call had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -39,17 +41,38 @@ pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {
 
 fn database(reported: &dyn DatabaseError, stage: Stage) -> (StoreErrorKind, &'static str) {
     let code = reported.code().unwrap_or_default();
-    let fatal = reported
-        .try_downcast_ref::<PgDatabaseError>()
-        .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic));
     match stage {
         // A session that ends may end between the commit and the word of it.
-        Stage::Sent if fatal && ends_midway(&code) => (
+        Stage::Sent if is_fatal(reported) && ends_midway(&code) => (
             StoreErrorKind::Unknown,
             "the server ended the session before it answered",
         ),
         _ => sqlstate(&code),
     }
+}
+
+/// Whether an error ends its session.
+pub(crate) fn is_fatal(reported: &dyn DatabaseError) -> bool {
+    reported
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_none_or(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether a statement for many calls failed in a way that may concern one of them alone.
+pub(crate) fn splits(failure: &Failure) -> bool {
+    failure.refusal().is_some_and(|code| is_about_a_row(&code))
+}
+
+fn is_about_a_row(code: &str) -> bool {
+    // What cannot be stored, what is too much, what takes too long, what is damaged or locked, and
+    // whatever a trigger of the user's says.
+    const CLASSES: [&str; 7] = ["22", "23", "53", "54", "57", "P0", "XX"];
+    matches!(code, "40P01" | "55P03") || CLASSES.iter().any(|class| code.starts_with(class))
+}
+
+/// Whether a statement gave up on a lock.
+pub(crate) fn waited_too_long(failure: &Failure) -> bool {
+    failure.refusal().as_deref() == Some("55P03")
 }
 
 /// Whether a fatal error with this code may come after a commit. The others refuse the session
@@ -153,6 +176,18 @@ mod tests {
             ("", Unavailable),
         ] {
             assert_eq!(sqlstate(code).0, kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_may_concern_one_call_of_many_is_told_from_what_concerns_all() {
+        for code in [
+            "22021", "22P05", "53100", "54000", "55P03", "57014", "XX001",
+        ] {
+            assert!(is_about_a_row(code), "{code}");
+        }
+        for code in ["08006", "25006", "26000", "42501", "42P01", "58030"] {
+            assert!(!is_about_a_row(code), "{code}");
         }
     }
 

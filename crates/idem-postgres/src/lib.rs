@@ -17,14 +17,19 @@
 //! Time is the server's `clock_timestamp()` alone. PostgreSQL 14 and later; see [`PostgresConfig`]
 //! for the knobs and for poolers.
 
+mod batch;
+mod browse;
 mod call;
 mod config;
 mod error;
 mod literal;
 mod migrate;
 mod rows;
+mod session;
 mod sql;
 mod store;
+mod sweep;
 
 pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use store::PostgresStore;
+pub use sweep::Sweeper;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::call::Argument;
+use crate::call::{Argument, Scalar};
 
 /// Writes `sql` with every `$n` replaced by the literal of argument n. What stands in double quotes
 /// is the name of a schema, whatever it holds.
@@ -39,9 +39,9 @@ fn replace_placeholders(out: &mut String, sql: &str, arguments: &[Argument<'_>])
 
 fn write_argument(out: &mut String, argument: &Argument<'_>) {
     match argument {
-        Argument::Text(text) => write_text(out, text),
-        Argument::Bytes(bytes) => write_bytes(out, *bytes),
-        Argument::Int(int) => write_int(out, *int),
+        Argument::One(Scalar::Text(text)) => write_text(out, text),
+        Argument::One(Scalar::Bytes(bytes)) => write_bytes(out, *bytes),
+        Argument::One(Scalar::Int(int)) => write_int(out, *int),
         Argument::Texts(texts) => write_array(out, texts, |out, text| write_text(out, text)),
         Argument::BytesList(list) => write_array(out, list, |out, bytes| write_bytes(out, *bytes)),
         Argument::Ints(ints) => write_array(out, ints, |out, int| write_int(out, *int)),
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn s8_a_text_cannot_leave_its_literal() {
-        let hostile = Argument::Text("'; DROP TABLE x; -- \\' $1 $$");
+        let hostile = Argument::One(Scalar::Text("'; DROP TABLE x; -- \\' $1 $$"));
         assert_eq!(
             interpolate("SELECT $1::text", &[hostile]),
             "SELECT E'''; DROP TABLE x; -- \\\\'' $1 $$'::text"
@@ -111,7 +111,10 @@ mod tests {
     #[test]
     fn s8_a_schema_that_looks_like_a_placeholder_is_left_alone() {
         assert_eq!(
-            interpolate("SELECT $1 FROM \"a$2\"\"$1\".t", &[Argument::Int(Some(7))]),
+            interpolate(
+                "SELECT $1 FROM \"a$2\"\"$1\".t",
+                &[Argument::One(Scalar::Int(Some(7)))]
+            ),
             "SELECT '7' FROM \"a$2\"\"$1\".t"
         );
     }
@@ -119,10 +122,10 @@ mod tests {
     #[test]
     fn bytes_integers_and_nulls_have_literals() {
         let arguments = [
-            Argument::Bytes(Some(&[0x00, 0xff, 0x27])),
-            Argument::Bytes(None),
-            Argument::Int(Some(i64::MIN)),
-            Argument::Int(None),
+            Argument::One(Scalar::Bytes(Some(&[0x00, 0xff, 0x27]))),
+            Argument::One(Scalar::Bytes(None)),
+            Argument::One(Scalar::Int(Some(i64::MIN))),
+            Argument::One(Scalar::Int(None)),
         ];
         assert_eq!(
             interpolate("$1::bytea $2::bytea $3::int8 $4::int8", &arguments),
@@ -132,7 +135,9 @@ mod tests {
 
     #[test]
     fn placeholders_of_two_digits_are_read_whole() {
-        let arguments: Vec<_> = (1..=11).map(|n| Argument::Int(Some(n))).collect();
+        let arguments: Vec<_> = (1..=11)
+            .map(|n| Argument::One(Scalar::Int(Some(n))))
+            .collect();
         assert_eq!(interpolate("$1 $11 $10", &arguments), "'1' '11' '10'");
     }
 

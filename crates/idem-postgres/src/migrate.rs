@@ -20,6 +20,9 @@ const STEPS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS idem.migrations (\
     version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())";
 
+/// At a stricter level, whoever waited for another migrator would be told to try again.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
 impl PostgresStore {
     /// Makes the schema and its tables, or brings them up to date.
     ///
@@ -33,8 +36,8 @@ impl PostgresStore {
     /// # Cancel safety
     /// Dropping the future rolls back what was not committed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.acquire().await?;
-        let schema = &self.config().schema;
+        let mut connection = self.sessions().acquire().await?;
+        let schema = &self.sessions().config().schema;
         if version(&mut connection, schema).await? < STEPS.len() {
             upgrade(&mut connection, schema)
                 .await
@@ -47,9 +50,9 @@ impl PostgresStore {
     /// those who run their migrations by other means.
     #[must_use]
     pub fn migration_sql(&self) -> String {
-        let schema = &self.config().schema;
+        let schema = &self.sessions().config().schema;
         let mut sql = format!(
-            "BEGIN;\n\n{};\n\n{};\n",
+            "{BEGIN};\n\n{};\n\n{};\n",
             create_schema(schema),
             schema.apply(LEDGER)
         );
@@ -95,7 +98,7 @@ async fn latest(connection: &mut PgConnection, schema: &Schema) -> Result<usize,
 }
 
 async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
-    let mut tx = connection.begin().await?;
+    let mut tx = connection.begin_with(BEGIN).await?;
     run(&mut tx, lock(schema)).await?;
     run(&mut tx, create_schema(schema)).await?;
     run(&mut tx, schema.apply(LEDGER)).await?;

@@ -6,10 +6,13 @@ use bytes::Bytes;
 use idem_core::{ClaimToken, Fingerprint, Record, State, StoreError, Stored, Timestamp, Version};
 use sqlx::{Row, postgres::PgRow};
 
-use crate::call::Argument;
+use crate::call::Scalar;
 
 /// The longest ttl that is written, a thousand years: far from where PostgreSQL's times end.
 const LONGEST_TTL_MS: u64 = 1000 * 365 * 24 * 3600 * 1000;
+
+/// The last date that is written, in the year 100000.
+const LAST_DATE_MS: u64 = 98_000 * 365 * 24 * 3600 * 1000;
 
 /// The columns of a record that is about to be written.
 #[derive(Debug, Clone, Copy)]
@@ -44,30 +47,30 @@ impl<'a> Columns<'a> {
             lease_ms: lease.map(|lease| signed(millis(lease))),
             checkpoint,
             payload,
-            created_ms: signed(record.created_at.as_millis()),
+            created_ms: signed(record.created_at.as_millis().min(LAST_DATE_MS)),
             ttl_ms: signed(millis(ttl).min(LONGEST_TTL_MS)),
         }
     }
 
-    /// In the order in which the statements of one row number them.
-    pub(crate) fn into_arguments(self) -> [Argument<'a>; 10] {
+    /// In the order in which the statements number them.
+    pub(crate) fn scalars(self) -> [Scalar<'a>; 10] {
         [
-            Argument::Text(self.status),
-            Argument::Int(Some(self.attempt)),
-            Argument::Bytes(Some(self.token)),
-            Argument::Int(Some(self.revision)),
-            Argument::Bytes(Some(self.fingerprint)),
-            Argument::Int(self.lease_ms),
-            Argument::Bytes(self.checkpoint),
-            Argument::Bytes(self.payload),
-            Argument::Int(Some(self.created_ms)),
-            Argument::Int(Some(self.ttl_ms)),
+            Scalar::Text(self.status),
+            Scalar::Int(Some(self.attempt)),
+            Scalar::Bytes(Some(self.token)),
+            Scalar::Int(Some(self.revision)),
+            Scalar::Bytes(Some(self.fingerprint)),
+            Scalar::Int(self.lease_ms),
+            Scalar::Bytes(self.checkpoint),
+            Scalar::Bytes(self.payload),
+            Scalar::Int(Some(self.created_ms)),
+            Scalar::Int(Some(self.ttl_ms)),
         ]
     }
 }
 
 /// What a statement says of one call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// It did what it was asked to.
     Done,
@@ -164,7 +167,7 @@ fn micros(row: &PgRow, index: usize) -> Result<Duration, StoreError> {
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
-fn unreadable(error: sqlx::Error) -> StoreError {
+pub(crate) fn unreadable(error: sqlx::Error) -> StoreError {
     corrupt("the row is not one of this release's; was the table changed by hand?")
         .with_source(error)
 }

@@ -1,21 +1,23 @@
 //! The statements, written for the schema `idem`.
 //!
-//! Each is one statement and so one transaction of its own. Each answers in the rows of
-//! [`rows`](crate::rows): one with a NULL `status` for "done", else the record that was found.
+//! Each is one statement and so one transaction of its own. Each answers in the rows that
+//! [`rows`](crate::rows) reads: one with a NULL `status` for "done", else the record that was found.
+//! There are two of each kind: for one call, and for many at once.
 
 use std::sync::Arc;
 
 use crate::config::Schema;
 
-/// The columns of a record that was found in `r`, behind its number in the call.
+/// The columns of a record `r` that was found, behind the number of its call.
 macro_rules! found {
     ($n:literal) => {
         concat!(
             $n,
-            "::int8 AS n, r.status, r.attempt, r.token, r.revision, r.fingerprint, r.lease_ms, ",
-            "r.checkpoint, r.payload, r.created_ms, ",
-            "(date_part('epoch', clock_timestamp() - r.updated_at) * 1000000)::int8 AS age, ",
-            "(date_part('epoch', r.expires_at - clock_timestamp()) * 1000000)::int8 AS remaining"
+            "::int8 AS n, r.status, r.attempt, r.token, r.revision, r.fingerprint, r.lease_ms, \
+             r.checkpoint, r.payload, \
+             (date_part('epoch', r.created_at) * 1000)::int8 AS created, \
+             (date_part('epoch', clock_timestamp() - r.updated_at) * 1000000)::int8 AS age, \
+             (date_part('epoch', r.expires_at - clock_timestamp()) * 1000000)::int8 AS remaining"
         )
     };
 }
@@ -25,95 +27,304 @@ macro_rules! done {
     ($n:literal) => {
         concat!(
             $n,
-            "::int8 AS n, NULL::text AS status, NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, ",
-            "NULL::int8, NULL::bytea, NULL::bytea, NULL::int8, NULL::int8, NULL::int8"
+            "::int8 AS n, NULL::text AS status, NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, \
+             NULL::int8, NULL::bytea, NULL::bytea, NULL::int8, NULL::int8, NULL::int8"
         )
     };
 }
 
-/// Files a record unless a live one is there. An expired row is overwritten.
+/// Bounds how long this transaction waits for a lock, in milliseconds, without a round trip of its
+/// own; NULL leaves the bound as it is. A statement that reads from it has set it before it writes its first row.
+macro_rules! guard {
+    ($timeout:literal) => {
+        concat!(
+            "guard AS MATERIALIZED (SELECT set_config('lock_timeout', coalesce(",
+            $timeout,
+            "::int8::text, current_setting('lock_timeout')), true))"
+        )
+    };
+}
+
+/// The expiry date behind a ttl in milliseconds.
+macro_rules! expires {
+    ($ttl:literal) => {
+        concat!(
+            "clock_timestamp() + ",
+            $ttl,
+            "::int8 * interval '1 millisecond'"
+        )
+    };
+}
+
+/// The date behind milliseconds since the epoch.
+macro_rules! date {
+    ($ms:literal) => {
+        concat!(
+            "timestamptz 'epoch' + ",
+            $ms,
+            "::int8 * interval '1 millisecond'"
+        )
+    };
+}
+
+/// A row that is not past its ttl (S5).
+macro_rules! live {
+    () => {
+        "r.expires_at > clock_timestamp()"
+    };
+}
+
+/// A row of a format that this release may overwrite (S7).
+macro_rules! known {
+    () => {
+        "r.status IN ('in-flight', 'retryable', 'completed', 'failed')"
+    };
+}
+
+/// The end of every insert: an expired row is as good as none.
+macro_rules! over_expired {
+    () => {
+        "ON CONFLICT (scope, key) DO UPDATE SET status = excluded.status, \
+         attempt = excluded.attempt, token = excluded.token, revision = excluded.revision, \
+         fingerprint = excluded.fingerprint, lease_ms = excluded.lease_ms, \
+         checkpoint = excluded.checkpoint, payload = excluded.payload, \
+         created_at = excluded.created_at, updated_at = excluded.updated_at, \
+         expires_at = excluded.expires_at WHERE r.expires_at <= clock_timestamp()"
+    };
+}
+
+macro_rules! insert {
+    () => {
+        "INSERT INTO idem.records AS r (scope, key, status, attempt, token, revision, fingerprint, \
+         lease_ms, checkpoint, payload, created_at, updated_at, expires_at) "
+    };
+}
+
+/// Files a record unless a live one is there.
 ///
 /// The look comes first, so that a replay writes nothing: `ON CONFLICT DO UPDATE` locks the row
 /// that it finds even where its condition does not hold. A row that another transaction inserted
 /// between the look and the insert is in neither part: no row at all, ask again.
 const CREATE: &str = concat!(
-    "WITH found AS MATERIALIZED (SELECT ",
+    "WITH ",
+    guard!("$13"),
+    ", found AS MATERIALIZED (SELECT ",
     found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text \
-        AND r.expires_at > clock_timestamp()), \
-     made AS (INSERT INTO idem.records AS r (scope, key, status, attempt, token, revision, \
-        fingerprint, lease_ms, checkpoint, payload, created_ms, updated_at, expires_at) \
-        SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, $8::int8, \
-        $9::bytea, $10::bytea, $11::int8, clock_timestamp(), \
-        clock_timestamp() + $12::int8 * interval '1 millisecond' \
-        WHERE NOT EXISTS (SELECT FROM found) \
-        ON CONFLICT (scope, key) DO UPDATE SET status = excluded.status, \
-        attempt = excluded.attempt, token = excluded.token, revision = excluded.revision, \
-        fingerprint = excluded.fingerprint, lease_ms = excluded.lease_ms, \
-        checkpoint = excluded.checkpoint, payload = excluded.payload, \
-        created_ms = excluded.created_ms, updated_at = excluded.updated_at, \
-        expires_at = excluded.expires_at \
-        WHERE r.expires_at <= clock_timestamp() RETURNING 1) \
-     SELECT * FROM found UNION ALL SELECT ",
+    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+    live!(),
+    "), made AS (",
+    insert!(),
+    "SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, $8::int8, \
+     $9::bytea, $10::bytea, ",
+    date!("$11"),
+    ", clock_timestamp(), ",
+    expires!("$12"),
+    " FROM guard WHERE NOT EXISTS (SELECT FROM found) ",
+    over_expired!(),
+    " RETURNING 1) SELECT * FROM found UNION ALL SELECT ",
     done!("1"),
     " FROM made"
 );
 
-/// Replaces a live record of a version. Otherwise answers with what is there.
-const UPDATE: &str = concat!(
-    "WITH done AS (UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
-        token = $7::bytea, revision = $8::int8, fingerprint = $9::bytea, lease_ms = $10::int8, \
-        checkpoint = $11::bytea, payload = $12::bytea, created_ms = $13::int8, \
-        updated_at = clock_timestamp(), \
-        expires_at = clock_timestamp() + $14::int8 * interval '1 millisecond' \
-        WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-        AND r.revision = $4::int8 AND r.expires_at > clock_timestamp() RETURNING 1) \
-     SELECT ",
-    done!("1"),
-    " FROM done UNION ALL SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text \
-        AND r.expires_at > clock_timestamp() AND NOT EXISTS (SELECT FROM done)"
+/// [`CREATE`] for distinct keys in ascending order.
+const CREATE_MANY: &str = concat!(
+    "WITH ",
+    guard!("$13"),
+    ", input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], \
+     $4::int8[], $5::bytea[], $6::int8[], $7::bytea[], $8::int8[], $9::bytea[], $10::bytea[], \
+     $11::int8[], $12::int8[]) WITH ORDINALITY AS i (scope, key, status, attempt, token, \
+     revision, fingerprint, lease_ms, checkpoint, payload, created, ttl, n)), \
+     found AS MATERIALIZED (SELECT ",
+    found!("i.n"),
+    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key WHERE ",
+    live!(),
+    "), made AS (",
+    insert!(),
+    "SELECT i.scope, i.key, i.status, i.attempt, i.token, i.revision, i.fingerprint, i.lease_ms, \
+     i.checkpoint, i.payload, ",
+    date!("i.created"),
+    ", clock_timestamp(), ",
+    expires!("i.ttl"),
+    " FROM guard, input i WHERE NOT EXISTS (SELECT FROM found f WHERE f.n = i.n) ORDER BY i.n ",
+    over_expired!(),
+    " RETURNING scope, key) SELECT * FROM found UNION ALL SELECT ",
+    done!("i.n"),
+    " FROM made m JOIN input i ON i.scope = m.scope AND i.key = m.key"
 );
 
-/// Removes a live record of a version. Otherwise answers with what is there.
-const DELETE: &str = concat!(
-    "WITH done AS (DELETE FROM idem.records r \
-        WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-        AND r.revision = $4::int8 AND r.expires_at > clock_timestamp() RETURNING 1) \
-     SELECT ",
+/// Replaces a live record of a version. Otherwise answers with what is there: with the expected
+/// version when another transaction changed it meanwhile, for the look is as old as the statement.
+const UPDATE: &str = concat!(
+    "WITH ",
+    guard!("$15"),
+    ", done AS (UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
+     token = $7::bytea, revision = $8::int8, fingerprint = $9::bytea, lease_ms = $10::int8, \
+     checkpoint = $11::bytea, payload = $12::bytea, created_at = ",
+    date!("$13"),
+    ", updated_at = clock_timestamp(), expires_at = ",
+    expires!("$14"),
+    " FROM guard WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
+     AND r.revision = $4::int8 AND ",
+    known!(),
+    " AND ",
+    live!(),
+    " RETURNING 1) SELECT ",
     done!("1"),
     " FROM done UNION ALL SELECT ",
     found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text \
-        AND r.expires_at > clock_timestamp() AND NOT EXISTS (SELECT FROM done)"
+    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+    live!(),
+    " AND NOT EXISTS (SELECT FROM done)"
+);
+
+/// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
+/// these never wait for each other; one that is locked already is left as it is.
+const UPDATE_MANY: &str = concat!(
+    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], \
+     $4::int8[], $5::text[], $6::int8[], $7::bytea[], $8::int8[], $9::bytea[], $10::int8[], \
+     $11::bytea[], $12::bytea[], $13::int8[], $14::int8[]) WITH ORDINALITY AS i (scope, key, \
+     old_token, old_revision, status, attempt, token, revision, fingerprint, lease_ms, \
+     checkpoint, payload, created, ttl, n)), \
+     mine AS MATERIALIZED (SELECT i.*, r.ctid AS place FROM input i \
+     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
+     WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
+    known!(),
+    " AND ",
+    live!(),
+    " ORDER BY i.n FOR NO KEY UPDATE OF r SKIP LOCKED), \
+     done AS (UPDATE idem.records r SET status = i.status, attempt = i.attempt, token = i.token, \
+     revision = i.revision, fingerprint = i.fingerprint, lease_ms = i.lease_ms, \
+     checkpoint = i.checkpoint, payload = i.payload, created_at = ",
+    date!("i.created"),
+    ", updated_at = clock_timestamp(), expires_at = ",
+    expires!("i.ttl"),
+    " FROM mine i WHERE r.ctid = i.place RETURNING i.n) SELECT ",
+    done!("d.n"),
+    " FROM done d UNION ALL SELECT ",
+    found!("i.n"),
+    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
+     WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n) AND ",
+    live!()
+);
+
+/// Removes a live record of a version. Otherwise as [`UPDATE`].
+const DELETE: &str = concat!(
+    "WITH ",
+    guard!("$5"),
+    ", done AS (DELETE FROM idem.records r USING guard \
+     WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
+     AND r.revision = $4::int8 AND ",
+    known!(),
+    " AND ",
+    live!(),
+    " RETURNING 1) SELECT ",
+    done!("1"),
+    " FROM done UNION ALL SELECT ",
+    found!("1"),
+    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+    live!(),
+    " AND NOT EXISTS (SELECT FROM done)"
+);
+
+/// [`DELETE`] as [`UPDATE_MANY`].
+const DELETE_MANY: &str = concat!(
+    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], \
+     $4::int8[]) WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)), \
+     mine AS MATERIALIZED (SELECT i.n, r.ctid AS place FROM input i \
+     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
+     WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
+    known!(),
+    " AND ",
+    live!(),
+    " ORDER BY i.n FOR UPDATE OF r SKIP LOCKED), \
+     done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) SELECT ",
+    done!("d.n"),
+    " FROM done d UNION ALL SELECT ",
+    found!("i.n"),
+    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
+     WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n) AND ",
+    live!()
 );
 
 /// A live record.
 const GET: &str = concat!(
     "SELECT ",
     found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text \
-        AND r.expires_at > clock_timestamp()"
+    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+    live!()
 );
 
-/// The statements for one schema; cheap to clone.
+/// [`GET`] for many keys.
+const GET_MANY: &str = concat!(
+    "SELECT ",
+    found!("i.n"),
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (scope, key, n) \
+     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key WHERE ",
+    live!()
+);
+
+/// One page of live records behind a key, in the order of the primary key.
+const BROWSE: &str = concat!(
+    "SELECT ",
+    found!("1"),
+    ", r.scope, r.key FROM idem.records r WHERE (r.scope, r.key) > ($1::text, $2::text) AND ",
+    live!(),
+    " ORDER BY r.scope, r.key LIMIT $3::int8"
+);
+
+/// The first page of [`BROWSE`].
+const BROWSE_FIRST: &str = concat!(
+    "SELECT ",
+    found!("1"),
+    ", r.scope, r.key FROM idem.records r WHERE ",
+    live!(),
+    " ORDER BY r.scope, r.key LIMIT $1::int8"
+);
+
+/// Removes expired rows from a range of the table's pages, and says how many they were and how many
+/// pages the table has.
+///
+/// There is no index on `expires_at`: every completion changes it, and would have to change the
+/// index as well.
+const SWEEP: &str = "WITH gone AS (DELETE FROM idem.records WHERE ctid = ANY (ARRAY(\
+     SELECT r.ctid FROM idem.records r WHERE r.ctid >= $1::text::tid AND r.ctid < $2::text::tid \
+     AND r.expires_at <= clock_timestamp() LIMIT $3::int8 FOR UPDATE SKIP LOCKED)) RETURNING 1) \
+     SELECT count(*)::int8, \
+     (pg_relation_size('idem.records') / current_setting('block_size')::int8)::int8 FROM gone";
+
+/// A kind of statement: for one call, and for many.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    pub(crate) one: Arc<str>,
+    pub(crate) many: Arc<str>,
+}
+
+/// The statements for one schema.
 #[derive(Debug, Clone)]
 pub(crate) struct Statements {
-    pub(crate) create: Arc<str>,
-    pub(crate) update: Arc<str>,
-    pub(crate) delete: Arc<str>,
-    pub(crate) get: Arc<str>,
+    pub(crate) create: Statement,
+    pub(crate) update: Statement,
+    pub(crate) delete: Statement,
+    pub(crate) get: Statement,
+    pub(crate) browse: Arc<str>,
+    pub(crate) browse_first: Arc<str>,
+    pub(crate) sweep: Arc<str>,
 }
 
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let of = |sql| Arc::from(schema.apply(sql));
+        let of = |one, many| Statement {
+            one: Arc::from(schema.apply(one)),
+            many: Arc::from(schema.apply(many)),
+        };
         Self {
-            create: of(CREATE),
-            update: of(UPDATE),
-            delete: of(DELETE),
-            get: of(GET),
+            create: of(CREATE, CREATE_MANY),
+            update: of(UPDATE, UPDATE_MANY),
+            delete: of(DELETE, DELETE_MANY),
+            get: of(GET, GET_MANY),
+            browse: Arc::from(schema.apply(BROWSE)),
+            browse_first: Arc::from(schema.apply(BROWSE_FIRST)),
+            sweep: Arc::from(schema.apply(SWEEP)),
         }
     }
 }

@@ -5,33 +5,28 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
 use sqlx::{
-    PgPool, Postgres,
-    pool::PoolConnection,
+    PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::{
     PostgresConfig,
-    call::{Argument, call},
+    batch::{Batcher, Job},
     error::{Stage, store_error},
-    rows::{Answer, Columns, answer, signed},
-    sql::Statements,
+    rows::Answer,
+    session::Sessions,
+    sweep::SweepPlace,
 };
 
-/// How often a statement is asked again that raced with another and has no answer. Each time
-/// somebody else's write went through.
-const MAX_RACES: usize = 1000;
-
-/// Records in PostgreSQL, in a schema of their own. Cheap to clone; clones share the pool.
+/// Records in PostgreSQL, in a schema of their own.
+///
+/// Cheap to clone; clones share the pool and the statements that calls travel in. It runs on the
+/// tokio runtime that calls are made on.
 #[derive(Clone)]
 pub struct PostgresStore {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    pool: PgPool,
-    config: PostgresConfig,
-    sql: Statements,
+    sessions: Sessions,
+    batcher: Batcher,
+    sweep_place: Arc<SweepPlace>,
 }
 
 impl PostgresStore {
@@ -44,9 +39,11 @@ impl PostgresStore {
     /// [`new`](Self::new) with other knobs.
     #[must_use]
     pub fn with_config(pool: PgPool, config: PostgresConfig) -> Self {
-        let sql = Statements::new(&config.schema);
+        let sessions = Sessions::new(pool, config);
         Self {
-            inner: Arc::new(Inner { pool, config, sql }),
+            batcher: Batcher::new(sessions.clone()),
+            sweep_place: Arc::default(),
+            sessions,
         }
     }
 
@@ -67,6 +64,8 @@ impl PostgresStore {
     pub async fn connect_with(url: &str, config: PostgresConfig) -> Result<Self, StoreError> {
         let connecting = |error| store_error(error, Stage::Connecting);
         let options: PgConnectOptions = url.parse().map_err(connecting)?;
+        // A parameter of the session that poolers refuse, and that only floats are shown by.
+        let options = options.extra_float_digits(None);
         let pool = PgPoolOptions::new()
             .connect_with(options)
             .await
@@ -77,30 +76,15 @@ impl PostgresStore {
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
-        &self.inner.pool
+        self.sessions.pool()
     }
 
-    pub(crate) fn config(&self) -> &PostgresConfig {
-        &self.inner.config
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
-    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        let connection = self.inner.pool.acquire().await;
-        connection.map_err(|error| store_error(error, Stage::Connecting))
-    }
-
-    /// Sends a statement of one row; `None` when it raced with another and has no answer.
-    async fn ask(
-        &self,
-        sql: &Arc<str>,
-        arguments: Vec<Argument<'_>>,
-    ) -> Result<Option<Answer>, StoreError> {
-        let mut connection = self.acquire().await?;
-        let protocol = self.inner.config.protocol;
-        let rows = call(&mut connection, protocol, sql, arguments)
-            .await
-            .map_err(|error| store_error(error, Stage::Sent))?;
-        rows.first().map(|row| answer(row).1).transpose()
+    pub(crate) fn sweep_place(&self) -> &SweepPlace {
+        &self.sweep_place
     }
 }
 
@@ -112,17 +96,13 @@ impl Store for PostgresStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
-        let columns = Columns::new(record, ttl);
-        for _ in 0..MAX_RACES {
-            let mut arguments = name(key);
-            arguments.extend(columns.into_arguments());
-            match self.ask(&self.inner.sql.create, arguments).await? {
-                Some(Answer::Done) => return Ok(Created::New),
-                Some(Answer::Found(found)) => return Ok(Created::Exists(found)),
-                None => {}
-            }
+        let record = record.clone();
+        let job = Job::Create { record, ttl };
+        match self.batcher.submit(key.clone(), job).await? {
+            Some(Answer::Found(found)) => Ok(Created::Exists(found)),
+            Some(Answer::Done) => Ok(Created::New),
+            None => Err(StoreError::unknown("the server gave no answer")),
         }
-        Err(raced())
     }
 
     async fn update(
@@ -132,62 +112,40 @@ impl Store for PostgresStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
-        let columns = Columns::new(record, ttl);
-        for _ in 0..MAX_RACES {
-            let mut arguments = name(key);
-            arguments.extend(version(&expected));
-            arguments.extend(columns.into_arguments());
-            match self.ask(&self.inner.sql.update, arguments).await? {
-                Some(Answer::Done) => return Ok(Updated::Done),
-                Some(Answer::Found(found)) if found.record.version == expected => {}
-                Some(Answer::Found(found)) => return Ok(Updated::Conflict(Some(found))),
-                None => return Ok(Updated::Conflict(None)),
-            }
-        }
-        Err(raced())
+        let record = record.clone();
+        let job = Job::Update {
+            expected,
+            record,
+            ttl,
+        };
+        Ok(match self.batcher.submit(key.clone(), job).await? {
+            Some(Answer::Done) => Updated::Done,
+            Some(Answer::Found(found)) => Updated::Conflict(Some(found)),
+            None => Updated::Conflict(None),
+        })
     }
 
     async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
-        for _ in 0..MAX_RACES {
-            let mut arguments = name(key);
-            arguments.extend(version(&expected));
-            match self.ask(&self.inner.sql.delete, arguments).await? {
-                Some(Answer::Done) => return Ok(Deleted::Done),
-                Some(Answer::Found(found)) if found.record.version == expected => {}
-                Some(Answer::Found(found)) => return Ok(Deleted::Conflict(Some(found))),
-                None => return Ok(Deleted::Conflict(None)),
-            }
-        }
-        Err(raced())
+        let job = Job::Delete { expected };
+        Ok(match self.batcher.submit(key.clone(), job).await? {
+            Some(Answer::Done) => Deleted::Done,
+            Some(Answer::Found(found)) => Deleted::Conflict(Some(found)),
+            None => Deleted::Conflict(None),
+        })
     }
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        match self.ask(&self.inner.sql.get, name(key)).await? {
+        match self.batcher.submit(key.clone(), Job::Get).await? {
             Some(Answer::Found(found)) => Ok(Some(found)),
             Some(Answer::Done) | None => Ok(None),
         }
     }
 }
 
-fn name(key: &RecordKey) -> Vec<Argument<'_>> {
-    vec![Argument::Text(key.scope()), Argument::Text(key.key())]
-}
-
-fn version(version: &Version) -> [Argument<'_>; 2] {
-    [
-        Argument::Bytes(Some(version.token.as_bytes())),
-        Argument::Int(Some(signed(version.revision))),
-    ]
-}
-
-fn raced() -> StoreError {
-    StoreError::unavailable("the statement raced with others without end")
-}
-
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("config", &self.inner.config)
+            .field("config", self.sessions.config())
             .finish_non_exhaustive()
     }
 }

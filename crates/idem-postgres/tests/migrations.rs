@@ -1,4 +1,5 @@
 //! Making the tables: many at once, by hand, in a schema of the user's choice.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use idem_core::{IdempotencyKey, Scope, Store, StoreErrorKind};
 use idem_postgres::{PostgresConfig, PostgresStore};

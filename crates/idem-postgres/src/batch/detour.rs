@@ -1,0 +1,74 @@
+//! Calls whose row somebody's open transaction holds: each waits alone, on a connection of its own,
+//! and holds up nobody else.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::{
+    MAX_RACES,
+    job::{Kind, Reply, raced},
+    lane::statement,
+    under_way::UnderWay,
+};
+use crate::{
+    error::{Stage, waited_too_long},
+    rows::answer,
+};
+
+/// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
+pub(super) fn start(alone: UnderWay) {
+    metrics::counter!("idem_postgres_detours_total").increment(1);
+    // Called by a lane alone, which runs on a runtime.
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(run(alone));
+    }
+}
+
+async fn run(mut alone: UnderWay) {
+    let shared = Arc::clone(&alone.shared);
+    let (reply, locked) = {
+        // The semaphore is never closed, so there is always a place to come.
+        let _place = shared.detours.acquire().await;
+        ask(&alone).await
+    };
+    let Some(group) = alone.groups.pop() else {
+        return;
+    };
+    shared.queues().suspect(&group.key, locked);
+    alone.release(vec![group.settle(alone.kind, reply)]);
+}
+
+/// The answer, and whether the row was locked for too long.
+async fn ask(alone: &UnderWay) -> (Reply, bool) {
+    let sessions = &alone.shared.sessions;
+    let mut connection = match sessions.acquire().await {
+        Ok(connection) => connection,
+        Err(error) => return (Err(error), false),
+    };
+    for _ in 0..MAX_RACES {
+        let (sql, arguments) = statement(alone, sessions.config().lock_timeout);
+        match sessions.send(&mut connection, sql, &arguments).await {
+            Ok(rows) => {
+                let reply = rows.first().map(|row| answer(row).1).transpose();
+                if !has_to_ask_again(alone, &reply) {
+                    return (reply, false);
+                }
+            }
+            Err(failure) => {
+                let locked = waited_too_long(&failure);
+                if failure.ends_session() {
+                    drop(connection.detach());
+                }
+                return (Err(failure.into_store_error(Stage::Sent)), locked);
+            }
+        }
+    }
+    (Err(raced()), false)
+}
+
+/// Whether the statement is older than what it met: its answer is about the row before.
+fn has_to_ask_again(alone: &UnderWay, reply: &Reply) -> bool {
+    let raced = alone.kind == Kind::Create && matches!(reply, Ok(None));
+    raced || alone.groups.iter().any(|group| group.is_locked(reply))
+}

@@ -1,0 +1,229 @@
+//! What a call asks for, and the columns that it sends.
+
+use std::time::Duration;
+
+use idem_core::{Record, RecordKey, State, StoreError, Version};
+use tokio::sync::oneshot;
+
+use super::MAX_RACES;
+use crate::{
+    call::Scalar,
+    rows::{Answer, Columns, signed},
+    sql::{Statement, Statements},
+};
+
+/// What comes back: no answer means that no row was there.
+pub(crate) type Reply = Result<Option<Answer>, StoreError>;
+
+/// What a call asks for.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Create {
+        record: Record,
+        ttl: Duration,
+    },
+    Update {
+        expected: Version,
+        record: Record,
+        ttl: Duration,
+    },
+    Delete {
+        expected: Version,
+    },
+    Get,
+}
+
+/// Jobs of one kind fit into one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Create,
+    Update,
+    Delete,
+    Get,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Get];
+
+    pub(super) fn statement(self, sql: &Statements) -> &Statement {
+        match self {
+            Self::Create => &sql.create,
+            Self::Update => &sql.update,
+            Self::Delete => &sql.delete,
+            Self::Get => &sql.get,
+        }
+    }
+
+    /// Whether calls for one key may be answered with one row: those that leave the row as it is
+    /// when it is there.
+    pub(super) fn shares_answers(self) -> bool {
+        matches!(self, Self::Create | Self::Get)
+    }
+
+    /// Whether the statement for many of these may wait for a lock.
+    pub(super) fn many_may_wait(self) -> bool {
+        matches!(self, Self::Create)
+    }
+
+    /// Whether the statement for one of these may wait for a lock.
+    pub(super) fn one_may_wait(self) -> bool {
+        !matches!(self, Self::Get)
+    }
+}
+
+impl Job {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Create { .. } => Kind::Create,
+            Self::Update { .. } => Kind::Update,
+            Self::Delete { .. } => Kind::Delete,
+            Self::Get => Kind::Get,
+        }
+    }
+
+    /// The version that has to be there.
+    pub(super) fn expected(&self) -> Option<Version> {
+        match self {
+            Self::Update { expected, .. } | Self::Delete { expected } => Some(*expected),
+            Self::Create { .. } | Self::Get => None,
+        }
+    }
+
+    /// About how many bytes it sends.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Create { record, .. } | Self::Update { record, .. } => match &record.state {
+                State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => {
+                    checkpoint.as_ref().map_or(0, bytes::Bytes::len)
+                }
+                State::Completed { payload } | State::Failed { payload } => payload.len(),
+            },
+            Self::Delete { .. } | Self::Get => 0,
+        }
+    }
+
+    /// The columns of its row, in the order in which its statement numbers them.
+    pub(super) fn row<'a>(&'a self, key: &'a RecordKey) -> Vec<Scalar<'a>> {
+        let mut row = Vec::with_capacity(14);
+        row.extend([Scalar::Text(key.scope()), Scalar::Text(key.key())]);
+        match self {
+            Self::Create { record, ttl } => row.extend(Columns::new(record, *ttl).scalars()),
+            Self::Update {
+                expected,
+                record,
+                ttl,
+            } => {
+                row.extend(version(expected));
+                row.extend(Columns::new(record, *ttl).scalars());
+            }
+            Self::Delete { expected } => row.extend(version(expected)),
+            Self::Get => {}
+        }
+        row
+    }
+}
+
+fn version(version: &Version) -> [Scalar<'_>; 2] {
+    [
+        Scalar::Bytes(Some(version.token.as_bytes())),
+        Scalar::Int(Some(signed(version.revision))),
+    ]
+}
+
+/// A job, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) job: Job,
+    pub(super) races: u32,
+    reply: oneshot::Sender<Reply>,
+}
+
+impl Call {
+    pub(super) fn new(job: Job, reply: oneshot::Sender<Reply>) -> Self {
+        Self {
+            job,
+            races: 0,
+            reply,
+        }
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    pub(super) fn answer(self, reply: Reply) {
+        // Whoever asked may have gone.
+        let _ = self.reply.send(reply);
+    }
+}
+
+/// The calls for one key that travel as one row: the first asks, the others listen.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) key: RecordKey,
+    pub(super) first: Call,
+    pub(super) others: Vec<Call>,
+}
+
+impl Group {
+    pub(super) fn row(&self) -> Vec<Scalar<'_>> {
+        self.first.job.row(&self.key)
+    }
+
+    /// Whether the statement found the very version that it was to replace: the row is locked, or
+    /// was when the statement looked.
+    pub(super) fn is_locked(&self, reply: &Reply) -> bool {
+        match reply {
+            Ok(Some(Answer::Found(found))) => {
+                self.first.job.expected() == Some(found.record.version)
+            }
+            _ => false,
+        }
+    }
+
+    /// Answers the calls as far as that goes. What is left has to ask again.
+    pub(super) fn settle(self, kind: Kind, reply: Reply) -> (RecordKey, Vec<Call>) {
+        let key = self.key.clone();
+        let left = match (kind, &reply) {
+            // Only one of them made it; the others find it next time.
+            (Kind::Create, Ok(Some(Answer::Done))) => {
+                self.first.answer(reply);
+                self.others
+            }
+            // It raced with another process' claim.
+            (Kind::Create, Ok(None)) => self.ask_again(),
+            _ => {
+                self.answer_all(&reply);
+                Vec::new()
+            }
+        };
+        (key, left)
+    }
+
+    fn ask_again(self) -> Vec<Call> {
+        let mut calls = Vec::with_capacity(1 + self.others.len());
+        for mut call in std::iter::once(self.first).chain(self.others) {
+            call.races += 1;
+            if call.races > MAX_RACES {
+                call.answer(Err(raced()));
+            } else {
+                calls.push(call);
+            }
+        }
+        calls
+    }
+
+    /// Gives everybody the same answer.
+    pub(super) fn answer_all(self, reply: &Reply) {
+        for call in self.others {
+            call.answer(reply.clone());
+        }
+        self.first.answer(reply.clone());
+    }
+}
+
+/// What a call is told that has no answer after [`MAX_RACES`].
+pub(super) fn raced() -> StoreError {
+    StoreError::unavailable("the call raced with others without end")
+}

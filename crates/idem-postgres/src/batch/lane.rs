@@ -1,0 +1,180 @@
+//! A lane: one connection, one statement after the other, for as long as there are calls.
+
+use std::{sync::Arc, time::Duration};
+
+use idem_core::StoreError;
+use sqlx::{Postgres, pool::PoolConnection};
+
+use super::{Shared, detour, job::Group, queue::Batch, under_way::UnderWay};
+use crate::{
+    call::{Argument, Scalar, columns},
+    error::{Stage, splits, waited_too_long},
+    rows::{Answer, answer},
+    session::Failure,
+};
+
+/// How long a lane waits for a lock before it sends the call on a detour: longer than any commit,
+/// for all that it meets in the common case is another process' claim of the same key.
+const GUARD: Duration = Duration::from_millis(50);
+
+/// The same, while it looks for the call whose row is locked.
+const SEARCH_GUARD: Duration = Duration::from_millis(5);
+
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    connection: Option<PoolConnection<Postgres>>,
+    given_up: bool,
+}
+
+/// What the statement of a batch said of each of its calls, in their order.
+type Answers = Vec<Option<Result<Answer, StoreError>>>;
+
+impl Lane {
+    /// A lane that was taken.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            connection: None,
+            given_up: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.next() {
+            self.serve(batch).await;
+            // Whoever was answered has its next call ready a moment later.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.shared.queues().next_batch();
+        self.given_up = batch.is_none();
+        batch
+    }
+
+    async fn serve(&mut self, batch: Batch) {
+        let under_way = |groups| UnderWay {
+            shared: Arc::clone(&self.shared),
+            kind: batch.kind,
+            groups,
+        };
+        for group in batch.detours {
+            detour::start(under_way(vec![group]));
+        }
+        let mut parts = vec![(under_way(batch.groups), GUARD)];
+        while let Some((mut part, guard)) = parts.pop() {
+            if part.groups.is_empty() {
+                continue;
+            }
+            match self.send(&part, guard).await {
+                Ok(answers) => deliver(part, answers),
+                Err(Trouble::Failure(failure)) if part.groups.len() > 1 && splits(&failure) => {
+                    let guard = if waited_too_long(&failure) {
+                        SEARCH_GUARD
+                    } else {
+                        guard
+                    };
+                    let half = part.split_off(part.groups.len() / 2);
+                    parts.extend([(half, guard), (part, guard)]);
+                }
+                Err(Trouble::Failure(failure)) if waited_too_long(&failure) => detour::start(part),
+                Err(trouble) => part.answer_all(&Err(trouble.into_store_error())),
+            }
+        }
+    }
+
+    /// Sends the statement of a batch. A connection that broke is not used again.
+    async fn send(&mut self, batch: &UnderWay, guard: Duration) -> Result<Answers, Trouble> {
+        let sessions = &self.shared.sessions;
+        if self.connection.is_none() {
+            self.connection = Some(sessions.acquire().await.map_err(Trouble::Unsent)?);
+        }
+        let connection = self.connection.as_mut().expect("it was made above");
+        let guard = guard.min(sessions.config().lock_timeout);
+        let (sql, arguments) = statement(batch, guard);
+        match sessions.send(connection, sql, &arguments).await {
+            Ok(rows) => Ok(answers(&rows, batch.groups.len())),
+            Err(failure) => {
+                if failure.ends_session() {
+                    drop(self.connection.take().map(PoolConnection::detach));
+                }
+                Err(Trouble::Failure(failure))
+            }
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if !self.given_up {
+            self.shared.queues().give_up_lane();
+        }
+    }
+}
+
+/// Why a batch has no answers.
+enum Trouble {
+    /// It was not sent.
+    Unsent(StoreError),
+    Failure(Failure),
+}
+
+impl Trouble {
+    fn into_store_error(self) -> StoreError {
+        match self {
+            Self::Unsent(error) => error,
+            Self::Failure(failure) => failure.into_store_error(Stage::Sent),
+        }
+    }
+}
+
+/// The statement for a batch and its arguments.
+pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
+    let statement = batch.kind.statement(batch.shared.sessions.sql());
+    let (sql, mut arguments, may_wait) = match &*batch.groups {
+        [group] => {
+            let row = group.row().into_iter().map(Argument::One).collect();
+            (&statement.one, row, batch.kind.one_may_wait())
+        }
+        groups => {
+            let rows: Vec<_> = groups.iter().map(Group::row).collect();
+            (&statement.many, columns(&rows), batch.kind.many_may_wait())
+        }
+    };
+    if may_wait {
+        let millis = i64::try_from(guard.as_millis()).unwrap_or(i64::MAX).max(1);
+        arguments.push(Argument::One(Scalar::Int(Some(millis))));
+    }
+    (sql, arguments)
+}
+
+fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {
+    let mut answers: Answers = (0..calls).map(|_| None).collect();
+    for row in rows {
+        let (n, said) = answer(row);
+        if let Some(place) = n.checked_sub(1).and_then(|index| answers.get_mut(index)) {
+            *place = Some(said);
+        }
+    }
+    answers
+}
+
+/// Hands the answers out.
+fn deliver(mut batch: UnderWay, answers: Answers) {
+    let groups = std::mem::take(&mut batch.groups);
+    let mut released = Vec::with_capacity(groups.len());
+    let mut locked = Vec::new();
+    for (group, said) in groups.into_iter().zip(answers) {
+        let reply = said.transpose();
+        if group.is_locked(&reply) {
+            locked.push(group);
+        } else {
+            released.push(group.settle(batch.kind, reply));
+        }
+    }
+    batch.release(released);
+    for group in locked {
+        detour::start(batch.alone(group));
+    }
+}

@@ -1,0 +1,87 @@
+//! Calls that travel together.
+//!
+//! A call that arrives while a lane is free goes out at once, alone if it is alone. Calls that
+//! arrive while every lane is busy wait for the first that comes back, and form its next statement.
+//! Nothing waits for a timer.
+//!
+//! Statements run on tasks of their own: a caller that goes away harms nobody, and leaves a
+//! connection in the middle of nothing.
+
+mod detour;
+mod job;
+mod lane;
+mod queue;
+mod under_way;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use idem_core::{RecordKey, StoreError};
+use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
+
+pub(crate) use job::Job;
+use job::{Call, Reply};
+use lane::Lane;
+use queue::Queues;
+
+use crate::session::Sessions;
+
+/// How often one call is asked again because it raced with another and has no answer. Each time
+/// somebody else's write went through.
+const MAX_RACES: u32 = 1000;
+
+/// Takes calls from any number of tasks. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Batcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sessions: Sessions,
+    queues: Mutex<Queues>,
+    /// Places for calls that wait for a lock.
+    detours: Semaphore,
+}
+
+impl Batcher {
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        let config = sessions.config();
+        Self {
+            shared: Arc::new(Shared {
+                queues: Mutex::new(Queues::new(config)),
+                detours: Semaphore::new(config.detours.get()),
+                sessions,
+            }),
+        }
+    }
+
+    /// Sends a call with whatever else is there to be sent.
+    ///
+    /// Dropping the future before the call was sent takes it back; later it changes nothing.
+    pub(crate) async fn submit(&self, key: RecordKey, job: Job) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let free_lane = self.shared.queues().push(key, Call::new(job, reply));
+        if free_lane {
+            start_lane(&self.shared)?;
+        }
+        answer.await.unwrap_or_else(|_| {
+            Err(StoreError::unknown(
+                "the runtime dropped the task that sent the call",
+            ))
+        })
+    }
+}
+
+/// Starts a lane that was taken.
+fn start_lane(shared: &Arc<Shared>) -> Result<(), StoreError> {
+    let lane = Lane::new(Arc::clone(shared));
+    let runtime = Handle::try_current()
+        .map_err(|error| StoreError::config("there is no tokio runtime").with_source(error))?;
+    runtime.spawn(lane.run());
+    Ok(())
+}
+
+impl Shared {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

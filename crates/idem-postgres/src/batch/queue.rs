@@ -1,0 +1,218 @@
+//! Calls that wait to be sent.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroUsize,
+};
+
+use idem_core::RecordKey;
+
+use super::job::{Call, Group, Kind};
+use crate::PostgresConfig;
+
+/// How many keys are remembered whose row was locked for long.
+const MOST_SUSPECTS: usize = 64;
+
+/// All calls that wait, and how many lanes serve them.
+pub(super) struct Queues {
+    /// Writes of one key go out in the order in which they came: a claim that is taken back must
+    /// not come after the taking back.
+    writes: Queue,
+    /// Reads overtake them, for a write may have to wait for a lock.
+    reads: Queue,
+    /// Which kind is served next.
+    turn: usize,
+    lanes_running: usize,
+    lanes: NonZeroUsize,
+    limits: Limits,
+    suspects: VecDeque<RecordKey>,
+}
+
+/// How much fits into a statement.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+}
+
+/// What a lane is to do next.
+pub(super) struct Batch {
+    pub(super) kind: Kind,
+    /// To be sent together, in ascending order of their keys.
+    pub(super) groups: Vec<Group>,
+    /// To be sent alone, elsewhere: their rows are known to be locked.
+    pub(super) detours: Vec<Group>,
+}
+
+impl Queues {
+    pub(super) fn new(config: &PostgresConfig) -> Self {
+        Self {
+            writes: Queue::default(),
+            reads: Queue::default(),
+            turn: 0,
+            lanes_running: 0,
+            lanes: config.lanes,
+            limits: Limits {
+                rows: config.batch_rows.get(),
+                bytes: config.batch_bytes,
+            },
+            suspects: VecDeque::new(),
+        }
+    }
+
+    /// Files a call. `true` when there is a free lane, which is then taken: start it.
+    pub(super) fn push(&mut self, key: RecordKey, call: Call) -> bool {
+        let kind = call.job.kind();
+        self.queue(kind).push(key, call);
+        self.take_lane()
+    }
+
+    /// Takes a free lane, if there is one.
+    pub(super) fn take_lane(&mut self) -> bool {
+        let free = self.lanes_running < self.lanes.get();
+        self.lanes_running += usize::from(free);
+        free
+    }
+
+    /// The next batch for a lane; `None` gives the lane up.
+    pub(super) fn next_batch(&mut self) -> Option<Batch> {
+        for _ in 0..Kind::ALL.len() {
+            let kind = Kind::ALL[self.turn];
+            self.turn = (self.turn + 1) % Kind::ALL.len();
+            let limits = self.limits;
+            let taken = self.queue(kind).take(kind, limits);
+            if !taken.is_empty() {
+                return Some(self.sort_out(kind, taken));
+            }
+        }
+        self.give_up_lane();
+        None
+    }
+
+    pub(super) fn give_up_lane(&mut self) {
+        self.lanes_running = self.lanes_running.saturating_sub(1);
+    }
+
+    fn sort_out(&self, kind: Kind, taken: Vec<Group>) -> Batch {
+        let locked = |group: &Group| kind.one_may_wait() && self.suspects.contains(&group.key);
+        let (detours, mut groups) = match self.suspects.is_empty() {
+            true => (Vec::new(), taken),
+            false => taken.into_iter().partition(locked),
+        };
+        groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Batch {
+            kind,
+            groups,
+            detours,
+        }
+    }
+
+    /// Ends the work on a key, and takes back the calls that were not answered. `true` when there
+    /// is more to be done for it.
+    pub(super) fn release(&mut self, kind: Kind, key: &RecordKey, unanswered: Vec<Call>) -> bool {
+        self.queue(kind).release(key, unanswered)
+    }
+
+    /// Notes whether the row of a key was locked for longer than anybody wants to wait.
+    pub(super) fn suspect(&mut self, key: &RecordKey, locked: bool) {
+        self.suspects.retain(|suspect| suspect != key);
+        if locked {
+            self.suspects.truncate(MOST_SUSPECTS - 1);
+            self.suspects.push_front(key.clone());
+        }
+    }
+
+    fn queue(&mut self, kind: Kind) -> &mut Queue {
+        match kind {
+            Kind::Get => &mut self.reads,
+            Kind::Create | Kind::Update | Kind::Delete => &mut self.writes,
+        }
+    }
+}
+
+/// Calls by key. A key that is under way is not taken again before it is back: its next call would
+/// only wait for its own process' lock.
+#[derive(Default)]
+struct Queue {
+    /// By kind, the keys whose first call is of that kind and that are not under way.
+    order: [VecDeque<RecordKey>; Kind::ALL.len()],
+    /// Keys that have calls or are under way.
+    entries: HashMap<RecordKey, Entry>,
+}
+
+#[derive(Default)]
+struct Entry {
+    calls: VecDeque<Call>,
+    under_way: bool,
+}
+
+impl Queue {
+    fn push(&mut self, key: RecordKey, call: Call) {
+        let kind = call.job.kind();
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.calls.push_back(call);
+        if !entry.under_way && entry.calls.len() == 1 {
+            self.order[kind as usize].push_back(key);
+        }
+    }
+
+    fn take(&mut self, kind: Kind, limits: Limits) -> Vec<Group> {
+        let waiting = self.order[kind as usize].len();
+        let mut taken = Vec::with_capacity(limits.rows.min(waiting));
+        let mut bytes = 0_usize;
+        while taken.len() < limits.rows && (taken.is_empty() || bytes < limits.bytes) {
+            let Some(key) = self.order[kind as usize].pop_front() else {
+                break;
+            };
+            if let Some(group) = self.take_key(kind, key) {
+                bytes = bytes.saturating_add(group.first.job.weight());
+                taken.push(group);
+            }
+        }
+        taken
+    }
+
+    fn take_key(&mut self, kind: Kind, key: RecordKey) -> Option<Group> {
+        let entry = self.entries.get_mut(&key)?;
+        entry.calls.retain(|call| !call.is_abandoned());
+        let Some(first) = entry.calls.pop_front_if(|call| call.job.kind() == kind) else {
+            self.file(key);
+            return None;
+        };
+        entry.under_way = true;
+        let mut others = Vec::new();
+        while kind.shares_answers()
+            && let Some(next) = entry.calls.pop_front_if(|call| call.job.kind() == kind)
+        {
+            others.push(next);
+        }
+        Some(Group { key, first, others })
+    }
+
+    /// `true` when the key has calls again.
+    fn release(&mut self, key: &RecordKey, unanswered: Vec<Call>) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        entry.under_way = false;
+        for call in unanswered.into_iter().rev() {
+            entry.calls.push_front(call);
+        }
+        self.file(key.clone())
+    }
+
+    /// Files a key that is not under way by its first call; `false` when it has none.
+    fn file(&mut self, key: RecordKey) -> bool {
+        let first = self.entries.get(&key).and_then(|entry| entry.calls.front());
+        match first.map(|call| call.job.kind()) {
+            Some(kind) => {
+                self.order[kind as usize].push_back(key);
+                true
+            }
+            None => {
+                self.entries.remove(&key);
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Listing records, for tools.
+
+use async_trait::async_trait;
+use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Stored};
+use sqlx::{Row, postgres::PgRow};
+
+use crate::{
+    PostgresStore,
+    call::{Argument, Scalar},
+    rows::{Answer, answer, unreadable},
+};
+
+/// Tells the cursors of this store from others.
+const MARK: &str = "pg1:";
+
+#[async_trait]
+impl Browse for PostgresStore {
+    /// In the order of scope and key, byte by byte. Costs a read of the index and nothing else,
+    /// however far the listing has got.
+    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let after = after.map(place).transpose()?;
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let most = Argument::One(Scalar::Int(Some(most)));
+        let sql = self.sessions().sql();
+        let rows = match &after {
+            Some(key) => {
+                let [scope, key] =
+                    [key.scope(), key.key()].map(|text| Argument::One(Scalar::Text(text)));
+                self.sessions()
+                    .ask(&sql.browse, &[scope, key, most])
+                    .await?
+            }
+            None => self.sessions().ask(&sql.browse_first, &[most]).await?,
+        };
+        let records: Vec<_> = rows.iter().map(entry).collect::<Result<_, _>>()?;
+        let next = match records.last() {
+            Some((key, _)) if records.len() == limit => {
+                Some(Cursor(format!("{MARK}{}", key.as_str())))
+            }
+            _ => None,
+        };
+        Ok(Page { records, next })
+    }
+}
+
+fn place(cursor: &Cursor) -> Result<RecordKey, StoreError> {
+    let key = cursor.0.strip_prefix(MARK).map(RecordKey::parse);
+    match key {
+        Some(Ok(key)) => Ok(key),
+        _ => Err(StoreError::config("the cursor is not one of this store's")),
+    }
+}
+
+fn entry(row: &PgRow) -> Result<(RecordKey, Stored), StoreError> {
+    let scope: &str = row.try_get(12).map_err(unreadable)?;
+    let key: &str = row.try_get(13).map_err(unreadable)?;
+    let key = RecordKey::from_parts(scope, key).map_err(|error| {
+        StoreError::corrupt("a row has a key that is none; was it written by hand?")
+            .with_source(error)
+    })?;
+    match answer(row).1? {
+        Answer::Found(found) => Ok((key, found)),
+        Answer::Done => Err(StoreError::corrupt("a row has no status")),
+    }
+}

@@ -1,0 +1,63 @@
+//! Calls of one store that are made to fail by a proxy before its server.
+
+use std::sync::{Arc, Mutex};
+
+use idem_conformance::{Fault, Faults, Skipped, async_trait};
+use idem_core::Store;
+use idem_testbed::{self as testbed, Armed, FaultyProxy};
+
+use crate::deployment::{Deployment, own_schema};
+
+/// A store behind a proxy of its own.
+pub(crate) struct FaultyConnection {
+    deployment: Deployment,
+    proxy: FaultyProxy,
+    schema: String,
+    store: Arc<dyn Store>,
+    armed: Mutex<Vec<Armed>>,
+}
+
+impl FaultyConnection {
+    pub(crate) async fn of(deployment: &Deployment) -> Box<dyn Faults> {
+        let (proxy, url) = deployment.behind();
+        let schema = own_schema();
+        Box::new(Self {
+            store: Arc::new(deployment.connect_by(&url, &schema).await),
+            deployment: deployment.clone(),
+            proxy,
+            schema,
+            armed: Mutex::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Faults for FaultyConnection {
+    async fn store(&self) -> Arc<dyn Store> {
+        self.store.clone()
+    }
+
+    async fn truth(&self) -> Arc<dyn Store> {
+        Arc::new(self.deployment.connect(&self.schema).await)
+    }
+
+    async fn inject(&self, fault: Fault) -> Result<(), Skipped> {
+        let rule = match fault {
+            Fault::LoseReply => testbed::Fault::LoseReply.once(),
+            Fault::LoseRequest => testbed::Fault::CutBeforeRequest.once(),
+            Fault::Hang => testbed::Fault::HangReply.always(),
+            Fault::Down => testbed::Fault::CutBeforeRequest.always(),
+            _ => return Err(Skipped::because("no proxy does this")),
+        };
+        // Not a pool's question whether its connection is still there.
+        let rule = rule.containing(self.schema.as_bytes());
+        self.armed.lock().unwrap().push(self.proxy.arm(rule));
+        Ok(())
+    }
+
+    async fn heal(&self) {
+        for armed in self.armed.lock().unwrap().drain(..) {
+            armed.release();
+        }
+    }
+}
