@@ -1,0 +1,66 @@
+//! Where everything is put together: routes, callers, and the one layer this example is about.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{StatusCode, Uri},
+    middleware,
+    routing::{get, post},
+};
+use idem_core::Idempotency;
+use idem_tower::IdempotencyLayer;
+
+use crate::{
+    ledger::Ledger,
+    merchant::{self, Merchant},
+    page, payments,
+    problem::Problem,
+    refunds,
+};
+
+/// What the handlers share.
+#[derive(Clone, Default)]
+pub(crate) struct App {
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+/// The whole service.
+pub(crate) fn router(idem: Idempotency, profile: idem_http::Profile) -> Router {
+    api()
+        // A layer that is added later stands further out: authentication comes first, because the
+        // idempotency layer has to know whose key it is.
+        .route_layer(idempotency(idem, profile))
+        .route_layer(middleware::from_fn(merchant::authenticate))
+        .merge(page::router())
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .with_state(App::default())
+}
+
+fn api() -> Router<App> {
+    let payment = get(payments::show)
+        .patch(payments::describe)
+        .put(payments::describe)
+        .delete(payments::void);
+    Router::new()
+        .route("/v1/payments", post(payments::create).get(payments::list))
+        .route("/v1/payments/{id}", payment)
+        .route("/v1/refunds", post(refunds::create).get(refunds::list))
+        .route("/v1/refunds/{id}", get(refunds::show))
+}
+
+/// All that it takes to charge once: whose key it is, and which rules to speak.
+fn idempotency(idem: Idempotency, profile: idem_http::Profile) -> IdempotencyLayer {
+    IdempotencyLayer::builder(idem)
+        .profile(profile)
+        .scope(|request| match request.extensions.get::<Merchant>() {
+            Some(merchant) => Ok(merchant.scope()?),
+            None => Err(StatusCode::UNAUTHORIZED.into()),
+        })
+        .build()
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    Problem::not_found(format!("There is nothing at {}", uri.path()))
+}

@@ -1,0 +1,11 @@
+//! The payment service as its clients see it: the real binary, over real connections.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod input;
+mod profiles;
+mod sandbox;
+mod scenarios;
+mod service;
+mod shutdown;
+mod tenants;
