@@ -1,6 +1,6 @@
 //! What a benchmark is made of.
 
-use std::{future::Future, num::NonZeroUsize};
+use std::{future::Future, num::NonZeroUsize, sync::Arc};
 
 use anyhow::Result;
 use futures_util::future::BoxFuture;
@@ -12,56 +12,105 @@ use crate::slice::{self, Slice};
 /// A suite implements it twice for each case: with idem, and for the floor, which does by hand
 /// what cannot be done without. Both are called through generics, so neither pays for the other.
 pub(crate) trait Load: Send + Sync + 'static {
-    /// What one slice needs: a store, keys, connections.
+    /// What all operations of a row share: a store with records in it, connections.
     type World: Send + Sync + 'static;
+    /// What one slice needs on top: keys, say.
+    type Batch: Send + Sync + 'static;
 
     /// Of how many operations one has its latency taken. Above 1 where reading the clock twice
     /// would be a good part of the operation.
     const SAMPLE: usize = 1;
+    /// How many operations a world is good for; then another is made.
+    const WORLD: usize = usize::MAX;
 
-    /// Makes what a slice of `ops` operations needs. Not timed, and neither is its drop.
-    fn world(&self, ops: usize) -> impl Future<Output = Result<Self::World>> + Send;
+    /// Makes a world. Not timed.
+    fn world(&self) -> impl Future<Output = Result<Self::World>> + Send;
+
+    /// Makes what the next `ops` operations in this world need. Not timed.
+    fn batch(world: &Self::World, ops: usize) -> impl Future<Output = Result<Self::Batch>> + Send;
 
     /// The operation; `index` counts up from 0 to `ops` within the slice.
-    fn op(world: &Self::World, index: usize) -> impl Future<Output = Result<()>> + Send;
+    fn op(
+        world: &Self::World,
+        batch: &Self::Batch,
+        index: usize,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// An operation beside its floor.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    subject: Box<dyn Slices>,
-    floor: Box<dyn Slices>,
+    subject: Box<dyn Open>,
+    floor: Box<dyn Open>,
 }
 
 impl Case {
     pub(crate) fn new(name: &'static str, subject: impl Load, floor: impl Load) -> Self {
+        let subject = Box::new(Opening(Arc::new(subject)));
+        let floor = Box::new(Opening(Arc::new(floor)));
         Self {
             name,
-            subject: Box::new(Slicing(subject)),
-            floor: Box::new(Slicing(floor)),
+            subject,
+            floor,
         }
     }
 
-    /// Times `ops` operations with idem.
-    pub(crate) async fn subject(&self, tasks: NonZeroUsize, ops: usize) -> Result<Slice> {
-        self.subject.slice(tasks, ops).await
-    }
-
-    /// Times `ops` operations without.
-    pub(crate) async fn floor(&self, tasks: NonZeroUsize, ops: usize) -> Result<Slice> {
-        self.floor.slice(tasks, ops).await
+    /// Both sides, each with a world to come.
+    pub(crate) fn open(&self) -> Sides {
+        Sides {
+            subject: self.subject.open(),
+            floor: self.floor.open(),
+        }
     }
 }
 
-/// A [`Load`] whose type is forgotten: one virtual call a slice, none an operation.
-trait Slices: Send + Sync {
-    fn slice(&self, tasks: NonZeroUsize, ops: usize) -> BoxFuture<'_, Result<Slice>>;
+/// The two sides of a case, for the time of one row.
+pub(crate) struct Sides {
+    pub(crate) subject: Box<dyn Slices>,
+    pub(crate) floor: Box<dyn Slices>,
 }
 
-struct Slicing<L>(L);
+trait Open: Send + Sync {
+    fn open(&self) -> Box<dyn Slices>;
+}
 
-impl<L: Load> Slices for Slicing<L> {
-    fn slice(&self, tasks: NonZeroUsize, ops: usize) -> BoxFuture<'_, Result<Slice>> {
-        Box::pin(slice::time(&self.0, tasks, ops))
+/// Runs slices of a load whose type is forgotten: one virtual call a slice, none an operation.
+pub(crate) trait Slices: Send {
+    /// Times `ops` operations on so many tasks.
+    fn slice(&mut self, tasks: NonZeroUsize, ops: usize) -> BoxFuture<'_, Result<Slice>>;
+}
+
+struct Opening<L>(Arc<L>);
+
+impl<L: Load> Open for Opening<L> {
+    fn open(&self) -> Box<dyn Slices> {
+        Box::new(Opened {
+            load: Arc::clone(&self.0),
+            world: None,
+        })
+    }
+}
+
+struct Opened<L: Load> {
+    load: Arc<L>,
+    /// The world, and how many operations it has seen.
+    world: Option<(Arc<L::World>, usize)>,
+}
+
+impl<L: Load> Opened<L> {
+    async fn run(&mut self, tasks: NonZeroUsize, ops: usize) -> Result<Slice> {
+        let (world, seen) = match self.world.take() {
+            Some((world, seen)) if seen < L::WORLD => (world, seen),
+            _ => (Arc::new(self.load.world().await?), 0),
+        };
+        let slice = slice::time::<L>(&world, tasks, ops).await?;
+        self.world = Some((world, seen.saturating_add(slice.ops)));
+        Ok(slice)
+    }
+}
+
+impl<L: Load> Slices for Opened<L> {
+    fn slice(&mut self, tasks: NonZeroUsize, ops: usize) -> BoxFuture<'_, Result<Slice>> {
+        Box::pin(self.run(tasks, ops))
     }
 }

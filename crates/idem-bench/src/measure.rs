@@ -8,14 +8,18 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{case::Case, report::Progress, slice::Slice};
+use crate::{
+    case::{Case, Sides},
+    report::Progress,
+    slice::Slice,
+};
 
 /// How long a slice of the slower of the two is meant to take.
-const SLICE: Duration = Duration::from_millis(50);
-/// Slices of each at least, whatever time they take.
+///
+/// Short, so that a busy machine interrupts few of them and the median is one that it left alone.
+const SLICE: Duration = Duration::from_millis(5);
+/// Pairs of slices at least, whatever time they take.
 const FEWEST: usize = 5;
-/// Operations of a slice at most, so that its world fits in memory.
-const MOST_OPS: usize = 200_000;
 
 /// How one row is measured.
 #[derive(Clone, Copy)]
@@ -37,12 +41,13 @@ pub(crate) struct Measured {
 }
 
 pub(crate) async fn compare(case: &Case, plan: Plan, progress: &Progress) -> Result<Measured> {
-    let ops = ops_per_slice(case, plan).await?;
+    let mut sides = case.open();
+    let ops = ops_per_slice(&mut sides, plan).await?;
     let started = Instant::now();
     let mut pairs = Vec::new();
     let mut latencies = Vec::new();
     while started.elapsed() < plan.time || pairs.len() < FEWEST {
-        let (subject, floor) = pair(case, plan, ops, pairs.len() % 2 == 0).await?;
+        let (subject, floor) = pair(&mut sides, plan, ops, pairs.len() % 2 == 0).await?;
         pairs.push((subject.ops_per_second(), floor.ops_per_second()));
         latencies.extend(subject.latencies);
         progress.at(started.elapsed().div_duration_f64(plan.time));
@@ -58,29 +63,32 @@ pub(crate) async fn compare(case: &Case, plan: Plan, progress: &Progress) -> Res
 }
 
 /// A slice of each, one right after the other; who comes first changes from pair to pair.
-async fn pair(case: &Case, plan: Plan, ops: usize, floor_first: bool) -> Result<(Slice, Slice)> {
+async fn pair(
+    sides: &mut Sides,
+    plan: Plan,
+    ops: usize,
+    floor_first: bool,
+) -> Result<(Slice, Slice)> {
+    let Sides { subject, floor } = sides;
     let tasks = plan.concurrency;
     Ok(if floor_first {
-        let floor = case.floor(tasks, ops).await?;
-        (case.subject(tasks, ops).await?, floor)
+        let floor = floor.slice(tasks, ops).await?;
+        (subject.slice(tasks, ops).await?, floor)
     } else {
-        (
-            case.subject(tasks, ops).await?,
-            case.floor(tasks, ops).await?,
-        )
+        let subject = subject.slice(tasks, ops).await?;
+        (subject, floor.slice(tasks, ops).await?)
     })
 }
 
 /// Warms up, and finds how many operations fill a slice.
-async fn ops_per_slice(case: &Case, plan: Plan) -> Result<usize> {
-    let tasks = plan.concurrency;
-    let mut ops = tasks.get();
+async fn ops_per_slice(sides: &mut Sides, plan: Plan) -> Result<usize> {
+    let mut ops = plan.concurrency.get();
     loop {
-        let (subject, floor) = pair(case, plan, ops, true).await?;
+        let (subject, floor) = pair(sides, plan, ops, true).await?;
         let slower = subject.time.max(floor.time);
-        if slower >= SLICE / 2 || ops >= MOST_OPS {
+        if slower >= SLICE / 2 {
             let fill = subject.ops as f64 * SLICE.div_duration_f64(slower);
-            return Ok((fill as usize).clamp(tasks.get(), MOST_OPS.max(tasks.get())));
+            return Ok((fill as usize).max(plan.concurrency.get()));
         }
         ops = ops.saturating_mul(2);
     }

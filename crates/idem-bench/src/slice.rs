@@ -21,21 +21,25 @@ impl Slice {
     }
 }
 
-/// Makes a world, runs `ops` operations in it on `tasks` tasks, and times them from the first
-/// start to the last end.
-pub(crate) async fn time<L: Load>(load: &L, tasks: NonZeroUsize, ops: usize) -> Result<Slice> {
+/// Runs `ops` operations on `tasks` tasks, and times them from the first start to the last end.
+pub(crate) async fn time<L: Load>(
+    world: &Arc<L::World>,
+    tasks: NonZeroUsize,
+    ops: usize,
+) -> Result<Slice> {
     let tasks = tasks.get();
     let each = ops.div_ceil(tasks).max(1);
     let ops = each * tasks;
-    let world = Arc::new(load.world(ops).await?);
+    let batch = Arc::new(L::batch(world, ops).await?);
     let barrier = Arc::new(Barrier::new(tasks + 1));
     let mut running = JoinSet::new();
     for task in 0..tasks {
-        let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+        let (world, batch) = (Arc::clone(world), Arc::clone(&batch));
+        let barrier = Arc::clone(&barrier);
         running.spawn(async move {
             barrier.wait().await;
             let started = Instant::now();
-            let latencies = repeat::<L>(&world, task * each..(task + 1) * each).await?;
+            let latencies = repeat::<L>(&world, &batch, task * each..(task + 1) * each).await?;
             Ok::<_, anyhow::Error>((started, Instant::now(), latencies))
         });
     }
@@ -58,16 +62,17 @@ pub(crate) async fn time<L: Load>(load: &L, tasks: NonZeroUsize, ops: usize) -> 
 
 async fn repeat<L: Load>(
     world: &L::World,
+    batch: &L::Batch,
     indices: std::ops::Range<usize>,
 ) -> Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(indices.len() / L::SAMPLE + 1);
     for index in indices {
         if index % L::SAMPLE == 0 {
             let started = Instant::now();
-            L::op(world, index).await?;
+            L::op(world, batch, index).await?;
             latencies.push(started.elapsed());
         } else {
-            L::op(world, index).await?;
+            L::op(world, batch, index).await?;
         }
     }
     Ok(latencies)

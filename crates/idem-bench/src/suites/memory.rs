@@ -3,9 +3,17 @@
 //! The floor of `fresh` is two writes to a `DashMap`, one of an encoded claim and one of an encoded
 //! completion with the same payload; both are encoded ahead, so that a write is a copy of its bytes
 //! and an insert. The floor of `replay` is one read. Keys are made ahead on both sides, and shared
-//! with the map as idem shares them with its store.
+//! with the map as idem shares them with its store. Both sides hold [`HELD`] records from the
+//! start, as a store does that keeps answers for a day.
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -19,11 +27,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Load};
 
-const RETENTION: Duration = Duration::from_secs(24 * 3600);
-/// Records that are there to be replayed.
-const REPLAYED: usize = 10_000;
+/// Records that are there from the start.
+const HELD: usize = 250_000;
+/// Fresh keys that a world takes until there are twice as many.
+const TAKEN: usize = HELD;
 /// Reading the clock twice takes a good part of the time of an operation.
 const SAMPLE: usize = 16;
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn cases() -> Result<Vec<Case>> {
     Ok(vec![
@@ -48,38 +58,22 @@ const RECEIPT: Receipt = Receipt {
 
 struct Fresh;
 
-struct Engine {
-    idem: Idempotency,
-    fingerprint: Fingerprint,
-    keys: Vec<RecordKey>,
-}
-
-impl Engine {
-    fn new(keys: usize) -> Result<Self> {
-        Ok(Self {
-            idem: Idempotency::builder(MemoryStore::new()).build()?,
-            fingerprint: fingerprint(),
-            keys: (0..keys).map(key).collect::<Result<_>>()?,
-        })
-    }
-
-    async fn execute(&self, key: &RecordKey) -> Result<Outcome<Receipt>> {
-        let work = async |_| Ok::<_, Failure<String>>(RECEIPT);
-        let executed = self.idem.execute(key, &self.fingerprint, work).await;
-        executed.map_err(|error| anyhow::anyhow!("{error}"))
-    }
-}
-
 impl Load for Fresh {
     type World = Engine;
+    type Batch = Vec<RecordKey>;
     const SAMPLE: usize = SAMPLE;
+    const WORLD: usize = TAKEN;
 
-    async fn world(&self, ops: usize) -> Result<Engine> {
-        Engine::new(ops)
+    async fn world(&self) -> Result<Engine> {
+        Engine::new().await
     }
 
-    async fn op(world: &Engine, index: usize) -> Result<()> {
-        let outcome = world.execute(&world.keys[index]).await?;
+    async fn batch(world: &Engine, ops: usize) -> Result<Vec<RecordKey>> {
+        world.keys.fresh(ops)
+    }
+
+    async fn op(world: &Engine, batch: &Vec<RecordKey>, index: usize) -> Result<()> {
+        let outcome = world.execute(&batch[index]).await?;
         ensure!(!outcome.replayed, "a fresh key was replayed");
         Ok(())
     }
@@ -89,66 +83,68 @@ struct Replay;
 
 impl Load for Replay {
     type World = Engine;
+    type Batch = Vec<RecordKey>;
     const SAMPLE: usize = SAMPLE;
 
-    async fn world(&self, _ops: usize) -> Result<Engine> {
-        let engine = Engine::new(REPLAYED)?;
-        for key in &engine.keys {
-            engine.execute(key).await?;
-        }
-        Ok(engine)
+    async fn world(&self) -> Result<Engine> {
+        Engine::new().await
     }
 
-    async fn op(world: &Engine, index: usize) -> Result<()> {
-        let outcome = world.execute(&world.keys[index % REPLAYED]).await?;
+    async fn batch(world: &Engine, ops: usize) -> Result<Vec<RecordKey>> {
+        world.keys.held(ops)
+    }
+
+    async fn op(world: &Engine, batch: &Vec<RecordKey>, index: usize) -> Result<()> {
+        let outcome = world.execute(&batch[index]).await?;
         ensure!(outcome.replayed, "a key that ended ran again");
         Ok(())
     }
 }
 
+struct Engine {
+    idem: Idempotency,
+    fingerprint: Fingerprint,
+    keys: Keys,
+}
+
+impl Engine {
+    async fn new() -> Result<Self> {
+        let engine = Self {
+            idem: Idempotency::builder(MemoryStore::new()).build()?,
+            fingerprint: fingerprint(),
+            keys: Keys::default(),
+        };
+        for key in engine.keys.fresh(HELD)? {
+            engine.execute(&key).await?;
+        }
+        Ok(engine)
+    }
+
+    async fn execute(&self, key: &RecordKey) -> Result<Outcome<Receipt>> {
+        let work = async |_| Ok::<_, Failure<String>>(RECEIPT);
+        let executed = self.idem.execute(key, &self.fingerprint, work).await;
+        executed.map_err(|error| anyhow::anyhow!("{error}"))
+    }
+}
+
 struct TwoWrites;
-
-struct Map {
-    records: DashMap<Arc<str>, Bytes>,
-    keys: Vec<Arc<str>>,
-    claim: Bytes,
-    completion: Bytes,
-}
-
-impl Map {
-    fn new(keys: usize) -> Result<Self> {
-        let key = |index| Ok(Arc::from(key(index)?.as_str()));
-        let lease = Duration::from_secs(30);
-        let checkpoint = None;
-        let payload = Bytes::from(serde_json::to_vec(&RECEIPT)?);
-        Ok(Self {
-            records: DashMap::new(),
-            keys: (0..keys).map(key).collect::<Result<_>>()?,
-            claim: codec::encode(
-                &record(1, State::InFlight { lease, checkpoint }),
-                RETENTION + lease,
-            ),
-            completion: codec::encode(&record(2, State::Completed { payload }), RETENTION),
-        })
-    }
-
-    fn write(&self, index: usize, value: &Bytes) {
-        let value = Bytes::copy_from_slice(value);
-        self.records.insert(Arc::clone(&self.keys[index]), value);
-    }
-}
 
 impl Load for TwoWrites {
     type World = Map;
+    type Batch = Vec<Arc<str>>;
     const SAMPLE: usize = SAMPLE;
+    const WORLD: usize = TAKEN;
 
-    async fn world(&self, ops: usize) -> Result<Map> {
-        Map::new(ops)
+    async fn world(&self) -> Result<Map> {
+        Map::new()
     }
 
-    async fn op(world: &Map, index: usize) -> Result<()> {
-        world.write(index, &world.claim);
-        world.write(index, &world.completion);
+    async fn batch(world: &Map, ops: usize) -> Result<Vec<Arc<str>>> {
+        Ok(texts(&world.keys.fresh(ops)?))
+    }
+
+    async fn op(world: &Map, batch: &Vec<Arc<str>>, index: usize) -> Result<()> {
+        world.write_twice(&batch[index]);
         Ok(())
     }
 }
@@ -157,25 +153,88 @@ struct OneRead;
 
 impl Load for OneRead {
     type World = Map;
+    type Batch = Vec<Arc<str>>;
     const SAMPLE: usize = SAMPLE;
 
-    async fn world(&self, _ops: usize) -> Result<Map> {
-        let map = Map::new(REPLAYED)?;
-        (0..REPLAYED).for_each(|index| map.write(index, &map.completion));
-        Ok(map)
+    async fn world(&self) -> Result<Map> {
+        Map::new()
     }
 
-    async fn op(world: &Map, index: usize) -> Result<()> {
-        let found = world.records.get(&world.keys[index % REPLAYED]);
+    async fn batch(world: &Map, ops: usize) -> Result<Vec<Arc<str>>> {
+        Ok(texts(&world.keys.held(ops)?))
+    }
+
+    async fn op(world: &Map, batch: &Vec<Arc<str>>, index: usize) -> Result<()> {
+        let found = world.records.get(&batch[index]);
         let value = found.map(|found| found.value().clone());
         ensure!(black_box(value).is_some(), "a key that was written is gone");
         Ok(())
     }
 }
 
+struct Map {
+    records: DashMap<Arc<str>, Bytes>,
+    claim: Bytes,
+    completion: Bytes,
+    keys: Keys,
+}
+
+impl Map {
+    fn new() -> Result<Self> {
+        let lease = Duration::from_secs(30);
+        let checkpoint = None;
+        let claim = record(1, State::InFlight { lease, checkpoint });
+        let payload = Bytes::from(serde_json::to_vec(&RECEIPT)?);
+        let completion = record(2, State::Completed { payload });
+        let map = Self {
+            records: DashMap::new(),
+            claim: codec::encode(&claim, RETENTION + lease),
+            completion: codec::encode(&completion, RETENTION),
+            keys: Keys::default(),
+        };
+        for key in texts(&map.keys.fresh(HELD)?) {
+            map.write_twice(&key);
+        }
+        Ok(map)
+    }
+
+    fn write_twice(&self, key: &Arc<str>) {
+        for value in [&self.claim, &self.completion] {
+            let value = Bytes::copy_from_slice(value);
+            self.records.insert(Arc::clone(key), value);
+        }
+    }
+}
+
+/// Hands out keys that were not there before, and some that were.
+#[derive(Default)]
+struct Keys {
+    next: AtomicUsize,
+}
+
+impl Keys {
+    fn fresh(&self, count: usize) -> Result<Vec<RecordKey>> {
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        (first..first + count).map(key).collect()
+    }
+
+    /// Keys of the records that are there from the start, all over the place.
+    fn held(&self, count: usize) -> Result<Vec<RecordKey>> {
+        let first = self.next.fetch_add(count, Ordering::Relaxed);
+        let scattered = |index: usize| index.wrapping_mul(7919) % HELD;
+        (first..first + count)
+            .map(|index| key(scattered(index)))
+            .collect()
+    }
+}
+
 fn key(index: usize) -> Result<RecordKey> {
     let key = IdempotencyKey::new(format!("8e03978e-40d5-43dd-bc93-{index:012x}"))?;
     Ok(Scope::new("merchant-7")?.key(&key))
+}
+
+fn texts(keys: &[RecordKey]) -> Vec<Arc<str>> {
+    keys.iter().map(|key| Arc::from(key.as_str())).collect()
 }
 
 fn fingerprint() -> Fingerprint {
