@@ -12,7 +12,7 @@ mod resolve;
 mod run;
 mod wait;
 
-pub(crate) use call::{Budget, bounded};
+pub(crate) use call::{Budget, bounded, in_place};
 pub(crate) use pending::EndFailure;
 
 use std::{fmt, sync::Arc};

@@ -13,7 +13,7 @@ use crate::{
     Fingerprint, HoldError, Idempotency, IdempotencyKey, RecordKey, Recording, SerdeError, Stored,
     Superseded,
     derive::derive_key,
-    engine::Running,
+    engine::{Running, in_place},
     machine::{Ending, Holding, Settled, Step, Write},
     observe,
 };
@@ -114,7 +114,7 @@ impl Execution {
     /// # Cancel safety
     /// Dropping the future loses nothing: the ending goes on in the background.
     pub async fn complete(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
-        self.end(End::Write(Ending::Complete(payload.into()))).await
+        in_place!(self.end(End::Write(Ending::Complete(payload.into()))))
     }
 
     /// Stores a success as JSON. Errors and cancellation as [`complete`](Self::complete).
@@ -143,7 +143,7 @@ impl Execution {
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.
     pub async fn fail(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
-        self.end(End::Write(Ending::Fail(payload.into()))).await
+        in_place!(self.end(End::Write(Ending::Fail(payload.into()))))
     }
 
     /// Notes that it failed without effect: the next claim with the same fingerprint runs, with
@@ -153,7 +153,7 @@ impl Execution {
     /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that
     /// somebody took over meanwhile is reported as superseded.
     pub async fn fail_retryable(self) -> Result<Recording, Superseded> {
-        self.end(End::Write(Ending::Retry)).await
+        in_place!(self.end(End::Write(Ending::Retry)))
     }
 
     /// Removes the record as if the key had never been claimed: for work that never began.
@@ -161,12 +161,12 @@ impl Execution {
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.
     pub async fn release(self) -> Result<Recording, Superseded> {
-        self.end(End::Release).await
+        in_place!(self.end(End::Release))
     }
 
-    async fn end(mut self, end: End) -> Result<Recording, Superseded> {
+    fn end(mut self, end: End) -> impl Future<Output = Result<Recording, Superseded>> + Send {
         self.ended = true;
-        Held::end(Arc::clone(&self.held), end).await
+        Held::end(Arc::clone(&self.held), end)
     }
 
     pub(crate) fn held(&self) -> &Held {

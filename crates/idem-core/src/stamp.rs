@@ -16,7 +16,8 @@ impl Timestamp {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
-        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        let millis = since.as_secs().saturating_mul(1000);
+        Self(millis.saturating_add(u64::from(since.subsec_millis())))
     }
 
     /// A stamp of so many milliseconds since the epoch.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -123,7 +123,9 @@ impl MemoryStore {
     }
 
     pub(crate) fn hashed<'a>(&self, key: &'a RecordKey) -> Hashed<'a> {
-        let hash = self.inner.hasher.hash_one(key.as_str());
+        let mut hasher = self.inner.hasher.build_hasher();
+        hasher.write(key.as_str().as_bytes());
+        let hash = hasher.finish();
         Hashed { key, hash }
     }
 

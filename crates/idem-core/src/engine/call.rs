@@ -52,6 +52,17 @@ where
     }
 }
 
+/// Awaits a future where it lies. A bare `.await` may copy a large one first, which costs as much
+/// as a store in memory takes to answer.
+macro_rules! in_place {
+    ($future:expr) => {{
+        let future = std::pin::pin!($future);
+        future.await
+    }};
+}
+
+pub(crate) use in_place;
+
 /// Polls a future a single time.
 pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| {

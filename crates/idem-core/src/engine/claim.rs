@@ -7,7 +7,7 @@ use tracing::Instrument;
 
 use super::{
     Idempotency,
-    call::{Budget, bounded},
+    call::{Budget, bounded, in_place},
 };
 use crate::{
     ClaimError, Created, Execution, Fingerprint, OnAbandoned, OnBusy, Record, RecordKey, State,
@@ -83,7 +83,7 @@ impl Idempotency {
     ) -> Result<Claim, ClaimError> {
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
-            let mut claim = self.claim_once(key, fingerprint).await;
+            let mut claim = in_place!(self.claim_once(key, fingerprint));
             if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy.on_busy) {
                 claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
             }
@@ -102,7 +102,7 @@ impl Idempotency {
             Box::pin(pending.land()).await;
         }
         let mut attempt = Attempt::new(self, key, self.request(fingerprint));
-        attempt.run().await.map_err(|source| ClaimError { source })
+        in_place!(attempt.run()).map_err(|source| ClaimError { source })
     }
 
     fn request(&self, fingerprint: &Fingerprint) -> Request {
@@ -175,7 +175,7 @@ impl<'a> Attempt<'a> {
     // The paths that wait are boxed, so that those that need not do not carry the room for them.
     async fn run(&mut self) -> Result<Claim, StoreError> {
         for _ in 0..MAX_ROUNDS {
-            let step = match self.send().await {
+            let step = match in_place!(self.send()) {
                 Ok(reply) => self.take(reply),
                 Err(error) => Step::Retry(error),
             };

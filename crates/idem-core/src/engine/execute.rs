@@ -5,7 +5,7 @@ use std::{fmt, pin::pin, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Claim, Idempotency, Ran, Stopped, run::catching};
+use super::{Claim, Idempotency, Ran, Stopped, in_place, run::catching};
 use crate::{
     ClaimError, ExecuteError, Execution, Fingerprint, HoldError, IdempotencyKey, OnOutage, OnPanic,
     RecordKey, SerdeError, derive::derive_key, execution::Held, machine::Step, observe,
@@ -182,8 +182,8 @@ impl Idempotency {
         W: FnOnce(Running) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
-        match self.claim(key, fingerprint).await {
-            Ok(Claim::Acquired(execution)) => self.run_to_end(execution, work).await,
+        match in_place!(self.claim(key, fingerprint)) {
+            Ok(Claim::Acquired(execution)) => in_place!(self.run_to_end(execution, work)),
             Ok(Claim::Replay(payload)) => Ok(Outcome {
                 value: decode(&payload)?,
                 replayed: true,
@@ -196,7 +196,7 @@ impl Idempotency {
             Ok(Claim::Mismatch) => Err(ExecuteError::Mismatch),
             Ok(Claim::Abandoned { attempt }) => Err(ExecuteError::Abandoned { attempt }),
             Ok(Claim::Exhausted { attempts }) => Err(ExecuteError::Exhausted { attempts }),
-            Err(error) => self.run_unprotected(key, fingerprint, error, work).await,
+            Err(error) => in_place!(self.run_unprotected(key, fingerprint, error, work)),
         }
     }
 
@@ -215,9 +215,9 @@ impl Idempotency {
         // An `async` block, so that a panic in the closure itself is caught as well. Pinned here,
         // so that it is not moved from hand to hand.
         let work = pin!(async { work(running).await });
-        match execution.run(work).await {
+        match in_place!(execution.run(work)) {
             Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
-                Ok(payload) => match execution.complete(payload).await {
+                Ok(payload) => match in_place!(execution.complete(payload)) {
                     Ok(recording) => Ok(Outcome {
                         value,
                         replayed: false,

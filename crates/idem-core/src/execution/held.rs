@@ -8,7 +8,7 @@ use futures_util::lock::Mutex;
 use crate::{
     Deleted, Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
     Stored, Superseded, Updated,
-    engine::{Budget, EndFailure, bounded},
+    engine::{Budget, EndFailure, bounded, in_place},
     machine::{self, Ending, Holding, Settled, Step, Write},
     observe,
 };
@@ -146,9 +146,9 @@ impl Held {
             held,
             end: Some(end),
         };
-        let mut result = guard.try_end().await;
+        let mut result = in_place!(guard.try_end());
         if matches!(&result, Err(EndFailure::Store(e)) if e.kind() == StoreErrorKind::Unknown) {
-            result = guard.try_end().await;
+            result = in_place!(guard.try_end());
         }
         match result {
             Ok(()) => {
@@ -277,11 +277,10 @@ struct EndGuard {
 }
 
 impl EndGuard {
-    async fn try_end(&self) -> Result<(), EndFailure> {
-        match &self.end {
-            Some(end) => self.held.try_end(end).await,
-            None => Ok(()),
-        }
+    fn try_end(&self) -> impl Future<Output = Result<(), EndFailure>> + Send {
+        let end = self.end.as_ref();
+        self.held
+            .try_end(end.expect("it is taken out when the guard goes"))
     }
 
     fn disarm(mut self) {
