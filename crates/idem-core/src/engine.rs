@@ -54,8 +54,13 @@ use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
 /// ```
 #[derive(Clone)]
 pub struct Idempotency {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) policy: Arc<Policy>,
+    tuned: Arc<Tuned>,
+}
+
+/// An engine with its knobs.
+struct Tuned {
+    shared: Arc<Shared>,
+    policy: Policy,
 }
 
 /// What all clones have in common.
@@ -81,16 +86,23 @@ impl Idempotency {
     /// [`PolicyError`] when the policy cannot work.
     pub fn with_policy(&self, policy: Policy) -> Result<Self, PolicyError> {
         policy.validate()?;
-        Ok(Self {
-            shared: Arc::clone(&self.shared),
-            policy: Arc::new(policy),
-        })
+        Ok(Self::tuned(Arc::clone(self.shared()), policy))
+    }
+
+    fn tuned(shared: Arc<Shared>, policy: Policy) -> Self {
+        Self {
+            tuned: Arc::new(Tuned { shared, policy }),
+        }
     }
 
     /// The knobs in force.
     #[must_use]
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.tuned.policy
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.tuned.shared
     }
 
     /// The record of a key as it stands, for tools and tests; decides nothing.
@@ -98,20 +110,20 @@ impl Idempotency {
     /// # Errors
     /// What the store reports after the policy's retry budget.
     pub async fn lookup(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        self.retrying(key, || self.shared.store.get(key)).await
+        self.retrying(key, || self.shared().store.get(key)).await
     }
 
     /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,
     /// after the last request was taken. Bound it with a timeout of your own. Cancel safe.
     pub async fn drained(&self) {
-        self.shared.background.drained().await;
+        self.shared().background.drained().await;
     }
 }
 
 impl fmt::Debug for Idempotency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Idempotency")
-            .field("policy", &self.policy)
+            .field("policy", self.policy())
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     Superseded,
     derive::derive_key,
     engine::{Running, in_place},
+    json,
     machine::{Ending, Holding, Settled, Step, Write},
     observe,
 };
@@ -29,54 +30,56 @@ use crate::{
 /// [`renew`](Self::renew).
 #[must_use = "an execution that is dropped without an ending counts as a crash half-way"]
 pub struct Execution {
-    held: Arc<Held>,
-    ended: bool,
+    /// Taken out by the ending.
+    held: Option<Arc<Held>>,
 }
+
+/// Endings consume the execution.
+const UNENDED: &str = "an execution that was not ended is held";
 
 impl Execution {
     pub(crate) fn new(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
         Self {
-            held: Arc::new(Held::new(engine, key, holding)),
-            ended: false,
+            held: Some(Arc::new(Held::new(engine, key, holding))),
         }
     }
 
     /// The key that is held.
     #[must_use]
     pub fn key(&self) -> &RecordKey {
-        &self.held.key
+        &self.held().key
     }
 
     /// The request that runs.
     #[must_use]
     pub fn fingerprint(&self) -> &Fingerprint {
-        &self.held.fingerprint
+        &self.held().fingerprint
     }
 
     /// The fencing number: 1 for the first execution of the key, one more for each later one. Hand
     /// it to resources that can refuse a smaller number than they have seen.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.held.attempt
+        self.held().attempt
     }
 
     /// The checkpoint of the execution before, when this one takes over from it.
     #[must_use]
     pub fn resumed(&self) -> Option<&Bytes> {
-        self.held.resumed.as_ref()
+        self.held().resumed.as_ref()
     }
 
     /// A key for the next API downstream: the same for every attempt at this request and step, and
     /// for no other.
     #[must_use]
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
-        derive_key(&self.held.key, &self.held.fingerprint, step)
+        derive_key(&self.held().key, &self.held().fingerprint, step)
     }
 
     /// What the work may see and do while it runs; cheap to clone and free to move.
     #[must_use]
     pub fn running(&self) -> Running {
-        Running::protected(Arc::clone(&self.held))
+        Running::protected(Arc::clone(self.shared()))
     }
 
     /// Starts the lease anew.
@@ -88,7 +91,7 @@ impl Execution {
     /// # Cancel safety
     /// Safe to drop; the renewal may or may not have happened.
     pub async fn renew(&self) -> Result<(), HoldError> {
-        self.held.step(Step::Renew).await
+        self.held().step(Step::Renew).await
     }
 
     /// Leaves bytes that a successor finds in [`resumed`](Self::resumed), and renews the lease.
@@ -99,7 +102,7 @@ impl Execution {
     /// # Cancel safety
     /// Safe to drop; the checkpoint may or may not have been stored.
     pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
-        self.held.step(Step::Checkpoint(checkpoint.into())).await
+        self.held().step(Step::Checkpoint(checkpoint.into())).await
     }
 
     /// Stores a success. Every repeat gets these very bytes, until the retention is over.
@@ -126,7 +129,7 @@ impl Execution {
         self,
         value: &T,
     ) -> Result<Result<Recording, Superseded>, (SerdeError, Self)> {
-        match serde_json::to_vec(value) {
+        match json::to_bytes(value) {
             Ok(payload) => Ok(self.complete(payload).await),
             Err(source) => Err((
                 SerdeError {
@@ -165,12 +168,16 @@ impl Execution {
     }
 
     fn end(mut self, end: End) -> impl Future<Output = Result<Recording, Superseded>> + Send {
-        self.ended = true;
-        Held::end(Arc::clone(&self.held), end)
+        let held = self.held.take();
+        Held::end(held.expect(UNENDED), end)
     }
 
     pub(crate) fn held(&self) -> &Held {
-        &self.held
+        self.shared()
+    }
+
+    fn shared(&self) -> &Arc<Held> {
+        self.held.as_ref().expect(UNENDED)
     }
 }
 
@@ -179,26 +186,26 @@ impl Execution {
     /// The conditional write that ends this execution, to be applied by the caller. Renewals have
     /// to be over.
     pub async fn prepare(&self, ending: Ending) -> Write {
-        self.held.prepare(ending).await
+        self.held().prepare(ending).await
     }
 
     /// What became of a prepared write that found another version.
     pub async fn settle(&self, write: &Write, found: Option<&Stored>) -> Settled {
-        self.held.settle(write, found).await
+        self.held().settle(write, found).await
     }
 
     /// Takes note that the caller applied a prepared ending, or that it turned out to be
     /// superseded; wakes whoever waits.
     pub async fn ended(mut self, result: Result<Write, Superseded>) {
-        self.ended = true;
-        self.held.ended(result).await;
+        let held = self.held.take().expect(UNENDED);
+        held.ended(result).await;
     }
 }
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        if !self.ended {
-            observe::dropped(&self.held.key, self.held.attempt);
+        if let Some(held) = &self.held {
+            observe::dropped(&held.key, held.attempt);
         }
     }
 }
@@ -206,8 +213,8 @@ impl Drop for Execution {
 impl fmt::Debug for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Execution")
-            .field("key", &self.held.key)
-            .field("attempt", &self.held.attempt)
+            .field("key", &self.held().key)
+            .field("attempt", &self.held().attempt)
             .finish_non_exhaustive()
     }
 }

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod execution;
 mod fingerprint;
+mod json;
 mod key;
 pub mod machine;
 pub mod observe;

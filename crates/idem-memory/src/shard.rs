@@ -1,6 +1,6 @@
 //! One part of the store, under a lock of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
 use idem_core::{Created, Deleted, Record, RecordKey, Stored, Updated, Version};
@@ -8,7 +8,7 @@ use idem_core::{Created, Deleted, Record, RecordKey, Stored, Updated, Version};
 use crate::{
     clock::Moment,
     expiry::Expiries,
-    room::Taken,
+    room::Room,
     slot::{Slot, compact, size},
     watch::Watched,
 };
@@ -31,7 +31,7 @@ pub(crate) struct Shard {
     filed: HashTable<Filed>,
     expiries: Expiries,
     watched: Watched,
-    taken: Arc<Taken>,
+    room: Room,
     #[cfg(test)]
     pub(crate) looked_at: usize,
 }
@@ -55,12 +55,12 @@ fn within(hash: u64) -> u64 {
 }
 
 impl Shard {
-    pub(crate) fn new(taken: Arc<Taken>) -> Self {
+    pub(crate) fn new(room: Room) -> Self {
         Self {
             filed: HashTable::new(),
             expiries: Expiries::default(),
             watched: Watched::default(),
-            taken,
+            room,
             #[cfg(test)]
             looked_at: 0,
         }
@@ -74,10 +74,10 @@ impl Shard {
         now: Moment,
     ) -> Result<Created, Full> {
         self.purge(PURGED_PER_WRITE, now);
-        if let Some(found) = live(&mut self.filed, &self.taken, hashed, now) {
+        if let Some(found) = live(&mut self.filed, &mut self.room, hashed, now) {
             return Ok(Created::Exists(found.get().slot.stored(now)));
         }
-        if !self.taken.add(size(hashed.key, record)) {
+        if !self.room.add(size(hashed.key, record)) {
             return Err(Full);
         }
         let slot = Box::new(Slot::new(hashed.key.clone(), compact(record), ttl, now));
@@ -99,14 +99,14 @@ impl Shard {
         now: Moment,
     ) -> Result<Updated, Full> {
         self.purge(PURGED_PER_WRITE, now);
-        let Some(mut found) = live(&mut self.filed, &self.taken, hashed, now) else {
+        let Some(mut found) = live(&mut self.filed, &mut self.room, hashed, now) else {
             return Ok(Updated::Conflict(None));
         };
         let slot = &mut found.get_mut().slot;
         if slot.record().version != expected {
             return Ok(Updated::Conflict(Some(slot.stored(now))));
         }
-        if !self.taken.resize(slot.size(), size(hashed.key, record)) {
+        if !self.room.resize(slot.size(), size(hashed.key, record)) {
             return Err(Full);
         }
         if let Some(date) = slot.swap(record, ttl, now) {
@@ -117,21 +117,21 @@ impl Shard {
 
     pub(crate) fn delete(&mut self, hashed: Hashed<'_>, expected: Version, now: Moment) -> Deleted {
         self.purge(PURGED_PER_WRITE, now);
-        let Some(found) = live(&mut self.filed, &self.taken, hashed, now) else {
+        let Some(found) = live(&mut self.filed, &mut self.room, hashed, now) else {
             return Deleted::Conflict(None);
         };
         let slot = &found.get().slot;
         if slot.record().version != expected {
             return Deleted::Conflict(Some(slot.stored(now)));
         }
-        self.taken.remove(slot.size());
+        self.room.remove(slot.size());
         found.remove();
         self.tidy();
         Deleted::Done
     }
 
     pub(crate) fn get(&mut self, hashed: Hashed<'_>, now: Moment) -> Option<Stored> {
-        live(&mut self.filed, &self.taken, hashed, now).map(|found| found.get().slot.stored(now))
+        live(&mut self.filed, &mut self.room, hashed, now).map(|found| found.get().slot.stored(now))
     }
 
     /// Deals with at most `dates` due dates, soonest first, and says how many records went and
@@ -166,7 +166,7 @@ impl Shard {
         let slot = &mut found.get_mut().slot;
         let expired = slot.is_expired(now);
         if expired {
-            self.taken.remove(slot.size());
+            self.room.remove(slot.size());
             found.remove();
         } else {
             self.expiries.push((slot.requeue(now), hash));
@@ -207,6 +207,19 @@ impl Shard {
             .collect()
     }
 
+    pub(crate) fn records(&self) -> usize {
+        self.filed.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.room.used()
+    }
+
+    /// Gives room that was taken ahead to the other shards; says whether there was any.
+    pub(crate) fn give_back(&mut self) -> bool {
+        self.room.give_back()
+    }
+
     pub(crate) fn watched(&mut self) -> &mut Watched {
         &mut self.watched
     }
@@ -233,7 +246,7 @@ pub(crate) struct Listed {
 /// The place of a record that is there. One that has expired is removed and is not (rule S5).
 fn live<'a>(
     filed: &'a mut HashTable<Filed>,
-    taken: &Taken,
+    room: &mut Room,
     hashed: Hashed<'_>,
     now: Moment,
 ) -> Option<OccupiedEntry<'a, Filed>> {
@@ -241,7 +254,7 @@ fn live<'a>(
         .find_entry(within(hashed.hash), |filed| filed.is(hashed))
         .ok()?;
     if found.get().slot.is_expired(now) {
-        taken.remove(found.get().slot.size());
+        room.remove(found.get().slot.size());
         found.remove();
         return None;
     }

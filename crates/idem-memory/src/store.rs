@@ -16,7 +16,7 @@ use crate::{
     MemoryConfig,
     clock::{Clock, Moment},
     error,
-    room::{Limit, Taken},
+    room::{Limit, Room, Taken},
     shard::{Full, Hashed, Shard},
     slot::{self, compact},
 };
@@ -66,7 +66,6 @@ struct Inner {
     /// SipHash under a random key: a client who chooses keys cannot make them collide.
     hasher: RandomState,
     clock: Arc<dyn Clock>,
-    taken: Arc<Taken>,
 }
 
 /// A shard on cache lines of its own, so that two cores do not fight over neighbours.
@@ -87,34 +86,38 @@ impl MemoryStore {
     /// A store with these knobs.
     #[must_use]
     pub fn with_config(config: MemoryConfig) -> Self {
-        let taken = Arc::new(Taken::new(Limit {
-            max_bytes: config.max_bytes,
-            max_records: config.max_records,
-        }));
         let shards = config.shards.clamp(1, MemoryConfig::MAX_SHARDS);
-        let shard = || Aligned(Mutex::new(Shard::new(Arc::clone(&taken))));
+        let shards = shards.next_power_of_two();
+        let limit = Limit {
+            bytes: config.max_bytes,
+            records: config.max_records,
+        };
+        let taken = Arc::new(Taken::new(limit, shards));
+        let shard = || Shard::new(Room::new(Arc::clone(&taken)));
         Self {
             inner: Arc::new(Inner {
-                shards: std::iter::repeat_with(shard)
-                    .take(shards.next_power_of_two())
-                    .collect(),
+                shards: (0..shards).map(|_| Aligned(Mutex::new(shard()))).collect(),
                 hasher: RandomState::new(),
                 clock: config.clock,
-                taken,
             }),
         }
     }
 
-    /// How many records the store holds, with expired ones that are not purged yet.
+    /// How many records the store holds, with expired ones that are not purged yet. Asks every
+    /// shard.
     #[must_use]
     pub fn records(&self) -> usize {
-        self.inner.taken.records()
+        (0..self.shards())
+            .map(|index| self.shard_at(index).records())
+            .sum()
     }
 
-    /// What those records take, as [`MemoryConfig::max_bytes`] counts.
+    /// What those records take, as [`MemoryConfig::max_bytes`] counts. Asks every shard.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.inner.taken.bytes()
+        (0..self.shards())
+            .map(|index| self.shard_at(index).bytes())
+            .sum()
     }
 
     /// Tells this store from others: their hashes differ, so a cursor is good for one alone.
@@ -178,10 +181,20 @@ impl MemoryStore {
                     }
                     return Ok(changed);
                 }
-                Err(Full) if self.purge(PURGED_FOR_ROOM) == 0 => return Err(error::full()),
-                Err(Full) => {}
+                Err(Full) if self.make_room() => {}
+                Err(Full) => return Err(error::full()),
             }
         }
+    }
+
+    /// Purges some of what expired, and collects the room that shards took ahead. Says whether
+    /// there was either, that is, whether it is worth trying again.
+    fn make_room(&self) -> bool {
+        let purged = self.purge(PURGED_FOR_ROOM) > 0;
+        let shards = 0..self.shards();
+        shards.fold(purged, |made, index| {
+            self.shard_at(index).give_back() || made
+        })
     }
 
     /// Purges at most `limit` records, whatever has expired first in each shard.

@@ -211,4 +211,6 @@ async fn s6_a_store_without_bytes_takes_what_does_not_grow() {
         .await;
     assert_eq!(updated.unwrap(), Updated::Done);
     assert_eq!(store.bytes(), 2 * one + 3);
+    let refused = store.create(&key(2), &claim(), DAY).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Full);
 }

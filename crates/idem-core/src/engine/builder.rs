@@ -105,10 +105,7 @@ impl Builder {
             pending: Default::default(),
             background: Default::default(),
         };
-        Ok(Idempotency {
-            shared: Arc::new(shared),
-            policy: Arc::new(self.policy),
-        })
+        Ok(Idempotency::tuned(Arc::new(shared), self.policy))
     }
 }
 

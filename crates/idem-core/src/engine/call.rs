@@ -105,7 +105,7 @@ impl Budget {
         let left = deadline
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())?;
-        let pause = engine.shared.entropy.jittered(self.pause).min(left);
+        let pause = engine.shared().entropy.jittered(self.pause).min(left);
         self.pause = (self.pause * 2).min(self.longest_pause);
         Some(pause)
     }
@@ -139,9 +139,9 @@ impl Idempotency {
     where
         F: Future<Output = Result<T, StoreError>> + Unpin,
     {
-        let mut budget = Budget::new(self.policy.retry_budget);
+        let mut budget = Budget::new(self.policy().retry_budget);
         loop {
-            match bounded(self.policy.call_timeout, call()).await {
+            match bounded(self.policy().call_timeout, call()).await {
                 Ok(value) => return Ok(value),
                 Err(error) => budget.retry(self, key, error).await?,
             }

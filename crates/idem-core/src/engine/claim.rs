@@ -84,7 +84,8 @@ impl Idempotency {
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
             let mut claim = in_place!(self.claim_once(key, fingerprint));
-            if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy.on_busy) {
+            if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy().on_busy)
+            {
                 claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
             }
             observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
@@ -106,10 +107,10 @@ impl Idempotency {
     }
 
     fn request(&self, fingerprint: &Fingerprint) -> Request {
-        let policy = &self.policy;
+        let policy = self.policy();
         Request {
             fingerprint: *fingerprint,
-            token: self.shared.entropy.token(),
+            token: self.shared().entropy.token(),
             sent: 0,
             created_at: Timestamp::now(),
             lease: policy.lease,
@@ -197,8 +198,8 @@ impl<'a> Attempt<'a> {
 
     async fn send(&mut self) -> Result<Reply, StoreError> {
         self.open = true;
-        let policy = &self.engine.policy;
-        let store = &self.engine.shared.store;
+        let policy = self.engine.policy();
+        let store = &self.engine.shared().store;
         let ttl = |record: &Record| machine::ttl(&record.state, policy.retention);
         match &self.next {
             Next::Create(record) => {
@@ -257,7 +258,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn probes(&self) -> bool {
-        matches!(self.engine.policy.on_abandoned, OnAbandoned::Probe(_))
+        matches!(self.engine.policy().on_abandoned, OnAbandoned::Probe(_))
     }
 
     /// Asks the policy's prober what became of an abandoned execution; gives the answer to the
@@ -272,7 +273,7 @@ impl<'a> Attempt<'a> {
                 _ => None,
             },
         };
-        let verdict = match &self.engine.policy.on_abandoned {
+        let verdict = match &self.engine.policy().on_abandoned {
             OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
             OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
         };
@@ -291,7 +292,7 @@ impl<'a> Attempt<'a> {
     /// Waits before asking again; hands the error back when there is to be no more of it.
     async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
         self.uncertain |= error.kind() == StoreErrorKind::Unknown;
-        let total = self.engine.policy.retry_budget;
+        let total = self.engine.policy().retry_budget;
         let budget = self
             .budget
             .get_or_insert_with(|| Box::new(Budget::new(total)));
@@ -310,7 +311,7 @@ impl<'a> Attempt<'a> {
         let record = self.next.record();
         match &record.state {
             State::Completed { payload } => {
-                self.engine.shared.waiters.wake(self.key);
+                self.engine.shared().waiters.wake(self.key);
                 Claim::Replay(payload.clone())
             }
             _ => self.acquired(record),

@@ -13,7 +13,7 @@ impl Idempotency {
     /// it until it ends: for whoever drives an [`Execution`](crate::Execution) by hand and wants
     /// [`drained`](Self::drained) to wait for it.
     pub fn detach(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.shared.spawn(task);
+        self.shared().spawn(task);
     }
 
     /// [`execute`](Self::execute) on a task of its own: a caller that goes away loses nothing, and
@@ -42,7 +42,7 @@ impl Idempotency {
     {
         let (answer, answered) = oneshot::channel();
         let engine = self.clone();
-        self.shared.spawn(async move {
+        self.shared().spawn(async move {
             // Nobody may be listening any more; the record has the answer.
             let _ = answer.send(engine.execute(&key, &fingerprint, work).await);
         });

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Claim, Idempotency, Ran, Stopped, in_place, run::catching};
 use crate::{
     ClaimError, ExecuteError, Execution, Fingerprint, HoldError, IdempotencyKey, OnOutage, OnPanic,
-    RecordKey, SerdeError, derive::derive_key, execution::Held, machine::Step, observe,
+    RecordKey, SerdeError, derive::derive_key, execution::Held, json, machine::Step, observe,
 };
 
 /// What [`Idempotency::execute`] gives: the value, and where it came from.
@@ -216,7 +216,7 @@ impl Idempotency {
         // so that it is not moved from hand to hand.
         let work = pin!(async { work(running).await });
         match in_place!(execution.run(work)) {
-            Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
+            Ran::Finished(Ok(value)) => match json::to_bytes(&value) {
                 Ok(payload) => match in_place!(execution.complete(payload)) {
                     Ok(recording) => Ok(Outcome {
                         value,
@@ -243,7 +243,7 @@ impl Idempotency {
                 drop_superseded(execution).await;
                 Err(ExecuteError::Superseded)
             }
-            Ran::Stopped(Stopped::Panicked(message)) => match self.policy.on_panic {
+            Ran::Stopped(Stopped::Panicked(message)) => match self.policy().on_panic {
                 OnPanic::Fail => fail(execution, StoredFailure::Panic(message)).await,
                 OnPanic::Retry => match execution.fail_retryable().await {
                     Ok(_) => Err(ExecuteError::Panicked {
@@ -266,7 +266,7 @@ impl Idempotency {
         error: &ClaimError,
     ) -> Option<Running> {
         let kind = error.source.kind();
-        if self.policy.on_outage == OnOutage::FailClosed || !kind.is_transient() {
+        if self.policy().on_outage == OnOutage::FailClosed || !kind.is_transient() {
             return None;
         }
         observe::unprotected(key, kind);
@@ -310,13 +310,13 @@ async fn fail<T, E: Serialize>(
     execution: Execution,
     failure: StoredFailure<E>,
 ) -> Result<T, ExecuteError<E>> {
-    let (payload, failure) = match serde_json::to_vec(&failure) {
+    let (payload, failure) = match json::to_bytes(&failure) {
         Ok(payload) => (payload, failure),
         Err(source) => {
             let message = source.to_string();
             let payload = serde_json::json!({ "unstorable": message })
                 .to_string()
-                .into_bytes();
+                .into();
             (payload, StoredFailure::Unstorable(message))
         }
     };

@@ -31,13 +31,19 @@ pub(crate) struct PendingEndings {
 
 pub(super) struct PendingEnding {
     held: Arc<Held>,
-    end: End,
+    name: &'static str,
+    /// One asks the store at a time.
+    end: futures_util::lock::Mutex<End>,
 }
 
 impl PendingEnding {
     /// Asks the store once; the task that goes on asking learns of it.
     pub(super) async fn land(&self) {
-        let _ = self.held.try_end(&self.end).await;
+        let _ = self.try_end().await;
+    }
+
+    async fn try_end(&self) -> Result<(), EndFailure> {
+        self.held.try_end(&mut *self.end.lock().await).await
     }
 }
 
@@ -74,20 +80,22 @@ impl PendingEndings {
 impl Idempotency {
     /// This process's pending ending of a key, to be landed before the key is claimed again.
     pub(super) fn pending_ending(&self, key: &RecordKey) -> Option<Arc<PendingEnding>> {
-        self.shared.pending.get(key)
+        self.shared().pending.get(key)
     }
 
     /// Goes on storing an ending off the caller's path until it lands, is superseded, or the
     /// retention is over.
     pub(crate) fn end_in_background(&self, held: Arc<Held>, end: End, error: Option<&StoreError>) {
-        observe::ending_pending(&held.key, end.name(), error);
-        let pending = Arc::new(PendingEnding { held, end });
-        self.shared.pending.insert(&pending);
+        let name = end.name();
+        observe::ending_pending(&held.key, name, error);
+        let end = end.into();
+        let pending = Arc::new(PendingEnding { held, name, end });
+        self.shared().pending.insert(&pending);
         let guard = Registered {
             engine: self.clone(),
             pending,
         };
-        self.shared.spawn(async move { guard.run().await });
+        self.shared().spawn(async move { guard.run().await });
     }
 
     /// Gives back a claim whose caller never learned of it.
@@ -109,8 +117,8 @@ struct Registered {
 
 impl Registered {
     async fn run(&self) {
-        let PendingEnding { held, end } = &*self.pending;
-        let policy = &self.engine.policy;
+        let PendingEnding { held, name, .. } = &*self.pending;
+        let policy = self.engine.policy();
         let deadline = Instant::now() + policy.retention;
         let mut budget =
             Budget::new(policy.retention).longest_pause((policy.lease / 3).min(LONGEST_PAUSE));
@@ -119,7 +127,7 @@ impl Registered {
                 break;
             };
             tokio::time::sleep(pause).await;
-            match held.try_end(end).await {
+            match self.pending.try_end().await {
                 Ok(()) | Err(EndFailure::Superseded(Superseded)) => return,
                 // A store without room for the answer may still have room to keep the key.
                 Err(EndFailure::Store(error)) if !error.kind().is_transient() => {
@@ -128,7 +136,7 @@ impl Registered {
                 Err(EndFailure::Store(_)) => {}
             }
         }
-        observe::ending_lost(&held.key, end.name());
+        observe::ending_lost(&held.key, name);
     }
 }
 
@@ -136,7 +144,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.engine.shared.pending.remove(&self.pending);
+        self.engine.shared().pending.remove(&self.pending);
         observe::ending_settled();
     }
 }

@@ -24,11 +24,11 @@ impl Idempotency {
         resolution: Resolution,
     ) -> Result<(), ResolveError> {
         let found = self.lookup(key).await.map_err(ResolveError::Store)?;
-        let token = self.shared.entropy.token();
+        let token = self.shared().entropy.token();
         let write = machine::resolve(found.as_ref(), token, resolution)?;
-        let ttl = machine::ttl(&write.record.state, self.policy.retention);
+        let ttl = machine::ttl(&write.record.state, self.policy().retention);
         let update = || {
-            self.shared
+            self.shared()
                 .store
                 .update(key, write.expected, &write.record, ttl)
         };
@@ -42,7 +42,7 @@ impl Idempotency {
             }
             Updated::Conflict(None) => Err(ResolveError::Changed),
             Updated::Done | Updated::Conflict(Some(_)) => {
-                self.shared.waiters.wake(key);
+                self.shared().waiters.wake(key);
                 Ok(())
             }
         }

@@ -72,7 +72,7 @@ impl Idempotency {
         fingerprint: &Fingerprint,
         max: Duration,
     ) -> Result<Claim, ClaimError> {
-        let waiters = &self.shared.waiters;
+        let waiters = &self.shared().waiters;
         let _waiting = waiters.enter();
         let deadline = Instant::now() + max;
         let mut watcher = self.watcher(key).await;
@@ -96,8 +96,8 @@ impl Idempotency {
     }
 
     async fn watcher(&self, key: &RecordKey) -> Option<Box<dyn Watcher>> {
-        let watch = self.shared.watch.as_ref()?;
-        match super::call::bounded(self.policy.call_timeout, watch.watch(key)).await {
+        let watch = self.shared().watch.as_ref()?;
+        match super::call::bounded(self.policy().call_timeout, watch.watch(key)).await {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 tracing::debug!(%key, %error, "cannot watch the key; polling");

@@ -14,10 +14,12 @@ use crate::{
 };
 
 /// How an execution ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum End {
     Write(Ending),
     Release,
+    /// A write that went out at least once, and is kept with the holding since.
+    Kept(&'static str),
 }
 
 impl End {
@@ -25,6 +27,7 @@ impl End {
         match self {
             Self::Write(ending) => ending.name(),
             Self::Release => "released",
+            Self::Kept(name) => name,
         }
     }
 }
@@ -142,7 +145,7 @@ impl Held {
     /// Ends the execution: at once if the store takes it, else in the background. Dropping the
     /// future hands the rest over to the background as well.
     pub(crate) async fn end(held: Arc<Self>, end: End) -> Result<Recording, Superseded> {
-        let guard = EndGuard {
+        let mut guard = EndGuard {
             held,
             end: Some(end),
         };
@@ -167,18 +170,24 @@ impl Held {
     }
 
     /// Sends the ending once. Safe to call again, also from two tasks.
-    pub(crate) async fn try_end(&self, end: &End) -> Result<(), EndFailure> {
+    pub(crate) async fn try_end(&self, end: &mut End) -> Result<(), EndFailure> {
         let mut progress = self.progress.lock().await;
         if let Some(result) = progress.ended {
             return result.map_err(EndFailure::Superseded);
         }
-        let result = match end {
-            End::Write(ending) => self.try_write(&mut progress, ending).await,
+        let name = end.name();
+        let result = if let End::Release = end {
             // Boxed, so that the usual ending does not carry the room for it.
-            End::Release => Box::pin(self.try_release(&mut progress)).await,
+            Box::pin(self.try_release(&mut progress)).await
+        } else {
+            // Kept before it goes out: this future may be dropped while it is under way.
+            if let End::Write(ending) = std::mem::replace(end, End::Kept(name)) {
+                progress.sent = Some(progress.holding.end(ending));
+            }
+            self.try_write(&mut progress).await
         };
         match result {
-            Ok(()) => self.finish(&mut progress, end.name(), Ok(())),
+            Ok(()) => self.finish(&mut progress, name, Ok(())),
             Err(EndFailure::Superseded(_)) => {
                 self.finish(&mut progress, "superseded", Err(Superseded));
             }
@@ -187,10 +196,9 @@ impl Held {
         result
     }
 
-    async fn try_write(&self, progress: &mut Progress, ending: &Ending) -> Result<(), EndFailure> {
+    async fn try_write(&self, progress: &mut Progress) -> Result<(), EndFailure> {
         let Progress { holding, sent, .. } = progress;
-        // Kept before it goes out: this future may be dropped while it is under way.
-        let write = sent.get_or_insert_with(|| holding.end(ending.clone()));
+        let write = sent.as_mut().expect("an ending is kept until it is over");
         loop {
             match self.update(write).await.map_err(EndFailure::Store)? {
                 Updated::Done => return Ok(()),
@@ -207,7 +215,7 @@ impl Held {
         loop {
             let version = progress.holding.record().version;
             let maybe_released = std::mem::replace(&mut progress.maybe_released, true);
-            let call = self.engine.shared.store.delete(&self.key, version);
+            let call = self.engine.shared().store.delete(&self.key, version);
             match bounded(self.engine.policy().call_timeout, call).await {
                 Ok(Deleted::Done) => return Ok(()),
                 Ok(Deleted::Conflict(found)) if progress.holding.still_owns(found.as_ref()) => {
@@ -237,7 +245,7 @@ impl Held {
     ) -> impl Future<Output = Result<Updated, StoreError>> + Send + Unpin + 'a {
         let policy = self.engine.policy();
         let ttl = machine::ttl(&write.record.state, policy.retention);
-        let store = &self.engine.shared.store;
+        let store = &self.engine.shared().store;
         let call = store.update(&self.key, write.expected, &write.record, ttl);
         bounded(policy.call_timeout, call)
     }
@@ -246,7 +254,7 @@ impl Held {
         progress.ended = Some(ended);
         progress.sent = None;
         observe::ended(&self.key, if self.unseen { "released" } else { name });
-        self.engine.shared.waiters.wake(&self.key);
+        self.engine.shared().waiters.wake(&self.key);
     }
 
     pub(crate) async fn prepare(&self, ending: Ending) -> Write {
@@ -277,8 +285,8 @@ struct EndGuard {
 }
 
 impl EndGuard {
-    fn try_end(&self) -> impl Future<Output = Result<(), EndFailure>> + Send {
-        let end = self.end.as_ref();
+    fn try_end(&mut self) -> impl Future<Output = Result<(), EndFailure>> + Send {
+        let end = self.end.as_mut();
         self.held
             .try_end(end.expect("it is taken out when the guard goes"))
     }
