@@ -48,6 +48,7 @@
 //! their own at random, so they run side by side, on a server that others use as well.
 
 pub mod cases;
+pub mod history;
 
 mod call;
 mod capability;

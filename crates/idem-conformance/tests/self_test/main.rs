@@ -2,5 +2,6 @@
 
 mod broken;
 mod fault_store;
+mod history;
 mod reference;
 mod reference_passes;
