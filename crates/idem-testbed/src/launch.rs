@@ -32,6 +32,8 @@ impl Launch {
         command
             .args(&self.args)
             .current_dir(place)
+            // What it leaves among temporary files goes when its folder does.
+            .env("TMPDIR", place)
             // Messages are matched and shown; settings meant for other servers are not for these.
             .env("LC_ALL", "C")
             .env_remove("PGDATA")
