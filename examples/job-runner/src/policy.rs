@@ -1,0 +1,97 @@
+//! What to do when a worker vanished half-way: one choice per kind of work.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use idem_core::{Abandonment, Idempotency, OnAbandoned, Policy, Prober, Verdict};
+use idem_memory::MemoryStore;
+
+use crate::{
+    job::Kind,
+    work::booked,
+    world::{Booking, World},
+};
+
+/// One engine per kind, over one store. `letters` is what happens to those whose worker vanished;
+/// anything but halting prints some of them twice.
+pub(crate) struct Engines {
+    payout: Idempotency,
+    report: Idempotency,
+    parcel: Idempotency,
+    letter: Idempotency,
+    pub(crate) probes: Arc<Probes>,
+}
+
+impl Engines {
+    pub(crate) fn start(world: &World, lease: Duration, letters: OnAbandoned) -> Result<Self> {
+        let policy = |on_abandoned| Policy::default().lease(lease).on_abandoned(on_abandoned);
+        let probes = Arc::new(Probes::default());
+        let ask = OnAbandoned::probe(AskTheCourier {
+            world: world.clone(),
+            probes: Arc::clone(&probes),
+        });
+        let store = MemoryStore::new();
+        let reclaim = Idempotency::builder(store.clone())
+            .watch(store)
+            .policy(policy(OnAbandoned::Reclaim))
+            .build()?;
+        Ok(Self {
+            report: reclaim.clone(),
+            parcel: reclaim.with_policy(policy(ask))?,
+            letter: reclaim.with_policy(policy(letters))?,
+            payout: reclaim,
+            probes,
+        })
+    }
+
+    pub(crate) fn of(&self, kind: Kind) -> &Idempotency {
+        match kind {
+            Kind::Payout => &self.payout,
+            Kind::Report => &self.report,
+            Kind::Parcel => &self.parcel,
+            Kind::Letter => &self.letter,
+        }
+    }
+}
+
+/// What the courier answered.
+#[derive(Default)]
+pub(crate) struct Probes {
+    pub(crate) booked: AtomicUsize,
+    pub(crate) not_booked: AtomicUsize,
+}
+
+/// Asks the courier what became of a vanished attempt.
+pub(crate) struct AskTheCourier {
+    world: World,
+    probes: Arc<Probes>,
+}
+
+#[async_trait]
+impl Prober for AskTheCourier {
+    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+        let Ok(parcel) = abandoned.key.key().parse() else {
+            return Verdict::Unknown;
+        };
+        match self.world.courier.find(parcel, abandoned.attempt) {
+            Booking::There(number) => match serde_json::to_vec(&booked(number)) {
+                Ok(answer) => {
+                    self.probes.booked.fetch_add(1, Ordering::Relaxed);
+                    Verdict::Committed(answer.into())
+                }
+                Err(_) => Verdict::Unknown,
+            },
+            Booking::Never => {
+                self.probes.not_booked.fetch_add(1, Ordering::Relaxed);
+                Verdict::NotCommitted
+            }
+        }
+    }
+}
