@@ -29,7 +29,9 @@ mod session;
 mod sql;
 mod store;
 mod sweep;
+mod tx;
 
 pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use store::PostgresStore;
 pub use sweep::Sweeper;
+pub use tx::{CommitError, Committed, Completion, InTx, Once, Transactional, TxError};

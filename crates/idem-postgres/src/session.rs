@@ -38,6 +38,8 @@ struct Inner {
 pub(crate) enum Failure {
     /// What the server or the connection said.
     Sqlx(sqlx::Error),
+    /// What came back makes no sense.
+    Unreadable(StoreError),
     /// Nothing within this time. The connection is of no use any more.
     Silence(Duration),
 }
@@ -46,10 +48,16 @@ impl Failure {
     pub(crate) fn into_store_error(self, stage: Stage) -> StoreError {
         match self {
             Self::Sqlx(error) => store_error(error, stage),
+            Self::Unreadable(error) => error,
             Self::Silence(limit) => {
                 StoreError::unknown(format!("the server did not answer within {limit:?}"))
             }
         }
+    }
+
+    /// Whether the server said no and let the session live.
+    pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+        matches!(error, sqlx::Error::Database(error) if !is_fatal(error.as_ref()))
     }
 
     /// The SQLSTATE, if the server refused the statement and let the session live.
@@ -66,7 +74,7 @@ impl Failure {
             Self::Silence(_) => true,
             Self::Sqlx(sqlx::Error::Database(error)) => is_fatal(error.as_ref()),
             Self::Sqlx(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) => true,
-            Self::Sqlx(_) => false,
+            Self::Sqlx(_) | Self::Unreadable(_) => false,
         }
     }
 }
@@ -116,7 +124,6 @@ impl Sessions {
     }
 
     /// How a statement within a transaction is sent.
-    #[expect(dead_code, reason = "the transactional mode is the next step")]
     pub(crate) fn dialect_in_tx(&self) -> Dialect {
         match self.inner.config.protocol {
             Protocol::Prepared => Dialect::Prepared,

@@ -34,13 +34,38 @@ macro_rules! done {
 }
 
 /// Bounds how long this transaction waits for a lock, in milliseconds, without a round trip of its
-/// own; NULL leaves the bound as it is. A statement that reads from it has set it before it writes its first row.
+/// own. A statement that reads from it has set it before it writes its first row.
 macro_rules! guard {
     ($timeout:literal) => {
         concat!(
-            "guard AS MATERIALIZED (SELECT set_config('lock_timeout', coalesce(",
+            "guard AS MATERIALIZED (SELECT set_config('lock_timeout', ",
             $timeout,
-            "::int8::text, current_setting('lock_timeout')), true))"
+            "::int8::text, true))"
+        )
+    };
+}
+
+/// [`guard!`] that remembers how it was before.
+macro_rules! guard_in_tx {
+    ($timeout:literal) => {
+        concat!(
+            "guard AS MATERIALIZED (SELECT current_setting('lock_timeout') AS before, \
+             set_config('lock_timeout', ",
+            $timeout,
+            "::int8::text, true))"
+        )
+    };
+}
+
+/// A row with the number 0 that puts it back as it was, once this part has been written.
+macro_rules! unguard {
+    ($part:literal) => {
+        concat!(
+            " UNION ALL SELECT 0::int8, set_config('lock_timeout', before, true), NULL::int8, \
+             NULL::bytea, NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, NULL::bytea, \
+             NULL::int8, NULL::int8, NULL::int8 FROM guard WHERE (SELECT count(*) FROM ",
+            $part,
+            ") >= 0"
         )
     };
 }
@@ -100,31 +125,39 @@ macro_rules! insert {
     };
 }
 
+/// [`CREATE`] behind its guard.
+macro_rules! create {
+    () => {
+        concat!(
+            ", found AS MATERIALIZED (SELECT ",
+            found!("1"),
+            " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+            live!(),
+            "), made AS (",
+            insert!(),
+            "SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, \
+             $8::int8, $9::bytea, $10::bytea, ",
+            date!("$11"),
+            ", clock_timestamp(), ",
+            expires!("$12"),
+            " FROM guard WHERE NOT EXISTS (SELECT FROM found) ",
+            over_expired!(),
+            " RETURNING 1) SELECT * FROM found UNION ALL SELECT ",
+            done!("1"),
+            " FROM made"
+        )
+    };
+}
+
 /// Files a record unless a live one is there.
 ///
 /// The look comes first, so that a replay writes nothing: `ON CONFLICT DO UPDATE` locks the row
 /// that it finds even where its condition does not hold. A row that another transaction inserted
 /// between the look and the insert is in neither part: no row at all, ask again.
-const CREATE: &str = concat!(
-    "WITH ",
-    guard!("$13"),
-    ", found AS MATERIALIZED (SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-    live!(),
-    "), made AS (",
-    insert!(),
-    "SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, $8::int8, \
-     $9::bytea, $10::bytea, ",
-    date!("$11"),
-    ", clock_timestamp(), ",
-    expires!("$12"),
-    " FROM guard WHERE NOT EXISTS (SELECT FROM found) ",
-    over_expired!(),
-    " RETURNING 1) SELECT * FROM found UNION ALL SELECT ",
-    done!("1"),
-    " FROM made"
-);
+const CREATE: &str = concat!("WITH ", guard!("$13"), create!());
+
+/// [`CREATE`] in a transaction that goes on.
+const CREATE_IN_TX: &str = concat!("WITH ", guard_in_tx!("$13"), create!(), unguard!("made"));
 
 /// [`CREATE`] for distinct keys in ascending order.
 const CREATE_MANY: &str = concat!(
@@ -152,30 +185,38 @@ const CREATE_MANY: &str = concat!(
     " FROM made m JOIN input i ON i.scope = m.scope AND i.key = m.key"
 );
 
+/// [`UPDATE`] behind its guard.
+macro_rules! update {
+    () => {
+        concat!(
+            ", done AS (UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
+             token = $7::bytea, revision = $8::int8, fingerprint = $9::bytea, \
+             lease_ms = $10::int8, checkpoint = $11::bytea, payload = $12::bytea, created_at = ",
+            date!("$13"),
+            ", updated_at = clock_timestamp(), expires_at = ",
+            expires!("$14"),
+            " FROM guard WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
+             AND r.revision = $4::int8 AND ",
+            known!(),
+            " AND ",
+            live!(),
+            " RETURNING 1) SELECT ",
+            done!("1"),
+            " FROM done UNION ALL SELECT ",
+            found!("1"),
+            " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+            live!(),
+            " AND NOT EXISTS (SELECT FROM done)"
+        )
+    };
+}
+
 /// Replaces a live record of a version. Otherwise answers with what is there: with the expected
 /// version when another transaction changed it meanwhile, for the look is as old as the statement.
-const UPDATE: &str = concat!(
-    "WITH ",
-    guard!("$15"),
-    ", done AS (UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
-     token = $7::bytea, revision = $8::int8, fingerprint = $9::bytea, lease_ms = $10::int8, \
-     checkpoint = $11::bytea, payload = $12::bytea, created_at = ",
-    date!("$13"),
-    ", updated_at = clock_timestamp(), expires_at = ",
-    expires!("$14"),
-    " FROM guard WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-     AND r.revision = $4::int8 AND ",
-    known!(),
-    " AND ",
-    live!(),
-    " RETURNING 1) SELECT ",
-    done!("1"),
-    " FROM done UNION ALL SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-    live!(),
-    " AND NOT EXISTS (SELECT FROM done)"
-);
+const UPDATE: &str = concat!("WITH ", guard!("$15"), update!());
+
+/// [`UPDATE`] in a transaction that goes on.
+const UPDATE_IN_TX: &str = concat!("WITH ", guard_in_tx!("$15"), update!(), unguard!("done"));
 
 /// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
 /// these never wait for each other; one that is locked already is left as it is.
@@ -263,6 +304,18 @@ const GET_MANY: &str = concat!(
     live!()
 );
 
+/// A live record, locked until the transaction ends.
+const LOCK: &str = concat!(
+    "WITH ",
+    guard_in_tx!("$3"),
+    ", held AS MATERIALIZED (SELECT ",
+    found!("1"),
+    " FROM guard, idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
+    live!(),
+    " FOR UPDATE OF r) SELECT * FROM held",
+    unguard!("held")
+);
+
 /// One page of live records behind a key, in the order of the primary key.
 const BROWSE: &str = concat!(
     "SELECT ",
@@ -306,6 +359,9 @@ pub(crate) struct Statements {
     pub(crate) update: Statement,
     pub(crate) delete: Statement,
     pub(crate) get: Statement,
+    pub(crate) create_in_tx: Arc<str>,
+    pub(crate) update_in_tx: Arc<str>,
+    pub(crate) lock: Arc<str>,
     pub(crate) browse: Arc<str>,
     pub(crate) browse_first: Arc<str>,
     pub(crate) sweep: Arc<str>,
@@ -313,18 +369,22 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
+        let only = |sql| Arc::from(schema.apply(sql));
         let of = |one, many| Statement {
-            one: Arc::from(schema.apply(one)),
-            many: Arc::from(schema.apply(many)),
+            one: only(one),
+            many: only(many),
         };
         Self {
             create: of(CREATE, CREATE_MANY),
             update: of(UPDATE, UPDATE_MANY),
             delete: of(DELETE, DELETE_MANY),
             get: of(GET, GET_MANY),
-            browse: Arc::from(schema.apply(BROWSE)),
-            browse_first: Arc::from(schema.apply(BROWSE_FIRST)),
-            sweep: Arc::from(schema.apply(SWEEP)),
+            create_in_tx: only(CREATE_IN_TX),
+            update_in_tx: only(UPDATE_IN_TX),
+            lock: only(LOCK),
+            browse: only(BROWSE),
+            browse_first: only(BROWSE_FIRST),
+            sweep: only(SWEEP),
         }
     }
 }

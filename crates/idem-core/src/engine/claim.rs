@@ -106,7 +106,10 @@ impl Idempotency {
         in_place!(attempt.run()).map_err(|source| ClaimError { source })
     }
 
-    fn request(&self, fingerprint: &Fingerprint) -> Request {
+    /// A wish to run under this engine's policy, with a token of its own: for stores that claim
+    /// within a transaction of the user's.
+    #[must_use]
+    pub fn request(&self, fingerprint: &Fingerprint) -> Request {
         let policy = self.policy();
         Request {
             fingerprint: *fingerprint,

@@ -103,7 +103,7 @@ impl Job {
     }
 
     /// The columns of its row, in the order in which its statement numbers them.
-    pub(super) fn row<'a>(&'a self, key: &'a RecordKey) -> Vec<Scalar<'a>> {
+    pub(crate) fn row<'a>(&'a self, key: &'a RecordKey) -> Vec<Scalar<'a>> {
         let mut row = Vec::with_capacity(14);
         row.extend([Scalar::Text(key.scope()), Scalar::Text(key.key())]);
         match self {

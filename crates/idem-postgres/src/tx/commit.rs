@@ -1,0 +1,201 @@
+//! Committing, and finding out whether a commit went through whose reply was lost.
+
+use std::time::Duration;
+
+use idem_core::{
+    Created, Execution, Record, RecordKey, Store, StoreError, Superseded, Updated,
+    machine::{self, Ending, Settled, Write},
+};
+use sqlx::{Connection, Postgres, Transaction};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{CommitError, Completion, Transactional, completion::Holder, statements::Broken};
+use crate::{
+    error::{Stage, store_error},
+    session::Failure,
+};
+
+/// Between two questions to a server that does not answer.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the record says of a transaction.
+enum Verdict {
+    Committed,
+    RolledBack,
+}
+
+impl Completion {
+    /// Commits a transaction whose last statement succeeded.
+    pub(super) async fn commit_as_it_is(
+        self,
+        tx: Transaction<'_, Postgres>,
+    ) -> Result<(), CommitError> {
+        let patience = self.transactional.store.sessions().config().patience;
+        let failure = match timeout(patience, tx.commit()).await {
+            Ok(Ok(())) => {
+                self.committed().await;
+                return Ok(());
+            }
+            Ok(Err(error)) => Failure::Sqlx(error),
+            Err(_) => Failure::Silence(patience),
+        };
+        match failure {
+            // The server said no: a deferred constraint, a conflict at SERIALIZABLE.
+            Failure::Sqlx(error) if Failure::is_refusal(&error) => {
+                self.was_rolled_back(error).await
+            }
+            failure => self.find_out(failure.into_store_error(Stage::Sent)).await,
+        }
+    }
+
+    pub(super) async fn was_rolled_back(self, error: sqlx::Error) -> Result<(), CommitError> {
+        self.let_go().await;
+        let error = store_error(error, Stage::Connecting);
+        Err(CommitError::RolledBack(error))
+    }
+
+    /// Finds out what became of a transaction whose commit was sent and not answered.
+    ///
+    /// It may still be on its way, so looking at the record is not enough: it takes a write that
+    /// waits for the transaction to end, and is told what it left.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); `lost` is what is known of the failure.
+    ///
+    /// # Cancel safety
+    /// As [`commit`](Self::commit).
+    pub async fn find_out(self, lost: StoreError) -> Result<(), CommitError> {
+        metrics::counter!("idem_postgres_commits_in_doubt_total").increment(1);
+        let Self {
+            transactional,
+            key,
+            write,
+            holder,
+        } = self;
+        match holder {
+            Holder::Execution(execution) => {
+                transactional.settle_execution(execution, write, lost).await
+            }
+            Holder::Once => match transactional.look_behind(&key, &write, &lost).await? {
+                Verdict::Committed => Ok(()),
+                Verdict::RolledBack => Err(CommitError::RolledBack(lost)),
+            },
+        }
+    }
+}
+
+impl Transactional {
+    /// Tries to make the key free: that works if and only if the transaction is rolled back.
+    async fn settle_execution(
+        &self,
+        execution: Execution,
+        written: Write,
+        lost: StoreError,
+    ) -> Result<(), CommitError> {
+        let key = execution.key().clone();
+        let mut free = execution.prepare(Ending::Retry).await;
+        let mut patience = Patience::new(self);
+        loop {
+            let Write { expected, record } = &free;
+            let ttl = self.ttl(&record.state);
+            match self.store.update(&key, *expected, record, ttl).await {
+                Ok(Updated::Done) => {
+                    execution.ended(Ok(free)).await;
+                    return Err(CommitError::RolledBack(lost));
+                }
+                Ok(Updated::Conflict(Some(found)))
+                    if found.record.version == written.record.version =>
+                {
+                    execution.ended(Ok(written)).await;
+                    return Ok(());
+                }
+                Ok(Updated::Conflict(found)) => {
+                    match execution.settle(&free, found.as_ref()).await {
+                        Settled::Landed => {
+                            execution.ended(Ok(free)).await;
+                            return Err(CommitError::RolledBack(lost));
+                        }
+                        Settled::Again(again) => free = again,
+                        Settled::Superseded => {
+                            execution.ended(Err(Superseded)).await;
+                            return Err(CommitError::Superseded(Superseded));
+                        }
+                    }
+                }
+                Err(error) if error.kind().is_transient() && patience.pause().await => {}
+                Err(_) => {
+                    // Goes on in the background, where a commit that went through stands.
+                    let _ = execution.fail_retryable().await;
+                    return Err(CommitError::Unknown(lost));
+                }
+            }
+        }
+    }
+
+    /// Asks for the row in a transaction that leaves no trace, behind the one that may hold it.
+    async fn look_behind(
+        &self,
+        key: &RecordKey,
+        written: &Write,
+        lost: &StoreError,
+    ) -> Result<Verdict, CommitError> {
+        let mut patience = Patience::new(self);
+        loop {
+            match self.look_once(key, &written.record).await {
+                Ok(verdict) => return Ok(verdict),
+                Err(error) if error.kind().is_transient() && patience.pause().await => {}
+                Err(_) => return Err(CommitError::Unknown(lost.clone())),
+            }
+        }
+    }
+
+    async fn look_once(&self, key: &RecordKey, written: &Record) -> Result<Verdict, StoreError> {
+        let mut connection = self.store.sessions().acquire().await?;
+        let begin = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let begun = begin.await;
+        let mut tx = begun.map_err(|error| store_error(error, Stage::Connecting))?;
+        let mut request = self.engine.request(&written.fingerprint);
+        let probe = machine::first(&mut request);
+        let verdict = async {
+            // Waits for a transaction that inserted the row, and then for one that updated it.
+            if let Created::New = self.create_in_tx(&mut tx, key, &probe).await? {
+                return Ok(Verdict::RolledBack);
+            }
+            let found = self.lock_in_tx(&mut tx, key).await?;
+            Ok(match found {
+                Some(found) if found.record.version == written.version => Verdict::Committed,
+                _ => Verdict::RolledBack,
+            })
+        };
+        let verdict = verdict.await.map_err(Broken::into_store_error);
+        // What is not rolled back now is rolled back with its connection.
+        let _ = tx.rollback().await;
+        verdict
+    }
+}
+
+/// How long to go on asking: as long as nobody else may run.
+struct Patience {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(transactional: &Transactional) -> Self {
+        Self {
+            until: Instant::now() + transactional.engine.policy().lease_time(),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Sleeps before the next question; `false` when there is to be none.
+    async fn pause(&mut self) -> bool {
+        if Instant::now() >= self.until {
+            return false;
+        }
+        sleep(self.pause.mul_f64(rand::random_range(0.5..1.0))).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}

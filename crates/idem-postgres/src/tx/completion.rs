@@ -1,0 +1,156 @@
+//! [`Completion`]: an answer that is stored in a transaction, and not yet committed.
+
+use idem_core::{
+    Bytes, Execution, RecordKey, Superseded, Updated,
+    machine::{Ending, Settled, Write},
+};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::{CommitError, Transactional, statements::Broken};
+
+/// An answer that is stored in a transaction, and not yet committed.
+///
+/// Dropped without [`commit`](Self::commit) or one of its likes, the transaction's own end decides:
+/// rolled back, a key that was claimed beforehand stays in flight until its lease is over.
+#[must_use = "the answer is there once the transaction is committed"]
+#[derive(Debug)]
+pub struct Completion {
+    pub(super) transactional: Transactional,
+    pub(super) key: RecordKey,
+    pub(super) write: Write,
+    pub(super) holder: Holder,
+}
+
+/// Who holds the key.
+#[derive(Debug)]
+pub(super) enum Holder {
+    /// A claim that was committed beforehand.
+    Execution(Execution),
+    /// The row of the same transaction.
+    Once,
+}
+
+/// Says in the server's log why it was rolled back.
+const ABORT: &str = "DO $$ BEGIN RAISE EXCEPTION \
+    'idem-postgres: another execution owns the key, so this transaction may not commit'; END $$";
+
+impl Transactional {
+    /// Stores the answer of an execution in a transaction of the caller's, to be committed with
+    /// whatever else it writes: the last step of what [`execute_in_tx`](Self::execute_in_tx) does.
+    ///
+    /// Renewals have to be over: the work is done. Go on with [`Completion::commit`].
+    ///
+    /// # Errors
+    /// [`CommitError`]. The transaction cannot be committed any more: roll it back.
+    ///
+    /// # Cancel safety
+    /// Roll the transaction back after dropping the future; the key stays in flight until its
+    /// lease is over.
+    pub async fn complete_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        execution: Execution,
+        answer: impl Into<Bytes>,
+    ) -> Result<Completion, CommitError> {
+        let key = execution.key().clone();
+        let ending = Ending::Complete(answer.into());
+        match self.end_in_tx(tx, &execution, ending).await {
+            Ok(Ok(write)) => {
+                let holder = Holder::Execution(execution);
+                Ok(Completion::new(self, key, write, holder))
+            }
+            Ok(Err(superseded)) => {
+                // It cannot go through even if the caller takes no notice (G3).
+                let _ = sqlx::raw_sql(ABORT).execute(&mut *tx).await;
+                execution.ended(Err(superseded)).await;
+                Err(CommitError::Superseded(superseded))
+            }
+            Err(broken) => {
+                let error = broken.into_store_error();
+                // The error ended the transaction and its locks. If not, this lands later.
+                let _ = execution.fail_retryable().await;
+                Err(CommitError::RolledBack(error))
+            }
+        }
+    }
+
+    async fn end_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        execution: &Execution,
+        ending: Ending,
+    ) -> Result<Result<Write, Superseded>, Broken> {
+        let mut write = execution.prepare(ending).await;
+        loop {
+            let found = match self.update_in_tx(tx, execution.key(), &write).await? {
+                Updated::Done => return Ok(Ok(write)),
+                Updated::Conflict(found) => found,
+            };
+            match execution.settle(&write, found.as_ref()).await {
+                Settled::Landed => return Ok(Ok(write)),
+                Settled::Again(again) => write = again,
+                Settled::Superseded => return Ok(Err(Superseded)),
+            }
+        }
+    }
+}
+
+impl Completion {
+    pub(super) fn new(
+        transactional: &Transactional,
+        key: RecordKey,
+        write: Write,
+        holder: Holder,
+    ) -> Self {
+        Self {
+            transactional: transactional.clone(),
+            key,
+            write,
+            holder,
+        }
+    }
+
+    /// Commits the transaction, and finds out what became of it if the reply is lost.
+    ///
+    /// # Errors
+    /// [`CommitError`], which tells "rolled back" from "not known".
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the transaction committed or not, with its record or without
+    /// both; the next call with the same key finds out.
+    pub async fn commit(self, mut tx: Transaction<'_, Postgres>) -> Result<(), CommitError> {
+        // COMMIT answers without an error when a statement of the transaction failed before and
+        // nobody took notice: it then rolls back.
+        if let Err(error) = sqlx::raw_sql("SELECT 1").execute(&mut *tx).await {
+            drop(tx);
+            return self.was_rolled_back(error).await;
+        }
+        self.commit_as_it_is(tx).await
+    }
+
+    /// Rolls the transaction back and makes the key free for the next call.
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls back as well; a key that was claimed beforehand may then stay in
+    /// flight until its lease is over.
+    pub async fn roll_back(self, tx: Transaction<'_, Postgres>) {
+        // A connection that is lost is rolled back by the server.
+        let _ = tx.rollback().await;
+        self.let_go().await;
+    }
+
+    /// Takes note that the transaction was committed by other means.
+    pub async fn committed(self) {
+        if let Holder::Execution(execution) = self.holder {
+            execution.ended(Ok(self.write)).await;
+        }
+    }
+
+    /// Makes the key free after a transaction that was rolled back by other means.
+    pub(super) async fn let_go(self) {
+        if let Holder::Execution(execution) = self.holder {
+            // What the store does not take now it takes in the background.
+            let _ = execution.fail_retryable().await;
+        }
+    }
+}

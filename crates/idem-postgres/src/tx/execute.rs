@@ -1,0 +1,175 @@
+//! A claim that commits first, and a completion that commits with the user's rows.
+
+use std::{any::Any, panic::AssertUnwindSafe};
+
+use futures_util::FutureExt;
+use idem_core::{
+    Bytes, Claim, Execution, Fingerprint, Ran, RecordKey, Running, Stopped, StoreError, Superseded,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
+
+use super::{CommitError, Committed, Transactional, TxError};
+use crate::error::{Stage, store_error};
+
+/// Why a transaction was not begun for an execution.
+enum NotBegun {
+    Store(StoreError),
+    Superseded,
+}
+
+impl Transactional {
+    /// Runs work once for this key. The claim commits first; what the work writes in `tx` and its
+    /// answer, as JSON, commit together.
+    ///
+    /// An error or a panic of the work rolls back what it wrote, and the key becomes retryable: the
+    /// next call runs, with the next attempt number. A refusal that is to be replayed is a value,
+    /// such as `Ok(Err(declined))`. An execution that was superseded cannot commit (G3).
+    ///
+    /// The lease is renewed while the work runs. At REPEATABLE READ and SERIALIZABLE it is not,
+    /// since the transaction could not complete a record that changed under it; the transaction
+    /// locks the record instead, and nobody takes the key over before it ends.
+    ///
+    /// # Errors
+    /// [`TxError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the work and rolls back what it wrote. The key then stays in
+    /// flight until its lease is over. If the commit was sent already, the next call finds out.
+    pub async fn execute_in_tx<T, E, W>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        work: W,
+    ) -> Result<Committed<T>, TxError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        W: AsyncFnOnce(&mut PgConnection, Running) -> Result<T, E>,
+    {
+        let claim = self.engine.claim(key, fingerprint).await;
+        Err(match claim.map_err(TxError::Claim)? {
+            Claim::Acquired(execution) => return self.run_execution(execution, work).await,
+            Claim::Replay(answer) => return replay(&answer),
+            Claim::ReplayFailure(failure) => TxError::FailedBefore(failure),
+            Claim::InFlight { retry_after } => TxError::InFlight { retry_after },
+            Claim::Mismatch => TxError::Mismatch,
+            Claim::Abandoned { attempt } => TxError::Abandoned { attempt },
+            Claim::Exhausted { attempts } => TxError::Exhausted { attempts },
+        })
+    }
+
+    async fn run_execution<T, E, W>(
+        &self,
+        execution: Execution,
+        work: W,
+    ) -> Result<Committed<T>, TxError<E>>
+    where
+        T: Serialize,
+        W: AsyncFnOnce(&mut PgConnection, Running) -> Result<T, E>,
+    {
+        let (mut tx, renews) = match self.begin_for(&execution).await {
+            Ok(begun) => begun,
+            Err(NotBegun::Store(error)) => {
+                let _ = execution.fail_retryable().await;
+                return Err(CommitError::RolledBack(error).into());
+            }
+            Err(NotBegun::Superseded) => {
+                execution.ended(Err(Superseded)).await;
+                return Err(CommitError::Superseded(Superseded).into());
+            }
+        };
+        let running = execution.running();
+        // An `async` block, so that a panic in the closure itself is caught as well.
+        let work = async { work(&mut tx, running).await };
+        let ran = match renews {
+            true => execution.run(work).await,
+            false => run_unrenewed(work).await,
+        };
+        let (value, answer) = match answer(ran) {
+            Ok(answered) => answered,
+            Err(error) => {
+                // A connection that is lost is rolled back by the server.
+                let _ = tx.rollback().await;
+                match error {
+                    TxError::Commit(CommitError::Superseded(superseded)) => {
+                        execution.ended(Err(superseded)).await;
+                    }
+                    // What the store does not take now it takes in the background.
+                    _ => drop(execution.fail_retryable().await),
+                }
+                return Err(error);
+            }
+        };
+        let completion = self.complete_in_tx(&mut tx, execution, answer).await?;
+        completion.commit_as_it_is(tx).await?;
+        Ok(Committed {
+            value,
+            replayed: false,
+        })
+    }
+
+    /// A transaction for an execution, and whether its lease may be renewed meanwhile.
+    async fn begin_for(
+        &self,
+        execution: &Execution,
+    ) -> Result<(Transaction<'static, Postgres>, bool), NotBegun> {
+        let mut tx = self.begin().await.map_err(NotBegun::Store)?;
+        if is_read_committed(&mut tx).await.map_err(NotBegun::Store)? {
+            return Ok((tx, true));
+        }
+        let locked = self.lock_in_tx(&mut tx, execution.key()).await;
+        let found = locked.map_err(|broken| NotBegun::Store(broken.into_store_error()))?;
+        // Whoever claimed last has a token of its own.
+        match found {
+            Some(found) if found.record.attempt == execution.attempt() => Ok((tx, false)),
+            _ => Err(NotBegun::Superseded),
+        }
+    }
+}
+
+async fn is_read_committed(tx: &mut PgConnection) -> Result<bool, StoreError> {
+    let row = sqlx::raw_sql("SHOW transaction_isolation")
+        .fetch_one(tx)
+        .await
+        .and_then(|row| row.try_get::<String, _>(0));
+    let level = row.map_err(|error| store_error(error, Stage::Connecting))?;
+    Ok(matches!(&*level, "read committed" | "read uncommitted"))
+}
+
+async fn run_unrenewed<F: Future>(work: F) -> Ran<F::Output> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(output) => Ran::Finished(output),
+        Err(panic) => Ran::Stopped(Stopped::Panicked(panic_message(&*panic))),
+    }
+}
+
+/// The value and its bytes, or why there is none.
+fn answer<T: Serialize, E>(ran: Ran<Result<T, E>>) -> Result<(T, Vec<u8>), TxError<E>> {
+    match ran {
+        Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
+            Ok(answer) => Ok((value, answer)),
+            Err(error) => Err(TxError::Serde(error)),
+        },
+        Ran::Finished(Err(error)) => Err(TxError::Work(error)),
+        Ran::Stopped(Stopped::Panicked(message)) => Err(TxError::Panicked(message)),
+        Ran::Stopped(Stopped::Superseded) => Err(CommitError::Superseded(Superseded).into()),
+    }
+}
+
+pub(super) fn replay<T: DeserializeOwned, E>(answer: &Bytes) -> Result<Committed<T>, TxError<E>> {
+    match serde_json::from_slice(answer) {
+        Ok(value) => Ok(Committed {
+            value,
+            replayed: true,
+        }),
+        Err(error) => Err(TxError::Serde(error)),
+    }
+}
+
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

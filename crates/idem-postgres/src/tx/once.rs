@@ -1,0 +1,156 @@
+//! Claim, effects and completion in one transaction.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use idem_core::{ClaimError, Fingerprint, RecordKey, StoreError};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::{
+    Committed, InTx, Once, Transactional, TxError,
+    execute::{panic_message, replay},
+    statements::Broken,
+};
+use crate::error::{Stage, store_error};
+
+/// How often a claim is tried again that the isolation level refused. Nothing has run by then.
+const MAX_CLAIMS: usize = 100;
+
+impl Transactional {
+    /// Runs work once for this key, all of it in one transaction: the claim, what the work writes,
+    /// and its answer as JSON. For work that is all in this database.
+    ///
+    /// A duplicate waits for the transaction that holds the key, no longer than the store's
+    /// [`lock_timeout`](crate::PostgresConfig::lock_timeout), and is then answered with what it
+    /// committed, or as in flight. An error or a panic of the work rolls everything back, and the
+    /// next call runs as if there had been none: a refusal that is to be replayed is a value, such
+    /// as `Ok(Err(declined))`.
+    ///
+    /// The transaction is at the level that the server's defaults say. Do not call out from it: a
+    /// request that was sent is not rolled back. That is what [`execute_in_tx`](Self::execute_in_tx)
+    /// is for.
+    ///
+    /// # Errors
+    /// [`TxError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future rolls everything back, unless the commit was sent already: the next
+    /// call finds out.
+    pub async fn once_in_tx<T, E, W>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        work: W,
+    ) -> Result<Committed<T>, TxError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        W: AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    {
+        let (tx, claimed) = self.begin_and_claim(key, fingerprint).await?;
+        let once = match claimed {
+            InTx::Acquired(once) => once,
+            refused => {
+                // It wrote nothing, or is broken.
+                let _ = tx.rollback().await;
+                return refuse(refused);
+            }
+        };
+        self.run_once(tx, once, work).await
+    }
+
+    async fn begin_and_claim<E>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+    ) -> Result<(Transaction<'static, Postgres>, InTx), TxError<E>> {
+        for _ in 0..MAX_CLAIMS {
+            let mut tx = self.begin().await.map_err(claim_error)?;
+            match self.try_claim_in_tx(&mut tx, key, fingerprint).await {
+                Ok(claimed) => {
+                    count(&claimed);
+                    return Ok((tx, claimed));
+                }
+                Err(broken) if broken.is_serialization() => {
+                    let _ = tx.rollback().await;
+                }
+                Err(broken) => return Err(claim_error(Broken::into_store_error(broken))),
+            }
+        }
+        Err(claim_error(StoreError::unavailable(
+            "the claim raced with others without end",
+        )))
+    }
+
+    /// A transaction on a connection of the pool.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let connection = self.store.sessions().acquire().await?;
+        let begun = Transaction::begin(connection, None).await;
+        begun.map_err(|error| store_error(error, Stage::Connecting))
+    }
+
+    async fn run_once<T, E, W>(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        once: Once,
+        work: W,
+    ) -> Result<Committed<T>, TxError<E>>
+    where
+        T: Serialize,
+        W: AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    {
+        // An `async` block, so that a panic in the closure itself is caught as well.
+        let ran = AssertUnwindSafe(async { work(&mut tx).await });
+        let answered = match ran.catch_unwind().await {
+            Ok(Ok(value)) => match serde_json::to_vec(&value) {
+                Ok(answer) => Ok((value, answer)),
+                Err(error) => Err(TxError::Serde(error)),
+            },
+            Ok(Err(error)) => Err(TxError::Work(error)),
+            Err(panic) => Err(TxError::Panicked(panic_message(&*panic))),
+        };
+        let (value, answer) = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                // A connection that is lost is rolled back by the server.
+                let _ = tx.rollback().await;
+                return Err(error);
+            }
+        };
+        let completion = self.complete_once_in_tx(&mut tx, once, answer).await?;
+        completion.commit_as_it_is(tx).await?;
+        Ok(Committed {
+            value,
+            replayed: false,
+        })
+    }
+}
+
+fn claim_error<E>(source: StoreError) -> TxError<E> {
+    TxError::Claim(ClaimError { source })
+}
+
+fn refuse<T: DeserializeOwned, E>(refused: InTx) -> Result<Committed<T>, TxError<E>> {
+    Err(match refused {
+        InTx::Replay(answer) => return replay(&answer),
+        InTx::ReplayFailure(failure) => TxError::FailedBefore(failure),
+        InTx::InFlight { retry_after } => TxError::InFlight { retry_after },
+        InTx::Abandoned { attempt } => TxError::Abandoned { attempt },
+        InTx::Exhausted { attempts } => TxError::Exhausted { attempts },
+        InTx::Mismatch | InTx::Acquired(_) => TxError::Mismatch,
+    })
+}
+
+/// Counts as the engine counts its claims.
+fn count(claimed: &InTx) {
+    let outcome = match claimed {
+        InTx::Acquired(_) => "acquired",
+        InTx::Replay(_) => "replay",
+        InTx::ReplayFailure(_) => "replay-failure",
+        InTx::InFlight { .. } => "in-flight",
+        InTx::Mismatch => "mismatch",
+        InTx::Abandoned { .. } => "abandoned",
+        InTx::Exhausted { .. } => "exhausted",
+    };
+    metrics::counter!("idem_claims_total", "outcome" => outcome).increment(1);
+}
