@@ -21,6 +21,12 @@ impl Skipped {
     pub fn because(why: impl Into<Cow<'static, str>>) -> Self {
         Self { why: why.into() }
     }
+
+    /// The reason.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.why
+    }
 }
 
 impl fmt::Display for Skipped {
@@ -61,9 +67,7 @@ impl Case {
     /// the engine, or the optional trait: `Watch`, `Sweep`, `Browse`.
     #[must_use]
     pub fn rule(&self) -> String {
-        let prefix = self.name.split('_').next().unwrap_or_default();
-        let (first, rest) = prefix.split_at(prefix.len().min(1));
-        first.to_uppercase() + rest
+        rule(self.name)
     }
 
     /// Runs the case on the current tokio runtime.
@@ -76,6 +80,14 @@ impl Case {
     pub async fn run(&self, harness: &dyn Harness) -> Verdict {
         (self.run)(harness).await
     }
+}
+
+/// The rule in front of a case's name.
+pub(crate) fn rule(name: &str) -> String {
+    let prefix = name.split('_').next().unwrap_or_default();
+    let mut letters = prefix.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 impl fmt::Debug for Case {

@@ -57,6 +57,7 @@ mod engine;
 mod fault;
 mod harness;
 mod list;
+mod report;
 mod sample;
 mod suite;
 
@@ -67,6 +68,7 @@ pub use case::{Case, Skipped, Verdict};
 pub use fault::{CallFault, FaultStore, Odds, Op};
 pub use harness::Harness;
 pub use list::all;
+pub use report::{CaseResult, Outcome, Report};
 pub use suite::{IntoHarness, Missing};
 
 #[doc(hidden)]

@@ -1,13 +1,17 @@
 //! [`suite!`](crate::suite): one test per case, in the crate of whoever wrote the store.
 
-use std::{fmt::Display, future::Future, io::Write as _, sync::OnceLock, time::Duration};
+use std::{
+    any::Any, fmt::Display, future::Future, io::Write as _, panic::AssertUnwindSafe,
+    sync::OnceLock, time::Duration,
+};
 
+use futures_util::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{Harness, Skipped, Verdict, call::scaled};
+use crate::{CaseResult, Harness, Outcome, Skipped, Verdict, call::scaled, report};
 
 /// A case that takes this much longer than anybody would wait is called hung.
-const HUNG: Duration = Duration::from_secs(120);
+pub(crate) const HUNG: Duration = Duration::from_secs(120);
 
 /// Makes one test per case.
 ///
@@ -135,29 +139,76 @@ pub fn run_test<F>(module: &str, name: &str, harness: F, case: RunCase)
 where
     F: Future<Output = Result<Box<dyn Harness>, Missing>>,
 {
-    let verdict = runtime().block_on(async {
+    let (store, ended) = runtime().block_on(async {
         match harness.await {
-            Ok(harness) => bounded(&*harness, case).await,
-            Err(Missing(why)) => {
-                assert!(!in_ci(), "this test may not be skipped in CI: {why}");
-                Err(Skipped::because(why))
-            }
+            Ok(harness) => (harness.name(), run_case(&*harness, case).await),
+            Err(Missing(why)) => (module.to_owned(), missing(why)),
         }
     });
-    if let Err(skipped) = verdict {
+    report::note(&CaseResult {
+        store,
+        group: module.rsplit("::").next().unwrap_or(module).to_owned(),
+        case: name.to_owned(),
+        outcome: match &ended {
+            Ok(verdict) => Outcome::from(verdict.clone()),
+            Err(failure) => Outcome::Failed(failure.message()),
+        },
+    });
+    match ended {
+        Ok(Ok(())) => {}
         // Not `eprintln!`: the test harness hides the output of tests that pass.
-        let _ = writeln!(std::io::stderr(), "{module}::{name}: {skipped}");
+        Ok(Err(skipped)) => {
+            let _ = writeln!(std::io::stderr(), "{module}::{name}: {skipped}");
+        }
+        Err(failure) => failure.fail(),
     }
 }
 
 type RunCase = for<'a> fn(&'a dyn Harness) -> futures_util::future::BoxFuture<'a, Verdict>;
 
-async fn bounded(harness: &dyn Harness, case: RunCase) -> Verdict {
-    let limit = scaled(harness, HUNG);
-    match tokio::time::timeout(limit, case(harness)).await {
-        Ok(verdict) => verdict,
-        Err(_) => panic!("the case hangs: no end within {limit:?}"),
+/// A verdict, or how the case failed.
+type Ended = Result<Verdict, Failure>;
+
+enum Failure {
+    Panicked(Box<dyn Any + Send>),
+    Otherwise(String),
+}
+
+impl Failure {
+    fn message(&self) -> String {
+        match self {
+            Self::Panicked(panic) => report::message(&**panic),
+            Self::Otherwise(why) => why.clone(),
+        }
     }
+
+    /// Fails the test. A panic was reported when it happened, and only goes on here.
+    fn fail(self) -> ! {
+        match self {
+            Self::Panicked(panic) => std::panic::resume_unwind(panic),
+            Self::Otherwise(why) => panic!("{why}"),
+        }
+    }
+}
+
+async fn run_case(harness: &dyn Harness, case: RunCase) -> Ended {
+    let limit = scaled(harness, HUNG);
+    let run = AssertUnwindSafe(case(harness)).catch_unwind();
+    match tokio::time::timeout(limit, run).await {
+        Ok(ended) => ended.map_err(Failure::Panicked),
+        Err(_) => Err(Failure::Otherwise(format!(
+            "the case hangs: no end within {limit:?}"
+        ))),
+    }
+}
+
+fn missing(why: String) -> Ended {
+    if in_ci() {
+        return Err(Failure::Otherwise(format!(
+            "this test may not be skipped in CI: {why}"
+        )));
+    }
+    Ok(Err(Skipped::because(why)))
 }
 
 /// One runtime for all tests of a process: what a shared harness spawned has to outlive the test

@@ -46,7 +46,7 @@ async fn run(stores: Vec<RecordingStore<dyn Store>>, key: &RecordKey, seed: u64)
         })
     });
     for client in join_all(clients).await {
-        client.unwrap();
+        client.expect("no client panics");
     }
 }
 
