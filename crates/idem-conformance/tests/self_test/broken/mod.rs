@@ -1,6 +1,8 @@
 //! The suite is itself tested: each of these stores breaks a rule on purpose, and the case named
 //! beside it catches it.
 
+mod calls;
+mod content;
 mod flaw;
 mod harness;
 mod matrix;

@@ -1,0 +1,142 @@
+//! Flaws in what is stored and told: keys, records, ttls, ages, errors.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use idem_core::{
+    Bytes, Record, RecordKey, State, StoreError, StoreErrorKind, Stored, Timestamp, codec,
+};
+
+use super::{Flaw, store::BrokenStore};
+
+impl BrokenStore {
+    pub(super) fn key(&self, key: &RecordKey) -> RecordKey {
+        let (scope, text) = (key.scope().to_owned(), key.key().to_owned());
+        let parts = match self.flaw {
+            Flaw::KeysConcatenated => (String::new(), scope + &text),
+            Flaw::ScopeIgnored => (String::new(), text),
+            Flaw::KeysCut => (scope, text.chars().take(200).collect()),
+            Flaw::KeysFolded => (scope, text.to_lowercase()),
+            Flaw::KeysTrimmed => (scope, format!("{}.", text.trim())),
+            Flaw::KeysNormalised => (scope, text.replace("e\u{301}", "é")),
+            _ => return key.clone(),
+        };
+        RecordKey::from_parts(&parts.0, &parts.1).expect("the cases for keys keep to short ones")
+    }
+
+    pub(super) fn record(&self, record: &Record) -> Record {
+        let mut record = record.clone();
+        match self.flaw {
+            Flaw::SignedRevision => {
+                let most = i64::MAX as u64;
+                record.version.revision = record.version.revision.min(most);
+            }
+            Flaw::SignedAttempt => record.attempt = record.attempt.min(i32::MAX as u32),
+            Flaw::OwnStamp => record.created_at = Timestamp::now(),
+            _ => {}
+        }
+        let (State::InFlight { checkpoint, .. } | State::Retryable { checkpoint }) =
+            &mut record.state
+        else {
+            record.state = self.ended(record.state);
+            return record;
+        };
+        if self.flaw == Flaw::EmptyCheckpointLost {
+            *checkpoint = checkpoint.take().filter(|bytes| !bytes.is_empty());
+        }
+        record
+    }
+
+    pub(super) fn ended(&self, state: State) -> State {
+        let change = |payload: Bytes| match self.flaw {
+            Flaw::TextPayload => String::from_utf8_lossy(&payload).into_owned().into(),
+            Flaw::CString => payload
+                .split(|byte| *byte == 0)
+                .next()
+                .map_or_else(Default::default, Bytes::copy_from_slice),
+            Flaw::PayloadCut => payload.slice(..payload.len().min(1 << 20)),
+            _ => payload,
+        };
+        match state {
+            State::Failed { payload } if self.flaw == Flaw::FailureIsSuccess => {
+                State::Completed { payload }
+            }
+            State::Completed { payload } => State::Completed {
+                payload: change(payload),
+            },
+            State::Failed { payload } => State::Failed {
+                payload: change(payload),
+            },
+            state => state,
+        }
+    }
+
+    pub(super) fn ttl(&self, record: &Record, ttl: Duration) -> Duration {
+        match (self.flaw, &record.state) {
+            (Flaw::TtlIsLease, State::InFlight { lease, .. }) => *lease,
+            (Flaw::TtlInSeconds, _) => Duration::from_secs(ttl.as_secs()),
+            _ => ttl,
+        }
+    }
+
+    /// What an update leaves of the ttl.
+    pub(super) fn updated_ttl(&self, key: &RecordKey, record: &Record, ttl: Duration) -> Duration {
+        let left = || {
+            let entries = self.raw.entries();
+            let entry = entries.get(key.as_str())?;
+            let written = codec::decode(&entry.value).ok()?.ttl;
+            written.checked_sub(entry.written.elapsed())
+        };
+        match self.flaw {
+            Flaw::UpdateKeepsTtl => left().unwrap_or(ttl),
+            Flaw::UpdateShortensTtl => left().map_or(ttl, |left| left.min(ttl)),
+            _ => self.ttl(record, ttl),
+        }
+    }
+
+    /// What is told of what was found.
+    pub(super) fn told(&self, found: Option<Stored>) -> Option<Stored> {
+        let mut found = found?;
+        if let State::Completed { payload } = &found.record.state
+            && self.flaw == Flaw::FalsyPayloadLost
+            && (payload.is_empty() || payload == "null")
+        {
+            return None;
+        }
+        let asked = self.shared.asked.fetch_add(1, Ordering::SeqCst);
+        found.age = match (self.flaw, found.age) {
+            (Flaw::AppClock, Some(age)) => Some(age + Duration::from_secs(10 * self.handle.number)),
+            (Flaw::AgeZero, _) => Some(Duration::ZERO),
+            (Flaw::AgeInSeconds, Some(age)) => Some(Duration::from_secs(age.as_secs())),
+            (Flaw::AgeBackwards, Some(age)) if asked % 7 == 6 => Some(age / 2),
+            (_, age) => age,
+        };
+        if self.flaw == Flaw::RemainingIsTtl {
+            found.remaining = found.age.zip(found.remaining).map(|(age, left)| age + left);
+        }
+        Some(found)
+    }
+
+    /// What is told of what was found, to somebody who is refused.
+    pub(super) fn refused(&self, found: Option<Stored>) -> Option<Stored> {
+        let mut found = self.told(found)?;
+        match self.flaw {
+            Flaw::RefusedToldAbsent => return None,
+            Flaw::RefusedToldNoAge => found.age = None,
+            _ => {}
+        }
+        Some(found)
+    }
+
+    pub(super) fn error(&self, error: StoreError) -> StoreError {
+        match (self.flaw, error.kind()) {
+            (Flaw::LostReplyIsUnavailable, StoreErrorKind::Unknown)
+            | (Flaw::FullIsUnavailable, StoreErrorKind::Full) => {
+                StoreError::unavailable("broken").with_source(error)
+            }
+            (Flaw::FaultIsConfig, StoreErrorKind::Unknown | StoreErrorKind::Unavailable) => {
+                StoreError::config("broken").with_source(error)
+            }
+            _ => error,
+        }
+    }
+}
