@@ -2,7 +2,7 @@
 //!
 //! [`MemoryStore`] is a whole [`Store`](idem_core::Store): tests, single-process services, job
 //! runners. Its records go with the process; where they have to outlive it, take `idem-redis` or
-//! `idem-postgres`.
+//! `idem-postgres`. [`ReplayCache`] serves the answers of either from memory.
 //!
 //! # Why a map of its own
 //! A cache evicts: moka, as any cache, drops entries as it sees fit, and an idempotency record that
@@ -15,6 +15,7 @@ mod clock;
 mod config;
 mod error;
 mod expiry;
+mod replay;
 mod room;
 mod shard;
 mod slot;
@@ -25,4 +26,5 @@ mod watch;
 
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use config::MemoryConfig;
+pub use replay::{ReplayCache, ReplayCacheConfig};
 pub use store::MemoryStore;
