@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use idem_core::{
     Bytes, ClaimToken, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State,
-    Store, StoreErrorKind, Sweep, Timestamp, Updated, Version,
+    Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
 };
 
 use crate::{ManualClock, MemoryConfig, MemoryStore};
@@ -213,4 +213,18 @@ async fn s6_a_store_without_bytes_takes_what_does_not_grow() {
     assert_eq!(store.bytes(), 2 * one + 3);
     let refused = store.create(&key(2), &claim(), DAY).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Full);
+}
+
+#[tokio::test]
+async fn watchers_that_go_leave_nothing_behind() {
+    let (store, _clock) = store(MemoryConfig::default().shards(1));
+    let watched = || store.shard_at(0).watched().len();
+    let first = store.watch(&key(0)).await.unwrap();
+    let second = store.watch(&key(0)).await.unwrap();
+    let other = store.watch(&key(1)).await.unwrap();
+    assert_eq!(watched(), 2);
+    drop(first);
+    assert_eq!(watched(), 2);
+    drop((second, other));
+    assert_eq!(watched(), 0);
 }

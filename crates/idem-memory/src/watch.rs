@@ -26,6 +26,11 @@ impl Watched {
         self.bells.get(&hash).cloned()
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.bells.len()
+    }
+
     fn enter(&mut self, hash: u64) -> Receiver<()> {
         self.bells.entry(hash).or_default().subscribe()
     }
