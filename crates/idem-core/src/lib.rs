@@ -20,6 +20,7 @@ pub mod machine;
 pub mod observe;
 mod optional;
 mod policy;
+mod prober;
 mod record;
 mod redact;
 mod scope;
@@ -37,9 +38,8 @@ pub use fingerprint::{Fingerprint, FingerprintBuilder};
 pub use key::{IdempotencyKey, KeyError};
 pub use machine::{Refusal, Resolution};
 pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
-pub use policy::{
-    Abandonment, OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError, Prober, Verdict,
-};
+pub use policy::{OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError};
+pub use prober::{Abandonment, Prober, Verdict};
 pub use record::{ClaimToken, Record, State, Stored, Version};
 pub use scope::{RecordKey, Scope};
 pub use stamp::Timestamp;

@@ -10,11 +10,10 @@ use super::{
     call::{Budget, bounded, in_place},
 };
 use crate::{
-    ClaimError, Created, Execution, Fingerprint, OnAbandoned, OnBusy, Record, RecordKey, State,
-    StoreError, StoreErrorKind, Stored, Timestamp, Updated, Verdict,
+    Abandonment, ClaimError, Created, Execution, Fingerprint, OnAbandoned, OnBusy, Record,
+    RecordKey, State, StoreError, StoreErrorKind, Stored, Timestamp, Updated, Verdict,
     machine::{self, Decision, Holding, LapsedRule, Request, Write},
     observe,
-    policy::Abandonment,
 };
 
 /// Rounds of one claim before a store that only ever answers *conflict* counts as broken. Honest

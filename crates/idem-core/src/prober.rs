@@ -1,0 +1,60 @@
+//! [`Prober`]: looks up whether an execution that vanished had its effect.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Fingerprint, IdempotencyKey, RecordKey, derive::derive_key};
+
+/// Finds out whether an abandoned execution had its effect.
+#[async_trait]
+pub trait Prober: Send + Sync {
+    /// Looks for the effect: by [`Abandonment::derive_key`] at the API downstream, by a row in a
+    /// ledger, by whatever the work leaves behind.
+    ///
+    /// Several claims may ask at once; the answers are applied by conditional writes, so the first
+    /// one counts. Say [`Verdict::Unknown`] when in doubt.
+    async fn probe(&self, abandoned: &Abandonment) -> Verdict;
+}
+
+#[async_trait]
+impl<P: Prober + ?Sized> Prober for Arc<P> {
+    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+        (**self).probe(abandoned).await
+    }
+}
+
+/// An execution that vanished.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Abandonment {
+    /// The key it held.
+    pub key: RecordKey,
+    /// The request it ran.
+    pub fingerprint: Fingerprint,
+    /// Its fencing number.
+    pub attempt: u32,
+    /// The last checkpoint it left.
+    pub checkpoint: Option<Bytes>,
+}
+
+impl Abandonment {
+    /// The key that the lost execution handed downstream for `step`; see
+    /// [`Execution::derive_key`](crate::Execution::derive_key).
+    #[must_use]
+    pub fn derive_key(&self, step: &str) -> IdempotencyKey {
+        derive_key(&self.key, &self.fingerprint, step)
+    }
+}
+
+/// What a [`Prober`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The effect happened; this is the answer to store and replay.
+    Committed(Bytes),
+    /// The effect did not happen and cannot happen any more: run again.
+    NotCommitted,
+    /// It cannot be told: leave the key halted.
+    Unknown,
+}
