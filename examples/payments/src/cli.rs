@@ -16,7 +16,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:4242", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
 
-    /// Where keys and answers are kept, as a URL
+    /// Where keys and answers are kept, as a URL: memory:, redis://…, redis+cluster://…,
+    /// redis+sentinel://…
     #[arg(long, default_value = "memory:", value_name = "URL")]
     pub(crate) store: String,
 

@@ -4,6 +4,7 @@
 
 mod input;
 mod profiles;
+mod redis;
 mod sandbox;
 mod scenarios;
 mod service;

@@ -79,6 +79,6 @@ fn an_unknown_store_is_refused_by_name() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("unknown store `floppy:a`"), "{said}");
+    assert!(said.contains("unknown store `floppy:`"), "{said}");
     assert!(said.contains("memory:"), "{said}");
 }
