@@ -61,6 +61,20 @@ async fn a_failover_on_demand_loses_nothing_and_can_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_failover_needs_neither_every_replica_nor_every_sentinel() {
+    let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
+        return;
+    };
+    let old = sentinel.primary().await.unwrap();
+    sentinel.nodes()[2].kill();
+    sentinel.sentinels()[0].kill();
+    sentinel.settled().await.unwrap();
+    let new = sentinel.failover().await.unwrap();
+    assert_eq!(new.port(), sentinel.nodes()[1].port());
+    assert!(old.is_running());
+}
+
+#[tokio::test]
 async fn a_paused_primary_is_replaced_and_gives_way_when_resumed() {
     let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
         return;

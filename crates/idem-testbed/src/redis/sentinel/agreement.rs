@@ -43,7 +43,7 @@ impl Sentinel {
                 }
             }
             self.serving_sentinels()
-                .try_for_each(|sentinel| self.knows_all(sentinel))
+                .try_for_each(|sentinel| self.knows_all(sentinel, primary))
         })
     }
 
@@ -72,28 +72,41 @@ impl Sentinel {
         }
     }
 
-    /// Whether a Sentinel counts what is there, and finds enough of its like for a failover.
-    fn knows_all(&self, sentinel: &Redis) -> Result<(), Not> {
+    /// Whether a Sentinel finds enough of its like for a failover, and has itself seen every node
+    /// in its present role. One that last saw a node as a primary takes it for the same lost
+    /// primary when a failover makes it one again, and undoes that.
+    fn knows_all(&self, sentinel: &Redis, primary: &Member) -> Result<(), Not> {
         ask(sentinel, &["SENTINEL", "CKQUORUM", SERVICE])?;
         let others = ask(sentinel, &["SENTINEL", "SENTINELS", SERVICE])?;
         let replicas = ask(sentinel, &["SENTINEL", "REPLICAS", SERVICE])?;
-        let flags = |of: &Reply| -> Vec<String> {
-            let all = of.elements().iter();
-            all.filter_map(|one| field(one, "flags"))
-                // What a Sentinel once said of an earlier primary, which Valkey 9 does not forget.
-                .map(|flags| flags.replace(",master_down", ""))
-                .collect()
-        };
-        let found = [flags(&others), flags(&replicas)];
-        let wanted = [
-            vec!["sentinel"; self.serving_sentinels().count() - 1],
-            vec!["slave"; self.serving_nodes().count() - 1],
+        let primary = primary.address().port().to_string();
+        let replica = ["slave", "slave", &primary, "ok"];
+        let seen = [
+            seen(
+                &others,
+                self.serving_sentinels().map(Redis::port),
+                &["flags"],
+            ),
+            seen(
+                &replicas,
+                self.serving_nodes().map(|node| node.address().port()),
+                &[
+                    "flags",
+                    "role-reported",
+                    "master-port",
+                    "master-link-status",
+                ],
+            ),
         ];
-        if found == wanted {
+        let wanted = [
+            vec![vec!["sentinel"]; self.serving_sentinels().count() - 1],
+            vec![replica.to_vec(); self.serving_nodes().count() - 1],
+        ];
+        if seen == wanted {
             Ok(())
         } else {
             Err(Not::Yet(format!(
-                "a Sentinel sees {found:?} and not {wanted:?}"
+                "a Sentinel sees {seen:?} and not {wanted:?}"
             )))
         }
     }
@@ -133,6 +146,25 @@ fn ask(sentinel: &Redis, command: &[&str]) -> Result<Reply, Not> {
 
 fn none_serves() -> Not {
     Not::Yet("no Sentinel runs".to_owned())
+}
+
+/// These fields of each of the instances that a Sentinel lists, but for those that do not run.
+fn seen(
+    instances: &Reply,
+    serving: impl Iterator<Item = u16>,
+    fields: &[&str],
+) -> Vec<Vec<String>> {
+    let ports: Vec<String> = serving.map(|port| port.to_string()).collect();
+    let serves =
+        |instance: &&Reply| field(instance, "port").is_some_and(|port| ports.contains(&port));
+    let of = |instance: &Reply| {
+        let fields = fields.iter().filter_map(|name| field(instance, name));
+        // What a Sentinel once said of an earlier primary, which Valkey 9 does not forget.
+        fields
+            .map(|value| value.replace(",master_down", ""))
+            .collect()
+    };
+    instances.elements().iter().filter(serves).map(of).collect()
 }
 
 /// A value of a list in which names and values take turns.
