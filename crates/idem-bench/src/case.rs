@@ -1,6 +1,6 @@
 //! What a benchmark is made of.
 
-use std::{future::Future, num::NonZeroUsize, sync::Arc};
+use std::{future::Future, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use futures_util::future::BoxFuture;
@@ -17,6 +17,12 @@ pub(crate) trait Load: Send + Sync + 'static {
     /// What one slice needs on top: keys, say.
     type Batch: Send + Sync + 'static;
 
+    /// How long a slice of the slower of the two sides is meant to take; what the side with idem
+    /// says counts.
+    ///
+    /// Short, so that whatever else the machine does interrupts few slices and the median is one
+    /// that it left alone; long beside an operation, since a slice ends with its slowest task.
+    const SLICE: Duration = Duration::from_millis(200);
     /// Of how many operations one has its latency taken. Above 1 where reading the clock twice
     /// would be a good part of the operation.
     const SAMPLE: usize = 1;
@@ -40,16 +46,18 @@ pub(crate) trait Load: Send + Sync + 'static {
 /// An operation beside its floor.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
+    pub(crate) slice: Duration,
     subject: Box<dyn Open>,
     floor: Box<dyn Open>,
 }
 
 impl Case {
-    pub(crate) fn new(name: &'static str, subject: impl Load, floor: impl Load) -> Self {
+    pub(crate) fn new<S: Load>(name: &'static str, subject: S, floor: impl Load) -> Self {
         let subject = Box::new(Opening(Arc::new(subject)));
         let floor = Box::new(Opening(Arc::new(floor)));
         Self {
             name,
+            slice: S::SLICE,
             subject,
             floor,
         }

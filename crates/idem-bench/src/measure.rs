@@ -14,10 +14,6 @@ use crate::{
     slice::Slice,
 };
 
-/// How long a slice of the slower of the two is meant to take.
-///
-/// Short, so that a busy machine interrupts few of them and the median is one that it left alone.
-const SLICE: Duration = Duration::from_millis(5);
 /// Pairs of slices at least, whatever time they take.
 const FEWEST: usize = 5;
 
@@ -42,7 +38,7 @@ pub(crate) struct Measured {
 
 pub(crate) async fn compare(case: &Case, plan: Plan, progress: &Progress) -> Result<Measured> {
     let mut sides = case.open();
-    let ops = ops_per_slice(&mut sides, plan).await?;
+    let ops = ops_per_slice(&mut sides, plan, case.slice).await?;
     let started = Instant::now();
     let mut pairs = Vec::new();
     let mut latencies = Vec::new();
@@ -81,13 +77,13 @@ async fn pair(
 }
 
 /// Warms up, and finds how many operations fill a slice.
-async fn ops_per_slice(sides: &mut Sides, plan: Plan) -> Result<usize> {
+async fn ops_per_slice(sides: &mut Sides, plan: Plan, slice: Duration) -> Result<usize> {
     let mut ops = plan.concurrency.get();
     loop {
         let (subject, floor) = pair(sides, plan, ops, true).await?;
         let slower = subject.time.max(floor.time);
-        if slower >= SLICE / 2 {
-            let fill = subject.ops as f64 * SLICE.div_duration_f64(slower);
+        if slower >= slice / 2 {
+            let fill = subject.ops as f64 * slice.div_duration_f64(slower);
             return Ok((fill as usize).max(plan.concurrency.get()));
         }
         ops = ops.saturating_mul(2);

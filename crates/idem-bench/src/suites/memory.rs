@@ -15,11 +15,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use dashmap::DashMap;
 use idem_core::{
-    ClaimToken, Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, Record, RecordKey,
+    ClaimToken, Failure, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey, Running,
     Scope, State, Timestamp, Version, codec,
 };
 use idem_memory::MemoryStore;
@@ -31,6 +31,7 @@ use crate::case::{Case, Load};
 const HELD: usize = 250_000;
 /// Fresh keys that a world takes until there are twice as many.
 const TAKEN: usize = HELD;
+const SLICE: Duration = Duration::from_millis(5);
 /// Reading the clock twice takes a good part of the time of an operation.
 const SAMPLE: usize = 16;
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
@@ -61,6 +62,7 @@ struct Fresh;
 impl Load for Fresh {
     type World = Engine;
     type Batch = Vec<RecordKey>;
+    const SLICE: Duration = SLICE;
     const SAMPLE: usize = SAMPLE;
     const WORLD: usize = TAKEN;
 
@@ -73,7 +75,10 @@ impl Load for Fresh {
     }
 
     async fn op(world: &Engine, batch: &Vec<RecordKey>, index: usize) -> Result<()> {
-        let outcome = world.execute(&batch[index]).await?;
+        let executing = world
+            .idem
+            .execute(&batch[index], &world.fingerprint, charge);
+        let outcome = executing.await.map_err(|error| anyhow!("{error}"))?;
         ensure!(!outcome.replayed, "a fresh key was replayed");
         Ok(())
     }
@@ -84,6 +89,7 @@ struct Replay;
 impl Load for Replay {
     type World = Engine;
     type Batch = Vec<RecordKey>;
+    const SLICE: Duration = SLICE;
     const SAMPLE: usize = SAMPLE;
 
     async fn world(&self) -> Result<Engine> {
@@ -95,7 +101,10 @@ impl Load for Replay {
     }
 
     async fn op(world: &Engine, batch: &Vec<RecordKey>, index: usize) -> Result<()> {
-        let outcome = world.execute(&batch[index]).await?;
+        let executing = world
+            .idem
+            .execute(&batch[index], &world.fingerprint, charge);
+        let outcome = executing.await.map_err(|error| anyhow!("{error}"))?;
         ensure!(outcome.replayed, "a key that ended ran again");
         Ok(())
     }
@@ -115,16 +124,16 @@ impl Engine {
             keys: Keys::default(),
         };
         for key in engine.keys.fresh(HELD)? {
-            engine.execute(&key).await?;
+            let executing = engine.idem.execute(&key, &engine.fingerprint, charge);
+            executing.await.map_err(|error| anyhow!("{error}"))?;
         }
         Ok(engine)
     }
+}
 
-    async fn execute(&self, key: &RecordKey) -> Result<Outcome<Receipt>> {
-        let work = async |_| Ok::<_, Failure<String>>(RECEIPT);
-        let executed = self.idem.execute(key, &self.fingerprint, work).await;
-        executed.map_err(|error| anyhow::anyhow!("{error}"))
-    }
+/// The work: there is nothing to do but to answer.
+async fn charge(_running: Running) -> Result<Receipt, Failure<String>> {
+    Ok(RECEIPT)
 }
 
 struct TwoWrites;
@@ -132,6 +141,7 @@ struct TwoWrites;
 impl Load for TwoWrites {
     type World = Map;
     type Batch = Vec<Arc<str>>;
+    const SLICE: Duration = SLICE;
     const SAMPLE: usize = SAMPLE;
     const WORLD: usize = TAKEN;
 
@@ -154,6 +164,7 @@ struct OneRead;
 impl Load for OneRead {
     type World = Map;
     type Batch = Vec<Arc<str>>;
+    const SLICE: Duration = SLICE;
     const SAMPLE: usize = SAMPLE;
 
     async fn world(&self) -> Result<Map> {
