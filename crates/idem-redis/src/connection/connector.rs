@@ -30,7 +30,7 @@ pub(crate) struct Connector {
 #[derive(Clone)]
 enum Place {
     /// Always the same server.
-    Server(Client),
+    Server(Box<Client>),
     /// Whichever server the Sentinels call the primary.
     Sentinels(Arc<Sentinels>),
     #[cfg(feature = "sentinel-client")]
@@ -40,7 +40,7 @@ enum Place {
 impl Connector {
     pub(crate) fn server(info: ConnectionInfo, config: &RedisConfig) -> RedisResult<Self> {
         Ok(Self {
-            place: Place::Server(Client::open(info)?),
+            place: Place::Server(Box::new(Client::open(info)?)),
             config: connection_config(config),
         })
     }
