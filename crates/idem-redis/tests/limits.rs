@@ -1,5 +1,4 @@
 //! Servers that evict, that are full, that let a user do little, that are out of reach.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
