@@ -101,6 +101,10 @@ pub(crate) fn check_text(text: &str, max: usize) -> Result<(), KeyError> {
             max,
         });
     }
+    // Most texts are printable ASCII, and this loop goes over many bytes at once.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Ok(());
+    }
     match text.char_indices().find(|(_, c)| c.is_control()) {
         Some((at, _)) => Err(KeyError::Control { at }),
         None => Ok(()),

@@ -50,6 +50,9 @@ impl Scope {
     pub fn child(&self, segment: impl AsRef<str>) -> Result<Self, KeyError> {
         let segment = segment.as_ref();
         check_text(segment, Self::MAX_SEGMENT)?;
+        if self.0.is_empty() && !segment.contains(ESCAPED) {
+            return Ok(Self(Arc::from(segment)));
+        }
         let mut text = String::with_capacity(self.0.len() + segment.len() + 1);
         text.push_str(&self.0);
         if !text.is_empty() {
@@ -77,6 +80,9 @@ impl Scope {
         RecordKey::new(self, key)
     }
 }
+
+/// What a segment is escaped for; see [`escape_into`].
+const ESCAPED: [char; 5] = ['%', '/', ':', '{', '}'];
 
 fn escape_into(text: &mut String, segment: &str) {
     for c in segment.chars() {
