@@ -108,12 +108,15 @@ impl KeptHeaders {
     }
 
     /// The lines of an answer that are stored, each apart and byte for byte, in their order.
-    pub fn select(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-        headers
+    pub fn select<'a>(&self, headers: &'a HeaderMap) -> Vec<(&'a HeaderName, &'a HeaderValue)> {
+        let mut kept: Vec<_> = headers
             .iter()
-            .filter(|(name, _)| self.keeps(name) && !named_by_connection(headers, name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect()
+            .filter(|(name, _)| self.keeps(name))
+            .collect();
+        if headers.contains_key(header::CONNECTION) {
+            kept.retain(|(name, _)| !named_by_connection(headers, name));
+        }
+        kept
     }
 }
 

@@ -108,6 +108,12 @@ fn trim_spaces(mut value: &[u8]) -> &[u8] {
 }
 
 fn quoted(value: &[u8]) -> Result<IdempotencyKey, Malformed> {
+    if let [b'"', key @ .., b'"'] = value
+        && key.iter().all(|byte| is_plain(*byte))
+        && let Ok(key) = std::str::from_utf8(key)
+    {
+        return IdempotencyKey::new(key).map_err(Malformed::Key);
+    }
     Parser::new(value)
         .parse_item_with_visitor(KeyVisitor)
         .map_err(|_| Malformed::Quoted)?
@@ -116,12 +122,16 @@ fn quoted(value: &[u8]) -> Result<IdempotencyKey, Malformed> {
 
 fn bare(value: &[u8]) -> Result<IdempotencyKey, Malformed> {
     let key = std::str::from_utf8(value).map_err(|_| Malformed::Characters)?;
-    let taken = |byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b',' | b';' | b'\\');
-    if key.bytes().all(taken) {
+    if key.bytes().all(is_plain) {
         IdempotencyKey::new(key).map_err(Malformed::Key)
     } else {
         Err(Malformed::Characters)
     }
+}
+
+/// What a bare key is made of, and most quoted ones as well.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }
 
 /// Takes the String out of a structured field's Item and skips its parameters.

@@ -28,4 +28,4 @@ pub use key_header::{Form, IDEMPOTENCY_KEY, KeyHeader, Malformed, parse as parse
 pub use problem::{Code, Problem};
 pub use profile::Profile;
 pub use status::{Ending, StatusRules};
-pub use stored::{FORMAT as STORED_FORMAT, StoredBody, StoredError, StoredResponse};
+pub use stored::{FORMAT as STORED_FORMAT, StoredBody, StoredError, StoredResponse, encode_answer};

@@ -4,9 +4,9 @@ mod codec;
 mod wire;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::{IDEMPOTENT_REPLAY_BODY, KeptHeaders};
+use crate::IDEMPOTENT_REPLAY_BODY;
 
 pub use codec::{FORMAT, StoredError};
 
@@ -62,16 +62,6 @@ impl StoredResponse {
         }
     }
 
-    /// What is to be stored of an answer.
-    #[must_use]
-    pub fn of(head: &response::Parts, body: StoredBody, kept: &KeptHeaders) -> Self {
-        Self {
-            status: head.status,
-            headers: kept.select(&head.headers),
-            body,
-        }
-    }
-
     /// Adds a header line.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -94,15 +84,19 @@ impl StoredResponse {
     /// The bytes to store.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        codec::encode(self, None)
+        self.encode_compressed(None)
     }
 
-    /// The bytes to store, with a body of at least `threshold` bytes compressed where that makes
-    /// it smaller and it is not encoded already.
-    #[cfg(feature = "zstd")]
+    /// The bytes to store, with a body from this size on compressed where that makes it smaller
+    /// and it is not encoded already. Has an effect with the crate feature `zstd` alone.
     #[must_use]
-    pub fn encode_compressed(&self, threshold: usize) -> Bytes {
-        codec::encode(self, Some(threshold))
+    pub fn encode_compressed(&self, compress_from: Option<usize>) -> Bytes {
+        let headers: Vec<_> = self.headers.iter().map(|(n, v)| (n, v)).collect();
+        let body = match &self.body {
+            StoredBody::Kept(body) => Some(body),
+            StoredBody::Omitted => None,
+        };
+        encode_answer(self.status, &headers, body, compress_from)
     }
 
     /// Reads what [`encode`](Self::encode) wrote, in this release or an earlier one.
@@ -134,6 +128,18 @@ impl StoredResponse {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// [`StoredResponse::encode_compressed`] of an answer in parts, without a copy of them; `None` for
+/// a body that is not kept.
+#[must_use]
+pub fn encode_answer(
+    status: StatusCode,
+    headers: &[(&HeaderName, &HeaderValue)],
+    body: Option<&Bytes>,
+    compress_from: Option<usize>,
+) -> Bytes {
+    codec::encode(status, headers, body, compress_from)
 }
 
 #[cfg(test)]

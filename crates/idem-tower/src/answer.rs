@@ -1,60 +1,86 @@
 //! A handler's answer, read as far as it is to be stored.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, header, response::Parts};
 use http_body::Body;
-use idem_http::{Ending, Profile, StoredBody};
+use idem_http::{Ending, Profile};
 
 use crate::{
     ResponseBody,
     body::Whole,
-    gather::{Gathered, gather},
+    config::Config,
+    gather::{Gathered, gather, gather_all},
 };
 
+/// A handler's answer, ready to be stored and sent.
 pub(crate) struct Answer<R: Body> {
-    pub(crate) head: Parts,
-    pub(crate) ending: Ending,
-    body: Read<R>,
+    /// Boxed, to be small in the futures that hand it on.
+    pub(crate) head: Box<Parts>,
+    pub(crate) body: Read<R>,
 }
 
-enum Read<R: Body> {
+/// Its body, read before anybody sees it: as far as it is to be stored.
+pub(crate) enum Read<R: Body> {
     Whole(Whole),
     Outgrown(Bytes, Pin<Box<R>>),
     Broken(Bytes, R::Error),
+}
+
+/// How an execution ends.
+pub(crate) enum Recorded {
+    Retryable,
+    Completed(Bytes),
+    Failed(Bytes),
+}
+
+impl<R> Read<R>
+where
+    R: Body<Data = Bytes>,
+{
+    /// Reads the body of an answer up to the limit.
+    pub(crate) async fn of(head: &Parts, body: R, profile: &Profile) -> Self {
+        let limit = profile.response_limit;
+        if ending(head, profile) == Ending::FinalWithoutBody || is_event_stream(&head.headers) {
+            return Self::Outgrown(Bytes::new(), Box::pin(body));
+        }
+        // Most bodies say how large they are. The others may have to go on from where they are
+        // once they turn out to be too large, so they are boxed.
+        let known = body.size_hint().exact();
+        if known.is_some_and(|size| size <= limit as u64) {
+            return match gather_all(pin!(body)).await {
+                Ok(whole) => Self::Whole(whole),
+                Err((read, error)) => Self::Broken(read, error),
+            };
+        }
+        let mut body = Box::pin(body);
+        match gather(&mut body, limit).await {
+            Gathered::Whole(whole) => Self::Whole(whole),
+            Gathered::Outgrown(read) => Self::Outgrown(read, body),
+            Gathered::Broken(read, error) => Self::Broken(read, error),
+        }
+    }
 }
 
 impl<R> Answer<R>
 where
     R: Body<Data = Bytes>,
 {
-    /// Reads the body up to the limit, so that it is stored before anybody sees it.
-    pub(crate) async fn read(response: Response<R>, profile: &Profile) -> Self {
-        let (head, body) = response.into_parts();
-        let ending = head
-            .extensions
-            .get()
-            .copied()
-            .unwrap_or_else(|| profile.statuses.ending(head.status));
-        let mut body = Box::pin(body);
-        let never_ends = ending == Ending::FinalWithoutBody || is_event_stream(&head.headers);
-        let body = match never_ends {
-            true => Read::Outgrown(Bytes::new(), body),
-            false => match gather(&mut body, profile.response_limit).await {
-                Gathered::Whole(whole) => Read::Whole(whole),
-                Gathered::Outgrown(read) => Read::Outgrown(read, body),
-                Gathered::Broken(read, error) => Read::Broken(read, error),
-            },
+    /// What is to be stored of it.
+    pub(crate) fn recorded(&self, config: &Config) -> Recorded {
+        let body = match (ending(&self.head, &config.profile), &self.body) {
+            (Ending::Retryable, _) => return Recorded::Retryable,
+            (Ending::Final, Read::Whole(whole)) => Some(&whole.data),
+            // A body that broke off is not worth replaying, but its request ran.
+            (Ending::Final, Read::Outgrown(..) | Read::Broken(..)) => None,
+            (Ending::FinalWithoutBody, _) => None,
         };
-        Self { head, ending, body }
-    }
-
-    /// A body that broke off is not worth replaying, but its request ran.
-    pub(crate) fn to_store(&self) -> StoredBody {
-        match &self.body {
-            Read::Whole(whole) => StoredBody::Kept(whole.data.clone()),
-            Read::Outgrown(..) | Read::Broken(..) => StoredBody::Omitted,
+        let payload = config.payload(self.head.status, &self.head.headers, body);
+        let status = self.head.status;
+        match status.is_client_error() || status.is_server_error() {
+            true => Recorded::Failed(payload),
+            false => Recorded::Completed(payload),
         }
     }
 
@@ -64,8 +90,13 @@ where
             Read::Outgrown(read, rest) => ResponseBody::outgrown(read, rest),
             Read::Broken(read, error) => ResponseBody::broken(read, error),
         };
-        Response::from_parts(self.head, body)
+        Response::from_parts(*self.head, body)
     }
+}
+
+fn ending(head: &Parts, profile: &Profile) -> Ending {
+    let said = head.extensions.get().copied();
+    said.unwrap_or_else(|| profile.statuses.ending(head.status))
 }
 
 /// A stream of events is for whoever listens now: waiting for its end would hold it back.

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 #[derive(Debug, Default)]
 pub(crate) struct Whole {
     pub(crate) data: Bytes,
-    pub(crate) trailers: Option<HeaderMap>,
+    pub(crate) trailers: Option<Box<HeaderMap>>,
 }
 
 impl Whole {
@@ -22,7 +22,9 @@ impl Whole {
         if !self.data.is_empty() {
             return Some(Frame::data(std::mem::take(&mut self.data)));
         }
-        self.trailers.take().map(Frame::trailers)
+        self.trailers
+            .take()
+            .map(|trailers| Frame::trailers(*trailers))
     }
 
     fn is_over(&self) -> bool {

@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use idem_core::{Idempotency, IdempotencyKey};
-use idem_http::{Code, Problem, Profile, StoredResponse};
+use idem_http::{Code, Problem, Profile, StoredResponse, encode_answer};
 
 use crate::scope::ScopeOf;
 
@@ -66,12 +66,24 @@ impl Config {
         }
     }
 
-    pub(crate) fn encode(&self, stored: &StoredResponse) -> Bytes {
-        #[cfg(feature = "zstd")]
-        if let Some(threshold) = self.profile.compress_from {
-            return stored.encode_compressed(threshold);
-        }
-        stored.encode()
+    /// What is stored of an answer; `None` for a body that is not kept.
+    pub(crate) fn payload(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&Bytes>,
+    ) -> Bytes {
+        let Profile {
+            kept,
+            compress_from,
+            ..
+        } = &self.profile;
+        encode_answer(status, &kept.select(headers), body, *compress_from)
+    }
+
+    /// What is stored of an answer of this layer's own.
+    pub(crate) fn stored(&self, response: &Response<Bytes>) -> Bytes {
+        self.payload(response.status(), response.headers(), Some(response.body()))
     }
 }
 

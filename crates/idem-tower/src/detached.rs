@@ -3,42 +3,60 @@
 //! A client that hangs up drops the future that waits, not the task: the handler runs to its end,
 //! and the client's retry gets the answer.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use futures_util::FutureExt;
+use http::{Request, Response, request::Parts};
 use http_body::Body;
-use idem_core::{Execution, OnPanic, Ran, Running, Stopped, Superseded};
-use idem_http::{Code, Ending, Problem, StoredBody, StoredResponse};
+use idem_core::{Execution, OnPanic, Ran, Recording, Running, Stopped, Superseded};
+use idem_http::{Code, Problem};
 use tokio::sync::oneshot;
 use tower_service::Service;
 use tracing::Instrument;
 
-use crate::{RequestBody, ResponseBody, answer::Answer, config::Config};
+use crate::{
+    RequestBody, ResponseBody,
+    answer::{Answer, Read, Recorded},
+    body::Whole,
+    config::Config,
+};
 
 /// A service that is ready, and the request to call it with.
-pub(crate) struct Work<S, B> {
+pub(crate) struct Work<S> {
     pub(crate) inner: S,
-    pub(crate) request: Request<RequestBody<B>>,
+    pub(crate) head: Box<Parts>,
+    pub(crate) body: Whole,
 }
 
-impl<S, B, R> Work<S, B>
-where
-    S: Service<Request<RequestBody<B>>, Response = Response<R>>,
-{
+impl<S> Work<S> {
     /// Calls the handler, which finds `running` in the request's extensions.
-    async fn run(mut self, running: Running) -> Result<Response<R>, S::Error> {
-        self.request.extensions_mut().insert(running);
-        self.inner.call(self.request).await
+    fn run<B>(self, running: Running) -> S::Future
+    where
+        S: Service<Request<RequestBody<B>>>,
+    {
+        let Self {
+            mut inner,
+            mut head,
+            body,
+        } = self;
+        head.extensions.insert(running);
+        inner.call(Request::from_parts(*head, RequestBody::read(body)))
     }
 }
 
 /// Runs the handler under its claim, records how it ended, and gives its answer.
-pub(crate) async fn run_protected<S, B, R>(
+pub(crate) fn run_protected<S, B, R>(
     config: Arc<Config>,
     execution: Execution,
-    work: Work<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+    work: Work<S>,
+) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>> + Send
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Send + 'static,
     S::Future: Send + 'static,
@@ -47,37 +65,52 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send,
 {
-    let task_config = Arc::clone(&config);
-    detach(&config, async move {
-        let running = execution.running();
-        let answering = async {
-            let response = work.run(running).await?;
-            Ok(Answer::read(response, &task_config.profile).await)
-        };
-        match execution.run(answering).await {
-            Ran::Finished(Ok(answer)) => Ok(record(&task_config, execution, answer).await),
-            Ran::Finished(Err(error)) => {
-                fail(&task_config, execution).await;
-                Err(error)
-            }
-            Ran::Stopped(Stopped::Panicked(_)) => Ok(panicked(&task_config, execution)
-                .await
-                .map(ResponseBody::read)),
-            Ran::Stopped(Stopped::Superseded) => {
-                execution.ended(Err(Superseded)).await;
-                Ok(superseded(&task_config).map(ResponseBody::read))
+    let task = {
+        let config = Arc::clone(&config);
+        async move {
+            let ran = {
+                let running = execution.running();
+                // Pinned before it is wrapped: moving it would cost more than a small handler.
+                let answering = pin!(async {
+                    let (head, body) = work.run(running).await?.into_parts();
+                    let head = Box::new(head);
+                    let body = Read::of(&head, body, &config.profile).await;
+                    Ok(Answer { head, body })
+                });
+                execution.run(answering).await
+            };
+            match ran {
+                Ran::Finished(Ok(answer)) => {
+                    let recorded = record(execution, answer.recorded(&config)).await;
+                    Ok(match recorded {
+                        Ok(_) => answer.into_response(),
+                        Err(Superseded) => superseded(&config).map(ResponseBody::read),
+                    })
+                }
+                Ran::Finished(Err(error)) => {
+                    Box::pin(fail(&config, execution)).await;
+                    Err(error)
+                }
+                Ran::Stopped(Stopped::Panicked(_)) => {
+                    let answer = Box::pin(panicked(&config, execution)).await;
+                    Ok(answer.map(ResponseBody::read))
+                }
+                Ran::Stopped(Stopped::Superseded) => {
+                    Box::pin(execution.ended(Err(Superseded))).await;
+                    Ok(superseded(&config).map(ResponseBody::read))
+                }
             }
         }
-    })
-    .await
+    };
+    detach(config, Box::pin(task))
 }
 
 /// Runs the handler without a record, because the store is out of reach and the policy says to.
-pub(crate) async fn run_unprotected<S, B, R>(
+pub(crate) fn run_unprotected<S, B, R>(
     config: Arc<Config>,
     running: Running,
-    work: Work<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+    work: Work<S>,
+) -> impl Future<Output = Result<Response<ResponseBody<R>>, S::Error>> + Send
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Send + 'static,
     S::Future: Send + 'static,
@@ -86,65 +119,55 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send,
 {
-    detach(&config, async move {
-        let response = work.run(running).await?;
-        Ok(response.map(ResponseBody::passed))
-    })
-    .await
+    let task = {
+        let config = Arc::clone(&config);
+        async move {
+            match AssertUnwindSafe(async { work.run(running).await })
+                .catch_unwind()
+                .await
+            {
+                Ok(response) => Ok(response?.map(ResponseBody::passed)),
+                Err(_) => Ok(handler_failed(&config).map(ResponseBody::read)),
+            }
+        }
+    };
+    detach(config, Box::pin(task))
 }
 
-/// Waits for a task that goes on without whoever waits.
-async fn detach<R, E>(
-    config: &Config,
-    task: impl Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static,
+/// Starts a task, and waits for it while it goes on without whoever waits.
+///
+/// The first poll happens here: nobody can hang up in the middle of it, and work that is ready at
+/// once costs no task.
+async fn detach<R, E, F>(
+    config: Arc<Config>,
+    mut task: Pin<Box<F>>,
 ) -> Result<Response<ResponseBody<R>>, E>
 where
+    F: Future<Output = Result<Response<ResponseBody<R>>, E>> + Send + 'static,
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send,
     E: Send + 'static,
 {
+    if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(task.as_mut().poll(cx))).await {
+        return answer;
+    }
     let (sender, receiver) = oneshot::channel();
     let task = async move {
         // Nobody may be listening any more; the record has the answer.
         let _ = sender.send(task.await);
     };
     config.idem.detach(task.in_current_span());
-    receiver.await.unwrap_or_else(|_| {
-        // The runtime dropped the task, or unprotected work panicked.
-        let problem = Problem::new(Code::HandlerFailed);
-        Ok(config.answer(problem).map(ResponseBody::read))
-    })
+    // Without an answer, the runtime dropped the task.
+    let lost = |_| Ok(handler_failed(&config).map(ResponseBody::read));
+    receiver.await.unwrap_or_else(lost)
 }
 
-/// Stores the answer, then gives it: whoever sees it can rely on its replay.
-async fn record<R>(
-    config: &Config,
-    execution: Execution,
-    answer: Answer<R>,
-) -> Response<ResponseBody<R>>
-where
-    R: Body<Data = Bytes>,
-{
-    let status = answer.head.status;
-    let body = match answer.ending {
-        Ending::Retryable => None,
-        Ending::Final => Some(answer.to_store()),
-        Ending::FinalWithoutBody => Some(StoredBody::Omitted),
-    };
-    let recorded = match body {
-        None => execution.fail_retryable().await,
-        Some(body) => {
-            let stored = StoredResponse::of(&answer.head, body, &config.profile.kept);
-            let payload = config.encode(&stored);
-            match status.is_client_error() || status.is_server_error() {
-                true => execution.fail(payload).await,
-                false => execution.complete(payload).await,
-            }
-        }
-    };
+/// Stores an answer, before anybody sees it: whoever does can rely on its replay.
+async fn record(execution: Execution, recorded: Recorded) -> Result<Recording, Superseded> {
     match recorded {
-        Ok(_) => answer.into_response(),
-        Err(Superseded) => superseded(config).map(ResponseBody::read),
+        Recorded::Retryable => execution.fail_retryable().await,
+        Recorded::Completed(payload) => execution.complete(payload).await,
+        Recorded::Failed(payload) => execution.fail(payload).await,
     }
 }
 
@@ -156,14 +179,15 @@ fn superseded(config: &Config) -> Response<Bytes> {
     config.answer(problem)
 }
 
+fn handler_failed(config: &Config) -> Response<Bytes> {
+    config.answer(Problem::new(Code::HandlerFailed))
+}
+
 /// A handler that broke down may have had its effect: the 500 is stored like any answer.
 async fn fail(config: &Config, execution: Execution) -> Response<Bytes> {
-    let response = config.answer(Problem::new(Code::HandlerFailed));
-    let (head, body) = response.into_parts();
-    let kept = StoredBody::Kept(body.clone());
-    let stored = StoredResponse::of(&head, kept, &config.profile.kept);
-    match execution.fail(config.encode(&stored)).await {
-        Ok(_) => Response::from_parts(head, body),
+    let response = handler_failed(config);
+    match execution.fail(config.stored(&response)).await {
+        Ok(_) => response,
         Err(Superseded) => superseded(config),
     }
 }
@@ -172,7 +196,7 @@ async fn panicked(config: &Config, execution: Execution) -> Response<Bytes> {
     match config.idem.policy().panic() {
         OnPanic::Fail => fail(config, execution).await,
         OnPanic::Retry => match execution.fail_retryable().await {
-            Ok(_) => config.answer(Problem::new(Code::HandlerFailed)),
+            Ok(_) => handler_failed(config),
             Err(Superseded) => superseded(config),
         },
     }

@@ -16,6 +16,21 @@ pub(crate) enum Gathered<E> {
     Broken(Bytes, E),
 }
 
+/// Reads a body that announces a size within the limit.
+///
+/// # Errors
+/// The bytes before it broke off, and how it did.
+pub(crate) async fn gather_all<B>(body: B) -> Result<Whole, (Bytes, B::Error)>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    match gather(body, usize::MAX).await {
+        Gathered::Whole(whole) => Ok(whole),
+        Gathered::Outgrown(read) => Ok(read.into()),
+        Gathered::Broken(read, error) => Err((read, error)),
+    }
+}
+
 /// Reads a body until it ends, breaks, or turns out to be larger than `limit` bytes. A body that
 /// announces a larger size is not read at all.
 ///
@@ -34,7 +49,7 @@ where
             Ok(Err(frame)) => {
                 return Gathered::Whole(Whole {
                     data: pieces.join(),
-                    trailers: frame.into_trailers().ok(),
+                    trailers: frame.into_trailers().ok().map(Box::new),
                 });
             }
             Err(error) => return Gathered::Broken(pieces.join(), error),

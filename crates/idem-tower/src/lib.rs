@@ -46,6 +46,7 @@ mod detached;
 mod future;
 mod gather;
 mod layer;
+mod protect;
 mod scope;
 mod service;
 mod target;

@@ -63,46 +63,55 @@ impl StoredError {
     pub(super) const CUT_SHORT: Self = Self::Damaged("it is cut short");
 }
 
-pub(super) fn encode(response: &StoredResponse, compress_from: Option<usize>) -> Bytes {
-    let (form, body) = match &response.body {
-        StoredBody::Omitted => (OMITTED, Bytes::new()),
-        StoredBody::Kept(body) => match compressed(response, body, compress_from) {
-            Some(smaller) => (COMPRESSED, smaller),
-            None => (KEPT, body.clone()),
-        },
+pub(super) fn encode(
+    status: StatusCode,
+    headers: &[(&HeaderName, &HeaderValue)],
+    body: Option<&Bytes>,
+    compress_from: Option<usize>,
+) -> Bytes {
+    let smaller = body
+        .zip(compress_from)
+        .and_then(|(body, from)| compressed(headers, body, from));
+    let (form, stored) = match (&smaller, body) {
+        (Some(smaller), _) => (COMPRESSED, smaller.as_ref()),
+        (None, Some(body)) => (KEPT, body.as_ref()),
+        (None, None) => (OMITTED, [].as_slice()),
     };
-    let mut out = BytesMut::with_capacity(capacity(response, body.len()));
+    let mut out = BytesMut::with_capacity(capacity(headers, stored.len()));
     out.put_u8(FORMAT);
     out.put_u8(form);
-    out.put_u16(response.status.as_u16());
-    let lines = u32::try_from(response.headers.len()).expect("a HeaderMap has at most 2^15 lines");
-    put_number(&mut out, lines);
-    for (name, value) in &response.headers {
-        match KNOWN.iter().position(|known| known == name) {
-            Some(place) => out.put_u8(place as u8 + 1),
-            None => {
-                out.put_u8(0);
-                put_bytes(&mut out, name.as_str().as_bytes());
-            }
-        }
-        put_bytes(&mut out, value.as_bytes());
-    }
-    if let (COMPRESSED, StoredBody::Kept(whole)) = (form, &response.body) {
+    out.put_u16(status.as_u16());
+    put_headers(&mut out, headers);
+    if let (Some(_), Some(whole)) = (&smaller, body) {
         put_number(&mut out, u32::try_from(whole.len()).unwrap_or(u32::MAX));
     }
-    out.put_slice(&body);
+    out.put_slice(stored);
     let checksum = crc32fast::hash(&out);
     out.put_u32(checksum);
     out.freeze()
 }
 
-fn capacity(response: &StoredResponse, body_len: usize) -> usize {
-    let lines: usize = response
-        .headers
+fn capacity(headers: &[(&HeaderName, &HeaderValue)], body_len: usize) -> usize {
+    let lines: usize = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 2 * MAX_VARINT)
         .sum();
     4 + 2 * MAX_VARINT + lines + body_len + CHECKSUM_LEN
+}
+
+fn put_headers(out: &mut BytesMut, headers: &[(&HeaderName, &HeaderValue)]) {
+    let lines = u32::try_from(headers.len());
+    put_number(out, lines.expect("a HeaderMap has at most 2^15 lines"));
+    for (name, value) in headers {
+        match KNOWN.iter().position(|known| known == *name) {
+            Some(place) => out.put_u8(place as u8 + 1),
+            None => {
+                out.put_u8(0);
+                put_bytes(out, name.as_str().as_bytes());
+            }
+        }
+        put_bytes(out, value.as_bytes());
+    }
 }
 
 pub(super) fn decode(payload: &Bytes) -> Result<StoredResponse, StoredError> {
@@ -163,20 +172,23 @@ fn headers(reader: &mut Reader<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, St
 }
 
 #[cfg(feature = "zstd")]
-fn compressed(response: &StoredResponse, body: &Bytes, from: Option<usize>) -> Option<Bytes> {
-    let encoded = response
-        .headers
+fn compressed(
+    headers: &[(&HeaderName, &HeaderValue)],
+    body: &Bytes,
+    from: usize,
+) -> Option<Vec<u8>> {
+    let encoded = headers
         .iter()
-        .any(|(name, _)| name == header::CONTENT_ENCODING);
-    if encoded || body.len() < from? || u32::try_from(body.len()).is_err() {
+        .any(|(name, _)| *name == header::CONTENT_ENCODING);
+    if encoded || body.len() < from || u32::try_from(body.len()).is_err() {
         return None;
     }
     let smaller = zstd::bulk::compress(body, zstd::DEFAULT_COMPRESSION_LEVEL).ok()?;
-    (smaller.len() < body.len()).then(|| smaller.into())
+    (smaller.len() < body.len()).then_some(smaller)
 }
 
 #[cfg(not(feature = "zstd"))]
-fn compressed(_: &StoredResponse, _: &Bytes, _: Option<usize>) -> Option<Bytes> {
+fn compressed(_: &[(&HeaderName, &HeaderValue)], _: &Bytes, _: usize) -> Option<Vec<u8>> {
     None
 }
 

@@ -105,17 +105,17 @@ fn debug_shows_no_contents() {
 #[test]
 fn a_large_body_is_compressed_unless_it_is_encoded_or_does_not_shrink() {
     let large = StoredResponse::new(StatusCode::OK, vec![b'a'; 10_000]);
-    let stored = large.encode_compressed(1000);
+    let stored = large.encode_compressed(Some(1000));
     assert!(stored.len() < 200);
     assert_eq!(StoredResponse::decode(&stored).unwrap(), large);
-    assert_eq!(large.encode_compressed(10_001), large.encode());
+    assert_eq!(large.encode_compressed(Some(10_001)), large.encode());
 
     let encoded = large.header(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    assert_eq!(encoded.encode_compressed(1000), encoded.encode());
+    assert_eq!(encoded.encode_compressed(Some(1000)), encoded.encode());
 
     let noise: Vec<u8> = (0..64u8).map(|n| n.wrapping_mul(197)).collect();
     let noise = StoredResponse::new(StatusCode::OK, noise);
-    assert_eq!(noise.encode_compressed(0), noise.encode());
+    assert_eq!(noise.encode_compressed(Some(0)), noise.encode());
 }
 
 fn any_response() -> impl Strategy<Value = StoredResponse> {
