@@ -1,6 +1,7 @@
 //! One file a suite. To add one: write `suites/NAME.rs` with a function that sets up what it needs
 //! (a server's handle lives in its loads) and gives its cases, and name it here.
 
+mod http;
 mod memory;
 
 use anyhow::Result;
@@ -13,7 +14,13 @@ pub(crate) struct Suite {
     pub(crate) open: fn() -> BoxFuture<'static, Result<Vec<Case>>>,
 }
 
-pub(crate) static SUITES: &[Suite] = &[Suite {
-    name: "memory",
-    open: || memory::cases().boxed(),
-}];
+pub(crate) static SUITES: &[Suite] = &[
+    Suite {
+        name: "memory",
+        open: || memory::cases().boxed(),
+    },
+    Suite {
+        name: "http",
+        open: || http::cases().boxed(),
+    },
+];
