@@ -3,6 +3,7 @@
 
 mod http;
 mod memory;
+mod postgres;
 
 use anyhow::Result;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -22,5 +23,9 @@ pub(crate) static SUITES: &[Suite] = &[
     Suite {
         name: "http",
         open: || http::cases().boxed(),
+    },
+    Suite {
+        name: "postgres",
+        open: || postgres::cases().boxed(),
     },
 ];
