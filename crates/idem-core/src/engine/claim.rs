@@ -233,7 +233,7 @@ impl<'a> Attempt<'a> {
             }
             Reply::Found(found) => {
                 self.uncertain = false;
-                match machine::decide(&self.request, &found) {
+                match machine::decide(&mut self.request, &found) {
                     Decision::Abandoned { .. } if self.probes() => {
                         Step::Probe(Box::new(found.record))
                     }
@@ -279,7 +279,7 @@ impl<'a> Attempt<'a> {
             OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
             OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
         };
-        let decision = machine::settle_abandoned(&self.request, &abandoned, verdict).unwrap_or(
+        let decision = machine::settle_abandoned(&mut self.request, &abandoned, verdict).unwrap_or(
             Decision::Abandoned {
                 attempt: abandonment.attempt,
                 checkpoint: abandonment.checkpoint,

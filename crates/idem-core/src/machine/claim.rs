@@ -14,7 +14,8 @@ pub struct Request {
     pub fingerprint: Fingerprint,
     /// Drawn at random for this claim.
     pub token: ClaimToken,
-    /// The highest revision that this claim has sent so far; 0 at first. [`first`] counts it up.
+    /// The highest revision that this claim has used so far; 0 at first. Whatever makes a write for
+    /// it counts it up, so that no two of its writes share a version.
     pub sent: u64,
     /// For people; see [`Record::created_at`].
     pub created_at: Timestamp,
@@ -83,7 +84,7 @@ pub fn first(request: &mut Request) -> Record {
 /// The fingerprint comes before the state: another request is a mismatch even while the first one
 /// is in flight (G4).
 #[must_use]
-pub fn decide(request: &Request, found: &Stored) -> Decision {
+pub fn decide(request: &mut Request, found: &Stored) -> Decision {
     let record = &found.record;
     let own = record.version.token == request.token;
     if own && matches!(record.state, State::InFlight { .. }) {
@@ -114,7 +115,7 @@ pub fn decide(request: &Request, found: &Stored) -> Decision {
 
 /// Takes over a record that is free: retryable, or in flight with its lease over.
 #[must_use]
-pub fn take_over(request: &Request, record: &Record) -> Decision {
+pub fn take_over(request: &mut Request, record: &Record) -> Decision {
     let limit = request.max_attempts.map_or(u32::MAX, NonZeroU32::get);
     if record.attempt >= limit {
         return Decision::Exhausted {
@@ -142,7 +143,11 @@ pub fn take_over(request: &Request, record: &Record) -> Decision {
 ///
 /// `None` leaves it halted. A `Replay` comes with the write that stores it first.
 #[must_use]
-pub fn settle_abandoned(request: &Request, found: &Record, verdict: Verdict) -> Option<Decision> {
+pub fn settle_abandoned(
+    request: &mut Request,
+    found: &Record,
+    verdict: Verdict,
+) -> Option<Decision> {
     match verdict {
         Verdict::Unknown => None,
         Verdict::NotCommitted => Some(take_over(request, found)),
@@ -160,9 +165,11 @@ pub fn settle_abandoned(request: &Request, found: &Record, verdict: Verdict) -> 
     }
 }
 
-/// Above what the record has, and above what this claim may still have under way.
-fn next_revision(request: &Request, found: &Record) -> u64 {
-    found.version.revision.max(request.sent).saturating_add(1)
+/// Above what the record has, and above what this claim has used: a write that it made for another
+/// record, or for none, may still be under way or have been applied.
+fn next_revision(request: &mut Request, found: &Record) -> u64 {
+    request.sent = found.version.revision.max(request.sent).saturating_add(1);
+    request.sent
 }
 
 fn in_flight(

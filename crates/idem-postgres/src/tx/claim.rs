@@ -125,7 +125,7 @@ impl Transactional {
             };
             // Every round, somebody else's write went through; a key that is gone is created.
             while let Some(there) = found {
-                let write = match machine::decide(&request, &there) {
+                let write = match machine::decide(&mut request, &there) {
                     Decision::TakeOver(write) => write,
                     Decision::Own => return Ok(acquired(key, there.record)),
                     refusal => return Ok(refused(refusal)),

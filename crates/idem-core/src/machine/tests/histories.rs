@@ -141,7 +141,7 @@ impl World {
         let Some(found) = found else {
             return self.acquire(worker, record);
         };
-        match decide(&request, &found) {
+        match decide(&mut request, &found) {
             Decision::Own => self.acquire(worker, found.record),
             Decision::TakeOver(write) => {
                 assert_eq!(found.record.fingerprint, request.fingerprint, "G4");
@@ -150,7 +150,7 @@ impl World {
                     let Updated::Conflict(Some(again)) = self.update(&write) else {
                         panic!("a write is applied once");
                     };
-                    assert_eq!(decide(&request, &again), Decision::Own, "G5");
+                    assert_eq!(decide(&mut request, &again), Decision::Own, "G5");
                 }
                 self.acquire(worker, write.record);
             }

@@ -42,12 +42,12 @@ fn g1_a_lease_runs_out_exactly_at_its_length() {
     let record = first(&mut request(1, 1));
     let almost = LEASE - Duration::from_nanos(1);
     assert_eq!(
-        decide(&request(2, 1), &stored(record.clone(), almost)),
+        decide(&mut request(2, 1), &stored(record.clone(), almost)),
         Decision::Busy {
             retry_after: Duration::from_nanos(1)
         }
     );
-    let next = take_over_of(decide(&request(2, 1), &stored(record.clone(), LEASE)));
+    let next = take_over_of(decide(&mut request(2, 1), &stored(record.clone(), LEASE)));
     assert_eq!(next.attempt, 2);
     assert_eq!(next.version.token, ClaimToken::from_bytes([2; 16]));
     assert!(next.version.revision > record.version.revision);
@@ -62,7 +62,7 @@ fn g1_an_unknown_age_counts_as_a_running_lease() {
         remaining: None,
     };
     assert_eq!(
-        decide(&request(2, 1), &found),
+        decide(&mut request(2, 1), &found),
         Decision::Busy { retry_after: LEASE }
     );
 }
@@ -72,12 +72,12 @@ fn g4_another_fingerprint_is_a_mismatch_in_every_state_even_in_flight_and_lapsed
     for record in every_state() {
         for age in [Duration::ZERO, RUNNING, LEASE * 2] {
             for lapsed in [LapsedRule::Reclaim, LapsedRule::Halt] {
-                let other = Request {
+                let mut other = Request {
                     lapsed,
                     ..request(2, 9)
                 };
                 assert_eq!(
-                    decide(&other, &stored(record.clone(), age)),
+                    decide(&mut other, &stored(record.clone(), age)),
                     Decision::Mismatch
                 );
             }
@@ -89,13 +89,13 @@ fn g4_another_fingerprint_is_a_mismatch_in_every_state_even_in_flight_and_lapsed
 fn g2_endings_replay_whatever_their_age() {
     for age in [Duration::ZERO, LEASE * 1000] {
         let [_, _, completed, failed] = <[Record; 4]>::try_from(every_state()).unwrap();
-        let claim = request(2, 1);
+        let mut claim = request(2, 1);
         assert_eq!(
-            decide(&claim, &stored(completed, age)),
+            decide(&mut claim, &stored(completed, age)),
             Decision::Replay(bytes("ok"))
         );
         assert_eq!(
-            decide(&claim, &stored(failed, age)),
+            decide(&mut claim, &stored(failed, age)),
             Decision::ReplayFailure(bytes("no"))
         );
     }
@@ -106,7 +106,7 @@ fn g2_an_empty_payload_is_an_answer() {
     let record = Holding::new(first(&mut request(1, 1)))
         .end(Ending::Complete(Bytes::new()))
         .record;
-    let decision = decide(&request(2, 1), &stored(record, LEASE));
+    let decision = decide(&mut request(2, 1), &stored(record, LEASE));
     assert_eq!(decision, Decision::Replay(Bytes::new()));
 }
 
@@ -119,17 +119,20 @@ fn g8_a_checkpoint_survives_renewal_retryable_and_take_over() {
     holding.wrote(write);
     assert_eq!(holding.checkpoint(), Some(&bytes("half")));
     let retryable = holding.end(Ending::Retry).record;
-    let next = take_over_of(decide(&request(2, 1), &stored(retryable, Duration::ZERO)));
+    let next = take_over_of(decide(
+        &mut request(2, 1),
+        &stored(retryable, Duration::ZERO),
+    ));
     assert_eq!(Holding::new(next).checkpoint(), Some(&bytes("half")));
 }
 
 #[test]
 fn g8_halt_leaves_a_lapsed_record_alone_but_not_a_retryable_one() {
-    let halt = Request {
+    let mut halt = Request {
         lapsed: LapsedRule::Halt,
         ..request(2, 1)
     };
-    let abandoned = decide(&halt, &stored(first(&mut request(1, 1)), LEASE));
+    let abandoned = decide(&mut halt, &stored(first(&mut request(1, 1)), LEASE));
     assert_eq!(
         abandoned,
         Decision::Abandoned {
@@ -139,26 +142,26 @@ fn g8_halt_leaves_a_lapsed_record_alone_but_not_a_retryable_one() {
     );
     let retryable = every_state().swap_remove(1);
     assert_eq!(
-        take_over_of(decide(&halt, &stored(retryable, LEASE))).attempt,
+        take_over_of(decide(&mut halt, &stored(retryable, LEASE))).attempt,
         2
     );
 }
 
 #[test]
 fn attempts_are_limited_for_lapsed_and_retryable_alike() {
-    let limited = Request {
+    let mut limited = Request {
         max_attempts: NonZeroU32::new(1),
         ..request(2, 1)
     };
     for record in every_state().into_iter().take(2) {
-        let decision = decide(&limited, &stored(record, LEASE));
+        let decision = decide(&mut limited, &stored(record, LEASE));
         assert_eq!(decision, Decision::Exhausted { attempts: 1 });
     }
     let last = Record {
         attempt: u32::MAX,
         ..first(&mut request(1, 1))
     };
-    let decision = decide(&request(2, 1), &stored(last, LEASE));
+    let decision = decide(&mut request(2, 1), &stored(last, LEASE));
     assert_eq!(decision, Decision::Exhausted { attempts: u32::MAX });
 }
 
@@ -166,29 +169,35 @@ fn attempts_are_limited_for_lapsed_and_retryable_alike() {
 fn g5_a_claim_that_finds_its_own_token_has_the_key() {
     let mut claim = request(1, 1);
     let record = first(&mut claim);
-    assert_eq!(decide(&claim, &stored(record, LEASE * 2)), Decision::Own);
+    assert_eq!(
+        decide(&mut claim, &stored(record, LEASE * 2)),
+        Decision::Own
+    );
 }
 
 #[test]
 fn g5_a_probers_answer_that_was_stored_unnoticed_is_replayed_not_run() {
-    let prober = request(2, 1);
+    let mut prober = request(2, 1);
     let found = first(&mut request(1, 1));
     let verdict = Verdict::Committed(bytes("paid"));
-    let stored_answer = take_over_of(settle_abandoned(&prober, &found, verdict).unwrap());
+    let stored_answer = take_over_of(settle_abandoned(&mut prober, &found, verdict).unwrap());
     assert_eq!(
-        decide(&prober, &stored(stored_answer, Duration::ZERO)),
+        decide(&mut prober, &stored(stored_answer, Duration::ZERO)),
         Decision::Replay(bytes("paid"))
     );
 }
 
 #[test]
 fn a_verdict_completes_reclaims_or_halts() {
-    let (prober, found) = (request(2, 1), first(&mut request(1, 1)));
-    assert_eq!(settle_abandoned(&prober, &found, Verdict::Unknown), None);
-    let again = take_over_of(settle_abandoned(&prober, &found, Verdict::NotCommitted).unwrap());
+    let (mut prober, found) = (request(2, 1), first(&mut request(1, 1)));
+    assert_eq!(
+        settle_abandoned(&mut prober, &found, Verdict::Unknown),
+        None
+    );
+    let again = take_over_of(settle_abandoned(&mut prober, &found, Verdict::NotCommitted).unwrap());
     assert_eq!((again.attempt, again.state.name()), (2, "in-flight"));
     let paid = Verdict::Committed(bytes("paid"));
-    let paid = take_over_of(settle_abandoned(&prober, &found, paid).unwrap());
+    let paid = take_over_of(settle_abandoned(&mut prober, &found, paid).unwrap());
     assert_eq!(
         (paid.attempt, paid.state),
         (
@@ -241,7 +250,7 @@ fn g5_an_unnoticed_checkpoint_survives_the_next_renewal() {
 fn g3_another_token_an_ending_or_nothing_supersedes() {
     let mut holding = Holding::new(first(&mut request(1, 1)));
     let write = holding.end(Ending::Complete(bytes("late")));
-    let taken_over = take_over_of(take_over(&request(2, 1), &first(&mut request(1, 1))));
+    let taken_over = take_over_of(take_over(&mut request(2, 1), &first(&mut request(1, 1))));
     let ended = holding.end(Ending::Fail(bytes("first"))).record;
     for found in [
         Some(stored(taken_over, LEASE)),
@@ -257,7 +266,7 @@ fn g3_another_token_an_ending_or_nothing_supersedes() {
 fn an_unnoticed_claim_is_removed_or_handed_on_with_its_history() {
     let new = first(&mut request(1, 1));
     assert_eq!(Undo::of(&new), Undo::Release);
-    let second = take_over_of(take_over(&request(2, 1), &new));
+    let second = take_over_of(take_over(&mut request(2, 1), &new));
     assert_eq!(Undo::of(&second), Undo::Retry);
 }
 
@@ -267,14 +276,38 @@ fn g5_a_claim_that_is_sent_again_is_the_same_claim_under_versions_of_its_own() {
     let (one, two) = (first(&mut claim), first(&mut claim));
     assert_ne!(one.version, two.version);
     for found in [&one, &two] {
-        assert_eq!(decide(&claim, &stored(found.clone(), LEASE)), Decision::Own);
+        assert_eq!(
+            decide(&mut claim, &stored(found.clone(), LEASE)),
+            Decision::Own
+        );
         let mut holding = Holding::of_claim(found.clone(), claim.sent);
         let ending = holding.end(Ending::Retry).record.version;
         assert!(ending != one.version && ending != two.version);
     }
     let other = stored(first(&mut request(2, 1)), LEASE);
-    let next = take_over_of(decide(&claim, &other)).version;
+    let next = take_over_of(decide(&mut claim, &other)).version;
     assert!(next != one.version && next != two.version);
+}
+
+/// A take-over finds the record gone, and the claim begins anew; or finds another record at the
+/// revision of the first. Found by several processes over a Postgres that lost replies.
+#[test]
+fn s2_no_two_writes_of_one_claim_share_a_version() {
+    let mut claim = request(1, 1);
+    let other = |token| stored(first(&mut request(token, 1)), LEASE);
+    let mut versions = vec![first(&mut claim).version];
+    versions.push(take_over_of(decide(&mut claim, &other(2))).version);
+    versions.push(first(&mut claim).version);
+    versions.push(take_over_of(decide(&mut claim, &other(3))).version);
+    let abandoned = &other(4).record;
+    for verdict in [Verdict::NotCommitted, Verdict::Committed(bytes("paid"))] {
+        let settled = settle_abandoned(&mut claim, abandoned, verdict).unwrap();
+        versions.push(take_over_of(settled).version);
+    }
+    versions.push(first(&mut claim).version);
+    for (place, version) in versions.iter().enumerate() {
+        assert!(!versions[..place].contains(version), "{versions:?}");
+    }
 }
 
 #[test]

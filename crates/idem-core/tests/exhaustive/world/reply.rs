@@ -54,13 +54,21 @@ impl Protocol {
         }
     }
 
-    fn decide(&self, world: &mut World, worker: usize, claiming: Claiming, found: Option<Stored>) {
-        let request = self.request(worker, &claiming);
+    fn decide(
+        &self,
+        world: &mut World,
+        worker: usize,
+        mut claiming: Claiming,
+        found: Option<Stored>,
+    ) {
+        let mut request = self.request(worker, &claiming);
         let Some(found) = found else {
             return self.create(world, worker, claiming);
         };
         let (account, seen) = (&mut world.account, &found.record);
-        match machine::decide(&request, &found) {
+        let decision = machine::decide(&mut request, &found);
+        claiming.sent = request.sent;
+        match decision {
             Decision::Own => {
                 account.seen.own = true;
                 self.acquire(world, worker, &claiming, found.record);
