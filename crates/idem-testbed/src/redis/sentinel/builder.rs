@@ -17,15 +17,22 @@ const QUORUM: usize = 2;
 
 /// How often a Sentinel does what, in milliseconds.
 ///
-/// They depend on each other: four `publish-period`s after a replica has become a primary, a
-/// Sentinel that has not heard of it from the others makes it a replica again. By then the one that
-/// leads the failover must have found out, for which it reconnects, once every `ping-period`.
+/// They depend on each other, and on the one second after which a Sentinel asks a replica how it is
+/// while a failover is under way, which nothing changes:
+/// - For five `ping-period`s such an answer makes the replica fit to be promoted. Were it for less
+///   than that second, there would mostly be none that is fit.
+/// - Four `publish-period`s after a replica has become a primary, a Sentinel that was not told why
+///   makes it a replica again. By then the one that leads the failover must have asked.
 const PERIODS: [[&str; 2]; 4] = [
     ["info-period", "200"],
-    ["ping-period", "100"],
+    ["ping-period", "400"],
     ["ask-period", "100"],
-    ["publish-period", "500"],
+    ["publish-period", "700"],
 ];
+
+/// After this many milliseconds a promotion that was not seen to succeed is given up, and after
+/// twice as many another one is tried.
+const FAILOVER_TIMEOUT: &str = "3000";
 
 /// What a deployment is started with.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +103,7 @@ impl SentinelBuilder {
             .for_sentinel()
             .directive("sentinel monitor", &of_service(&watched))
             .directive("sentinel down-after-milliseconds", &of_service("500"))
-            .directive("sentinel failover-timeout", &of_service("2000"));
+            .directive("sentinel failover-timeout", &of_service(FAILOVER_TIMEOUT));
         if let Some(binary) = self.node.chosen_binary() {
             builder = builder.binary(binary.clone());
         }
