@@ -20,6 +20,7 @@ mod room;
 mod shard;
 mod slot;
 mod store;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod watch;

@@ -1,9 +1,8 @@
 //! How much room there is: counted exactly, and without all shards counting at one place.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
+
+use crate::sync::AtomicUsize;
 
 /// The most that all records together may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

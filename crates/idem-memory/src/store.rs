@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     room::{Limit, Room, Taken},
     shard::{Full, Hashed, Shard},
     slot::{self, compact},
+    sync::{Mutex, MutexGuard},
 };
 
 /// How many records are purged before a write that found no room tries again.
