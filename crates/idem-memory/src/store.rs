@@ -156,8 +156,8 @@ impl MemoryStore {
         self.inner.shards.len()
     }
 
-    /// Read under the lock of a shard, so that its records see time in the order of its calls: a
-    /// write that was held up cannot bring back what a read found expired.
+    /// Read under the lock of a shard, so that its records see time in the order of its calls and
+    /// no age runs backwards (rule S4).
     pub(crate) fn now(&self) -> Moment {
         Moment::from(self.inner.clock.now())
     }
