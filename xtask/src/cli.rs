@@ -57,6 +57,8 @@ enum Chore {
     Mutants(Mutants),
     /// Which lines the tests reach (cargo-llvm-cov)
     Coverage,
+    /// Try out how threads may take turns in the store in memory (shuttle)
+    Interleavings,
     /// Whether the public API broke since a release (cargo-semver-checks)
     Semver(Semver),
     /// Run every fuzz target for a while (cargo-fuzz, nightly)
@@ -90,6 +92,9 @@ pub(crate) fn run() -> Result<Report> {
         Chore::Hack => report.lane("hack", || deep::hack(&workspace)),
         Chore::Mutants(mutants) => report.lane("mutants", || deep::mutants(&workspace, &mutants)),
         Chore::Coverage => report.lane("coverage", || deep::coverage(&workspace)),
+        Chore::Interleavings => {
+            report.lane("interleavings", || deep::interleavings(&workspace));
+        }
         Chore::Semver(semver) => report.lane("semver", || deep::semver(&workspace, &semver)),
         Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz, &mut report),
     }

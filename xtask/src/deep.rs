@@ -41,6 +41,23 @@ pub(crate) fn coverage(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed(html.to_owned()))
 }
 
+/// How threads may take turns in the store in memory: shuttle's locks in place of the standard
+/// library's, so built apart.
+pub(crate) fn interleavings(workspace: &Workspace) -> Result<Outcome> {
+    Step::cargo(workspace)
+        .args([
+            "test",
+            "--package",
+            "idem-memory",
+            "--test",
+            "interleavings",
+        ])
+        .args(["--target-dir", "target/shuttle"])
+        .env("RUSTFLAGS", "--cfg shuttle")
+        .run()?;
+    Ok(Outcome::passed())
+}
+
 #[derive(Args)]
 pub(crate) struct Semver {
     /// The commit or tag to compare with; without it, the latest tag

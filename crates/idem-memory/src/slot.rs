@@ -70,7 +70,8 @@ impl Slot {
     }
 
     /// A record in flight is kept for its lease longer than one that ended. Looking at it a lease
-    /// early means that its ending, which brings its expiry forward, needs no date of its own.
+    /// early means that its ending, which brings its expiry forward, needs no date of its own. That
+    /// is all that the lease is read for: nothing is decided by it.
     fn next_look(&self, now: Moment) -> Moment {
         let early = match self.record.state {
             State::InFlight { lease, .. } => self.expires.before(lease),
