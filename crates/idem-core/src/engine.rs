@@ -10,6 +10,7 @@ mod execute;
 mod pending;
 mod resolve;
 mod run;
+mod running;
 mod wait;
 
 pub(crate) use call::{Budget, bounded, in_place};
@@ -19,8 +20,9 @@ use std::{fmt, sync::Arc};
 
 pub use builder::{Builder, Spawner};
 pub use claim::Claim;
-pub use execute::{Failure, Outcome, Recording, Running};
+pub use execute::{Failure, Outcome, Recording};
 pub use run::{Ran, Stopped};
+pub use running::Running;
 
 use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
 

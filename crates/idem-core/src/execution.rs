@@ -1,5 +1,6 @@
 //! [`Execution`]: the right to run, and the duty to say how it ended.
 
+mod end_guard;
 mod held;
 
 use std::{fmt, sync::Arc};

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::lock::Mutex;
 
+use super::end_guard::EndGuard;
 use crate::{
     Deleted, Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
     Stored, Superseded, Updated,
@@ -38,7 +39,7 @@ pub(crate) struct Held {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) attempt: u32,
     pub(crate) resumed: Option<Bytes>,
-    engine: Idempotency,
+    pub(super) engine: Idempotency,
     lease: Duration,
     /// A claim that may never have gone through.
     unseen: bool,
@@ -145,10 +146,7 @@ impl Held {
     /// Ends the execution: at once if the store takes it, else in the background. Dropping the
     /// future hands the rest over to the background as well.
     pub(crate) async fn end(held: Arc<Self>, end: End) -> Result<Recording, Superseded> {
-        let mut guard = EndGuard {
-            held,
-            end: Some(end),
-        };
+        let mut guard = EndGuard::new(held, end);
         let mut result = in_place!(guard.try_end());
         if matches!(&result, Err(EndFailure::Store(e)) if e.kind() == StoreErrorKind::Unknown) {
             result = in_place!(guard.try_end());
@@ -274,40 +272,6 @@ impl Held {
                 self.finish(&mut progress, name, Ok(()));
             }
             Err(superseded) => self.finish(&mut progress, "superseded", Err(superseded)),
-        }
-    }
-}
-
-/// An ending on its way: never dropped in silence.
-struct EndGuard {
-    held: Arc<Held>,
-    end: Option<End>,
-}
-
-impl EndGuard {
-    fn try_end(&mut self) -> impl Future<Output = Result<(), EndFailure>> + Send {
-        let end = self.end.as_mut();
-        self.held
-            .try_end(end.expect("it is taken out when the guard goes"))
-    }
-
-    fn disarm(mut self) {
-        self.end = None;
-    }
-
-    fn hand_over(mut self, error: Option<&StoreError>) {
-        if let Some(end) = self.end.take() {
-            let held = Arc::clone(&self.held);
-            held.engine.clone().end_in_background(held, end, error);
-        }
-    }
-}
-
-impl Drop for EndGuard {
-    fn drop(&mut self) {
-        if let Some(end) = self.end.take() {
-            let held = Arc::clone(&self.held);
-            held.engine.clone().end_in_background(held, end, None);
         }
     }
 }

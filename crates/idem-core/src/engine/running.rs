@@ -1,0 +1,98 @@
+//! [`Running`]: what work may see and do while it runs.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    Fingerprint, HoldError, IdempotencyKey, RecordKey, derive::derive_key, execution::Held,
+    machine::Step,
+};
+
+/// What work may see and do while it runs; cheap to clone.
+#[derive(Clone)]
+pub struct Running(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Protected(Arc<Held>),
+    Unprotected {
+        key: RecordKey,
+        fingerprint: Fingerprint,
+    },
+}
+
+impl Running {
+    pub(crate) fn protected(held: Arc<Held>) -> Self {
+        Self(Inner::Protected(held))
+    }
+
+    /// For work that runs without a record, under [`OnOutage::FailOpen`].
+    #[must_use]
+    pub fn unprotected(key: RecordKey, fingerprint: Fingerprint) -> Self {
+        Self(Inner::Unprotected { key, fingerprint })
+    }
+
+    /// Whether the key is held; `false` only under [`OnOutage::FailOpen`].
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        matches!(self.0, Inner::Protected(_))
+    }
+
+    /// The fencing number, see [`Execution::attempt`]; 0 when unprotected.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        match &self.0 {
+            Inner::Protected(held) => held.attempt,
+            Inner::Unprotected { .. } => 0,
+        }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &RecordKey {
+        match &self.0 {
+            Inner::Protected(held) => &held.key,
+            Inner::Unprotected { key, .. } => key,
+        }
+    }
+
+    /// The checkpoint of the execution before; see [`Execution::resumed`].
+    #[must_use]
+    pub fn resumed(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Protected(held) => held.resumed.as_ref(),
+            Inner::Unprotected { .. } => None,
+        }
+    }
+
+    /// A stable key for the next API downstream; see [`Execution::derive_key`].
+    #[must_use]
+    pub fn derive_key(&self, step: &str) -> IdempotencyKey {
+        match &self.0 {
+            Inner::Protected(held) => derive_key(&held.key, &held.fingerprint, step),
+            Inner::Unprotected { key, fingerprint } => derive_key(key, fingerprint, step),
+        }
+    }
+
+    /// Leaves bytes for a successor; see [`Execution::checkpoint`]. Does nothing when unprotected.
+    ///
+    /// # Errors
+    /// As [`Execution::checkpoint`]; `Superseded` also after the execution ended.
+    pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
+        match &self.0 {
+            Inner::Protected(held) => held.step(Step::Checkpoint(checkpoint.into())).await,
+            Inner::Unprotected { .. } => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("key", self.key())
+            .field("attempt", &self.attempt())
+            .field("protected", &self.is_protected())
+            .finish()
+    }
+}
