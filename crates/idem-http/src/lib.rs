@@ -8,11 +8,13 @@
 //! | [`StoredResponse`], [`KeptHeaders`] | what is kept of an answer, and its binary form |
 //! | [`problem`] | what a client is told instead of an answer (RFC 9457) |
 //! | [`Profile`] | all knobs, with presets |
+//! | [`client`] | the client's half: one key per intent, and when to send it again |
 //!
 //! `idem-tower` drives this over a tower service. Sources: draft-ietf-httpapi-idempotency-key-header-07,
 //! RFC 9651 (structured fields), RFC 9110 (HTTP), RFC 9457 (problem details), RFC 8785 (JCS).
 
 mod canonical_json;
+pub mod client;
 mod fingerprint;
 mod headers;
 mod key_header;
