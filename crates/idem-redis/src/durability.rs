@@ -17,18 +17,25 @@ use crate::error::{self, Failure};
 /// | | the process or the primary's machine dies | failover to a replica |
 /// |---|---|---|
 /// | `Acknowledged` | loses what the server's own persistence loses: all (no AOF, no RDB), the last second (`appendfsync everysec`), nothing (`appendfsync always`) | loses what the replica had not received yet, usually some milliseconds |
-/// | `Replicated` | as above, if the same machine comes back as primary | loses nothing, if a replica that confirmed is promoted |
+/// | `Replicated` | as above, if the same machine comes back as primary | loses nothing, if a replica that confirmed is promoted: certain where `replicas` is all of them |
 /// | `Fsynced` | loses nothing | with `replicas: 0` as `Acknowledged`, else as `Replicated`, also if the replica's machine dies as well |
 ///
 /// # The window of a failover
 /// Redis replicates asynchronously, and `WAIT` does not change that: it tells how many replicas have
-/// the write, and never takes it back where they do not. Sentinel and Cluster promote the replica
-/// that is furthest ahead *of those they can reach*. So a claim or an ending is lost with
-/// `Replicated { replicas: n }` only if all of the `n` that confirmed are out of reach at the
-/// failover; with one replica per primary, `replicas: 1` closes the window for every failure of the
-/// primary alone. A primary that is cut off from its replicas, not dead, still takes `Acknowledged`
-/// writes until it learns that it was replaced: bound that with the server's own
-/// `min-replicas-to-write 1` and `min-replicas-max-lag`.
+/// the write, and never takes it back where they do not. A claim or an ending is lost with
+/// `Replicated { replicas: n }` if a replica is promoted that is not among the `n` that confirmed. So
+/// the window is closed only where `n` is *all* replicas: 1 with one replica per primary, 2 with two.
+///
+/// With fewer, it stays open even though Sentinel and Cluster promote the replica that is furthest
+/// ahead: they go by what they heard last, of those they can reach; and after a switchover, or when a
+/// primary that was paused comes back, the other replicas follow the old primary for a moment more,
+/// and confirm what it takes. Both were seen to lose acknowledged writes with two replicas and
+/// `replicas: 1`, and none with `replicas: 2`. The price is that writes are
+/// [`Unknown`](idem_core::StoreErrorKind::Unknown) while any replica is away.
+///
+/// A primary that is cut off from its replicas, not dead, still takes `Acknowledged` writes until it
+/// learns that it was replaced: bound that with the server's own `min-replicas-to-write 1` and
+/// `min-replicas-max-lag`.
 ///
 /// A lost *claim* lets a repeat run while the first execution still runs, and the first one's ending
 /// is then refused as superseded. A lost *ending* lets a repeat run again. If neither may happen,
