@@ -34,4 +34,4 @@ mod tx;
 pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use store::PostgresStore;
 pub use sweep::Sweeper;
-pub use tx::{CommitError, Committed, Completion, InTx, Once, Transactional, TxError};
+pub use tx::{CommitError, Committed, Completion, InTx, Once, Transactional, TxError, TxRecorder};

@@ -52,8 +52,32 @@ impl Transactional {
         execution: Execution,
         answer: impl Into<Bytes>,
     ) -> Result<Completion, CommitError> {
+        self.store_in_tx(tx, execution, Ending::Complete(answer.into()))
+            .await
+    }
+
+    /// [`complete_in_tx`](Self::complete_in_tx) with a failure: every repeat gets these bytes, and
+    /// nothing runs again. What the transaction wrote is committed with it.
+    ///
+    /// # Errors
+    /// As [`complete_in_tx`](Self::complete_in_tx), also for cancel safety.
+    pub async fn fail_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        execution: Execution,
+        failure: impl Into<Bytes>,
+    ) -> Result<Completion, CommitError> {
+        self.store_in_tx(tx, execution, Ending::Fail(failure.into()))
+            .await
+    }
+
+    pub(super) async fn store_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        execution: Execution,
+        ending: Ending,
+    ) -> Result<Completion, CommitError> {
         let key = execution.key().clone();
-        let ending = Ending::Complete(answer.into());
         match self.end_in_tx(tx, &execution, ending).await {
             Ok(Ok(write)) => {
                 let holder = Holder::Execution(execution);

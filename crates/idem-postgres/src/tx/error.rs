@@ -2,23 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use idem_core::{Bytes, ClaimError, StoreError, Superseded};
-
-/// A transaction that was to be committed with its record.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommitError {
-    /// It was rolled back: neither its rows nor its record are there, and the key is free again.
-    #[error("rolled back, nothing was written: {0}")]
-    RolledBack(#[source] StoreError),
-    /// Another execution owns the key. The transaction was rolled back (G3).
-    #[error(transparent)]
-    Superseded(#[from] Superseded),
-    /// The reply to the commit was lost, and the server could not be asked within the lease.
-    /// Call again with the same key: the record tells.
-    #[error("it is not known whether it was committed, call again with the same key: {0}")]
-    Unknown(#[source] StoreError),
-}
+use idem_core::{Bytes, ClaimError, CommitError};
 
 /// Why [`execute_in_tx`](crate::Transactional::execute_in_tx) and
 /// [`once_in_tx`](crate::Transactional::once_in_tx) have no value to give. `E` is the work's own

@@ -6,6 +6,7 @@ mod completion;
 mod error;
 mod execute;
 mod once;
+mod recorder;
 mod statements;
 
 use std::fmt;
@@ -14,7 +15,9 @@ use idem_core::Idempotency;
 
 pub use claim::{InTx, Once};
 pub use completion::Completion;
-pub use error::{CommitError, TxError};
+pub use error::TxError;
+pub use idem_core::CommitError;
+pub use recorder::TxRecorder;
 
 use crate::PostgresStore;
 

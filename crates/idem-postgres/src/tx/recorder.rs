@@ -1,0 +1,69 @@
+//! [`TxRecorder`]: a transaction that is handed to whoever ends the execution.
+
+use async_trait::async_trait;
+use idem_core::{Execution, Recorder, machine::Ending};
+use sqlx::{Postgres, Transaction};
+
+use super::{CommitError, Transactional};
+
+/// An open transaction, to be committed by whoever ends the execution that wrote in it.
+///
+/// Dropped instead of used, the transaction is rolled back.
+#[derive(Debug)]
+#[must_use = "dropped, the transaction is rolled back"]
+pub struct TxRecorder {
+    transactional: Transactional,
+    tx: Transaction<'static, Postgres>,
+}
+
+impl Transactional {
+    /// Hands a transaction over to whoever ends the execution that wrote in it: for an HTTP
+    /// handler, say, whose layer knows the answer only after the handler is done.
+    ///
+    /// The transaction may be on any connection to the same database, which one of another pool
+    /// spares the store's own. Begin it at READ COMMITTED: at a stricter level a transaction in
+    /// whose time the lease was renewed is refused with SQLSTATE 40001, and rolled back.
+    ///
+    /// ```no_run
+    /// # use idem_core::{Execution, Recorder, machine::Ending};
+    /// # use idem_postgres::{CommitError, PostgresStore, Transactional};
+    /// # async fn example(
+    /// #     transactional: Transactional, pool: sqlx::PgPool, execution: Execution,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut tx = pool.begin().await?;
+    /// let insert = sqlx::query("INSERT INTO payments (amount) VALUES (500)");
+    /// insert.execute(&mut *tx).await?;
+    /// let recorder = Box::new(transactional.recorder(tx));
+    /// // What `idem-tower` does with a recorder that a handler hands over:
+    /// recorder.record(execution, Ending::Complete("paid".into())).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn recorder(&self, tx: Transaction<'static, Postgres>) -> TxRecorder {
+        TxRecorder {
+            transactional: self.clone(),
+            tx,
+        }
+    }
+}
+
+#[async_trait]
+impl Recorder for TxRecorder {
+    async fn record(
+        self: Box<Self>,
+        execution: Execution,
+        ending: Ending,
+    ) -> Result<(), CommitError> {
+        let Self {
+            transactional,
+            mut tx,
+        } = *self;
+        if ending == Ending::Retry {
+            // A connection that is lost is rolled back by the server.
+            let _ = tx.rollback().await;
+            execution.fail_retryable().await?;
+            return Ok(());
+        }
+        let stored = transactional.store_in_tx(&mut tx, execution, ending).await;
+        stored?.commit(tx).await
+    }
+}
