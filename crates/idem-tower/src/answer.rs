@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use bytes::Bytes;
 use http::{HeaderMap, Response, header, response::Parts};
 use http_body::Body;
+use idem_core::machine;
 use idem_http::{Ending, Profile};
 
 use crate::{
@@ -26,13 +27,6 @@ pub(crate) enum Read<R: Body> {
     Whole(Whole),
     Outgrown(Bytes, Pin<Box<R>>),
     Broken(Bytes, R::Error),
-}
-
-/// How an execution ends.
-pub(crate) enum Recorded {
-    Retryable,
-    Completed(Bytes),
-    Failed(Bytes),
 }
 
 impl<R> Read<R>
@@ -67,10 +61,10 @@ impl<R> Answer<R>
 where
     R: Body<Data = Bytes>,
 {
-    /// What is to be stored of it.
-    pub(crate) fn recorded(&self, config: &Config) -> Recorded {
+    /// How it ends its execution, with what is to be stored of it.
+    pub(crate) fn ending(&self, config: &Config) -> machine::Ending {
         let body = match (ending(&self.head, &config.profile), &self.body) {
-            (Ending::Retryable, _) => return Recorded::Retryable,
+            (Ending::Retryable, _) => return machine::Ending::Retry,
             (Ending::Final, Read::Whole(whole)) => Some(&whole.data),
             // A body that broke off is not worth replaying, but its request ran.
             (Ending::Final, Read::Outgrown(..) | Read::Broken(..)) => None,
@@ -79,8 +73,8 @@ where
         let payload = config.payload(self.head.status, &self.head.headers, body);
         let status = self.head.status;
         match status.is_client_error() || status.is_server_error() {
-            true => Recorded::Failed(payload),
-            false => Recorded::Completed(payload),
+            true => machine::Ending::Fail(payload),
+            false => machine::Ending::Complete(payload),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::scope::ScopeOf;
 pub(crate) type OnError = Arc<dyn Fn(Problem) -> Response<Bytes> + Send + Sync>;
 
 /// When to ask again after the store was out of reach: nobody knows, so soon.
-const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Config {
     pub(crate) idem: Idempotency,

@@ -1,4 +1,4 @@
-//! The handler on a task of its own, and the recording of how it ended.
+//! The handler on a task of its own.
 //!
 //! A client that hangs up drops the future that waits, not the task: the handler runs to its end,
 //! and the client's retry gets the answer.
@@ -15,17 +15,17 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use idem_core::{Execution, OnPanic, Ran, Recording, Running, Stopped, Superseded};
-use idem_http::{Code, Problem};
+use idem_core::{Execution, Ran, Running};
 use tokio::sync::oneshot;
 use tower_service::Service;
 use tracing::Instrument;
 
 use crate::{
-    RequestBody, ResponseBody,
-    answer::{Answer, Read, Recorded},
+    RecordWith, RequestBody, ResponseBody,
+    answer::{Answer, Read},
     body::Whole,
     config::Config,
+    recording::{fail, handler_failed, record, stop},
 };
 
 /// A service that is ready, and the request to call it with.
@@ -49,6 +49,12 @@ impl<S> Work<S> {
         head.extensions.insert(running);
         inner.call(Request::from_parts(*head, RequestBody::read(body)))
     }
+
+    /// Lets the handler hand a transaction over.
+    fn recorded_with(mut self, record_with: RecordWith) -> Self {
+        self.head.extensions.insert(record_with);
+        self
+    }
 }
 
 /// Runs the handler under its claim, records how it ended, and gives its answer.
@@ -68,7 +74,9 @@ where
     let task = {
         let config = Arc::clone(&config);
         async move {
+            let record_with = RecordWith::default();
             let ran = {
+                let work = work.recorded_with(record_with.clone());
                 let running = execution.running();
                 // Pinned before it is wrapped: moving it would cost more than a small handler.
                 let answering = pin!(async {
@@ -79,25 +87,25 @@ where
                 });
                 execution.run(answering).await
             };
+            let recorder = record_with.close();
             match ran {
                 Ran::Finished(Ok(answer)) => {
-                    let recorded = record(execution, answer.recorded(&config)).await;
-                    Ok(match recorded {
-                        Ok(_) => answer.into_response(),
-                        Err(Superseded) => superseded(&config).map(ResponseBody::read),
+                    let ending = answer.ending(&config);
+                    Ok(match record(&config, execution, recorder, ending).await {
+                        Ok(()) => answer.into_response(),
+                        Err(instead) => instead.map(ResponseBody::read),
                     })
                 }
+                // Without an answer, what the handler wrote is rolled back.
                 Ran::Finished(Err(error)) => {
+                    drop(recorder);
                     Box::pin(fail(&config, execution)).await;
                     Err(error)
                 }
-                Ran::Stopped(Stopped::Panicked(_)) => {
-                    let answer = Box::pin(panicked(&config, execution)).await;
+                Ran::Stopped(stopped) => {
+                    drop(recorder);
+                    let answer = Box::pin(stop(&config, execution, stopped)).await;
                     Ok(answer.map(ResponseBody::read))
-                }
-                Ran::Stopped(Stopped::Superseded) => {
-                    Box::pin(execution.ended(Err(Superseded))).await;
-                    Ok(superseded(&config).map(ResponseBody::read))
                 }
             }
         }
@@ -160,44 +168,4 @@ where
     // Without an answer, the runtime dropped the task.
     let lost = |_| Ok(handler_failed(&config).map(ResponseBody::read));
     receiver.await.unwrap_or_else(lost)
-}
-
-/// Stores an answer, before anybody sees it: whoever does can rely on its replay.
-async fn record(execution: Execution, recorded: Recorded) -> Result<Recording, Superseded> {
-    match recorded {
-        Recorded::Retryable => execution.fail_retryable().await,
-        Recorded::Completed(payload) => execution.complete(payload).await,
-        Recorded::Failed(payload) => execution.fail(payload).await,
-    }
-}
-
-/// Another execution owns the key: its answer is the one that counts, and asking again gets it.
-fn superseded(config: &Config) -> Response<Bytes> {
-    let problem = Problem::new(Code::InFlight)
-        .detail("Another execution of this request took over; its answer is the one that counts.")
-        .retry_after(config.idem.policy().lease_time());
-    config.answer(problem)
-}
-
-fn handler_failed(config: &Config) -> Response<Bytes> {
-    config.answer(Problem::new(Code::HandlerFailed))
-}
-
-/// A handler that broke down may have had its effect: the 500 is stored like any answer.
-async fn fail(config: &Config, execution: Execution) -> Response<Bytes> {
-    let response = handler_failed(config);
-    match execution.fail(config.stored(&response)).await {
-        Ok(_) => response,
-        Err(Superseded) => superseded(config),
-    }
-}
-
-async fn panicked(config: &Config, execution: Execution) -> Response<Bytes> {
-    match config.idem.policy().panic() {
-        OnPanic::Fail => fail(config, execution).await,
-        OnPanic::Retry => match execution.fail_retryable().await {
-            Ok(_) => handler_failed(config),
-            Err(Superseded) => superseded(config),
-        },
-    }
 }

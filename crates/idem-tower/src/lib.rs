@@ -27,6 +27,8 @@
 //!   of an execution that vanished, `derive_key`.
 //! - Put an [`Ending`](idem_http::Ending) into the response's extensions, where its status does not
 //!   tell whether the next request may run.
+//! - Hand the transaction that it wrote in over to [`RecordWith`]: it commits together with the
+//!   stored answer, or not at all.
 //!
 //! # Where to put the layer
 //! Inside of authentication, because the scope is the verified caller. Outside of whatever may
@@ -47,6 +49,8 @@ mod future;
 mod gather;
 mod layer;
 mod protect;
+mod record_with;
+mod recording;
 mod scope;
 mod service;
 mod target;
@@ -54,6 +58,7 @@ mod target;
 pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;
 pub use layer::{Builder, IdempotencyLayer, NoScope, Scoped};
+pub use record_with::{NotTaken, RecordWith};
 pub use scope::Refusal;
 pub use service::IdempotencyService;
 pub use target::{RememberTarget, RememberTargetService, Target};

@@ -1,0 +1,229 @@
+//! A handler's transaction commits together with the stored answer, or not at all (G7).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::{
+    Extension, Router,
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use http::StatusCode;
+use idem_core::{
+    CommitError, Execution, Idempotency, Policy, Recorder, State, StoreError, Superseded, machine,
+};
+use idem_tower::{NotTaken, RecordWith};
+use support::{Answer, engine, layer, memory, pay, record, shop::Runs};
+
+/// A table in memory.
+#[derive(Clone, Default)]
+struct Table {
+    rows: Arc<Mutex<Vec<usize>>>,
+    /// What the next commit fails with.
+    trouble: Arc<Mutex<Option<CommitError>>>,
+}
+
+impl Table {
+    fn insert(&self, row: usize) -> Transaction {
+        Transaction {
+            table: self.clone(),
+            row,
+        }
+    }
+
+    fn rows(&self) -> Vec<usize> {
+        self.rows.lock().unwrap().clone()
+    }
+
+    fn fail_once(&self, error: CommitError) {
+        *self.trouble.lock().unwrap() = Some(error);
+    }
+}
+
+/// A row that is not committed yet.
+struct Transaction {
+    table: Table,
+    row: usize,
+}
+
+#[async_trait]
+impl Recorder for Transaction {
+    async fn record(
+        self: Box<Self>,
+        execution: Execution,
+        ending: machine::Ending,
+    ) -> Result<(), CommitError> {
+        let trouble = self.table.trouble.lock().unwrap().take();
+        if let Some(error) = trouble {
+            execution.fail_retryable().await?;
+            return Err(error);
+        }
+        match ending {
+            machine::Ending::Retry => execution.fail_retryable().await?,
+            machine::Ending::Complete(answer) => {
+                self.table.rows.lock().unwrap().push(self.row);
+                execution.complete(answer).await?
+            }
+            machine::Ending::Fail(answer) => {
+                self.table.rows.lock().unwrap().push(self.row);
+                execution.fail(answer).await?
+            }
+        };
+        Ok(())
+    }
+}
+
+/// A shop whose runs write one row each, and then answer.
+struct Shop {
+    app: Router,
+    table: Table,
+    runs: Runs,
+    idem: Idempotency,
+}
+
+impl Shop {
+    fn open<R: IntoResponse>(
+        idem: Idempotency,
+        answer: impl Fn(usize) -> R + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (table, runs) = (Table::default(), Runs::default());
+        let (writing, counting) = (table.clone(), runs.clone());
+        let handler = move |Extension(record): Extension<RecordWith>| {
+            let run = counting.count();
+            let handed_over = record.hand_over(writing.insert(run));
+            let answer = answer.clone();
+            async move {
+                handed_over.unwrap();
+                answer(run).into_response()
+            }
+        };
+        let app = Router::new().fallback(any(handler));
+        Self {
+            app: app.layer(layer(&idem).build()),
+            table,
+            runs,
+            idem,
+        }
+    }
+
+    async fn pay(&self) -> Answer {
+        pay("k").send(&self.app).await
+    }
+}
+
+#[tokio::test]
+async fn g7_a_final_answer_commits_what_was_written_whatever_its_status() {
+    for status in [200, 201, 303, 402, 404, 422, 500] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let shop = Shop::open(memory(), move |run| (status, format!("run {run}")));
+        let first = shop.pay().await;
+        assert_eq!(first.status, status);
+        shop.pay().await.assert_replays(&first);
+        assert_eq!((shop.table.rows(), shop.runs.get()), (vec![1], 1));
+        let state = record(&shop.idem, "k").await.unwrap().state;
+        match status.as_u16() {
+            400.. => assert!(matches!(state, State::Failed { .. }), "{state:?}"),
+            _ => assert!(matches!(state, State::Completed { .. }), "{state:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn g7_an_answer_that_says_nothing_happened_rolls_back() {
+    let answers = |run| match run {
+        1 => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CREATED,
+    };
+    let shop = Shop::open(memory(), answers);
+    assert_eq!(shop.pay().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(shop.table.rows().is_empty());
+    assert_eq!(shop.pay().await.status, StatusCode::CREATED);
+    assert_eq!(shop.table.rows(), [2]);
+}
+
+#[tokio::test]
+async fn g7_a_panic_rolls_back_and_is_stored_by_the_policy() {
+    let shop = Shop::open(memory(), |_| -> Response { panic!("trouble") });
+    for _ in 0..2 {
+        let answer = shop.pay().await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.code(), "handler-failed");
+    }
+    assert_eq!((shop.table.rows(), shop.runs.get()), (vec![], 1));
+}
+
+#[tokio::test]
+async fn g7_an_answer_too_large_to_keep_commits_all_the_same() {
+    const BIG: usize = 3 << 19;
+    let shop = Shop::open(memory(), |_| vec![b'x'; BIG]);
+    assert_eq!(shop.pay().await.body.len(), BIG);
+    let again = shop.pay().await;
+    assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
+    assert_eq!((shop.table.rows(), shop.runs.get()), (vec![1], 1));
+}
+
+#[tokio::test]
+async fn g7_a_client_is_not_told_an_answer_that_was_rolled_back() {
+    let shop = Shop::open(memory(), |_| StatusCode::CREATED);
+    let lost = || StoreError::unavailable("a conflict");
+    for error in [
+        CommitError::RolledBack(lost()),
+        CommitError::Unknown(lost()),
+    ] {
+        shop.table.fail_once(error);
+        let answer = shop.pay().await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.code(), "store-unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert!(shop.table.rows().is_empty());
+    assert_eq!(shop.pay().await.status, StatusCode::CREATED);
+    assert_eq!(shop.table.rows(), [3]);
+}
+
+#[tokio::test]
+async fn g3_a_superseded_answer_is_told_to_come_back() {
+    let shop = Shop::open(engine(Policy::default()), |_| StatusCode::CREATED);
+    shop.table.fail_once(CommitError::Superseded(Superseded));
+    let answer = shop.pay().await;
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    assert_eq!(answer.code(), "in-flight");
+    assert!(shop.table.rows().is_empty());
+}
+
+/// An answer commits with one transaction, and only while the handler is at it.
+#[tokio::test]
+async fn a_second_transaction_and_a_late_one_are_not_taken() {
+    let (table, kept) = (Table::default(), Arc::new(Mutex::new(None)));
+    let (writing, keeping) = (table.clone(), Arc::clone(&kept));
+    let handler = move |Extension(record): Extension<RecordWith>| {
+        let answers = [1, 2].map(|row| record.hand_over(writing.insert(row)));
+        *keeping.lock().unwrap() = Some(record);
+        async move { assert_eq!(answers, [Ok(()), Err(NotTaken::Second)]) }
+    };
+    let app = Router::new().fallback(any(handler));
+    let app = app.layer(layer(&memory()).build());
+    assert_eq!(pay("k").send(&app).await.status, StatusCode::OK);
+    let record = kept.lock().unwrap().take().unwrap();
+    assert_eq!(
+        record.hand_over(table.insert(3)),
+        Err(NotTaken::Late),
+        "the handler is over"
+    );
+    assert_eq!(table.rows(), [1]);
+}
+
+/// Without a claim there is nothing to commit with.
+#[tokio::test]
+async fn a_request_without_a_key_has_nowhere_to_hand_over_to() {
+    let handler = async |record: Option<Extension<RecordWith>>| record.is_some().to_string();
+    let app: Router = Router::new().fallback(any(handler));
+    let app = app.layer(layer(&memory()).optional().build());
+    let without = support::call(http::Method::POST, "/payments");
+    assert_eq!(without.send(&app).await.body, "false");
+    assert_eq!(pay("k").send(&app).await.body, "true");
+}
