@@ -20,13 +20,16 @@ use crate::{
 };
 
 /// What the handlers share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct App {
     pub(crate) ledger: Arc<Ledger>,
 }
 
 /// The whole service.
-pub(crate) fn router(idem: Idempotency, profile: idem_http::Profile) -> Router {
+pub(crate) fn router(idem: Idempotency, ledger: Ledger, profile: idem_http::Profile) -> Router {
+    let app = App {
+        ledger: Arc::new(ledger),
+    };
     api()
         // A layer that is added later stands further out: authentication comes first, because the
         // idempotency layer has to know whose key it is.
@@ -35,7 +38,7 @@ pub(crate) fn router(idem: Idempotency, profile: idem_http::Profile) -> Router {
         .merge(page::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .with_state(App::default())
+        .with_state(app)
 }
 
 fn api() -> Router<App> {

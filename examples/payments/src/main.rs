@@ -2,7 +2,8 @@
 //!
 //! `POST /v1/payments` with an `Idempotency-Key` runs once per key and merchant; every repeat gets
 //! the stored answer. All that it takes is in [`app`]: one layer around the routes, inside the one
-//! that finds out who is asking. The handlers know nothing of it.
+//! that finds out who is asking. The handlers know nothing of it, but for the books in PostgreSQL,
+//! which commit together with the stored answer: [`ledger`].
 
 mod app;
 mod body;
@@ -15,6 +16,7 @@ mod page;
 mod payments;
 mod problem;
 mod refunds;
+mod run;
 mod sandbox;
 mod shutdown;
 mod stores;
@@ -24,28 +26,27 @@ use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use idem_core::Idempotency;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use cli::Args;
+use stores::Stores;
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     log_to_stderr();
-    let idem = engine(&args).await?;
-    let router = app::router(idem.clone(), args.http_profile());
+    let Stores {
+        idem,
+        ledger,
+        sweeper: _sweeper,
+    } = stores::open(&args.store, args.policy()).await?;
+    let router = app::router(idem.clone(), ledger, args.http_profile());
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     println!("payments listens on http://{}", listener.local_addr()?);
     shutdown::serve(listener, router, &idem).await
-}
-
-async fn engine(args: &Args) -> Result<Idempotency> {
-    let builder = stores::open(&args.store).await?;
-    Ok(builder.policy(args.policy()).build()?)
 }
 
 /// What `RUST_LOG` says, else everything from `info` on.

@@ -1,7 +1,7 @@
 //! Amounts and currencies, parsed once at the door: past it there is no zero, no minus and no
 //! currency of two letters.
 
-use std::{fmt, num::NonZeroU64};
+use std::{fmt, num::NonZeroU64, str::FromStr};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -25,15 +25,24 @@ impl Amount {
         if number.as_i64().is_some_and(|amount| amount <= 0) {
             return Err(AmountError::NotPositive);
         }
-        if !number.is_u64() {
-            return Err(AmountError::NotAnInteger);
+        let number = number.as_u64().ok_or(AmountError::NotAnInteger)?;
+        Self::try_from(number)
+    }
+
+    pub(crate) fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u64> for Amount {
+    type Error = AmountError;
+
+    fn try_from(number: u64) -> Result<Self, AmountError> {
+        match NonZeroU64::new(number) {
+            None => Err(AmountError::NotPositive),
+            Some(number) if number.get() > Self::MAX => Err(AmountError::TooLarge),
+            Some(number) => Ok(Self(number)),
         }
-        number
-            .as_u64()
-            .filter(|amount| *amount <= Self::MAX)
-            .and_then(NonZeroU64::new)
-            .map(Self)
-            .ok_or(AmountError::TooLarge)
     }
 }
 
@@ -62,6 +71,18 @@ impl Currency {
             Some(Value::String(text)) => text,
             Some(_) => return Err(CurrencyError::NotThreeLetters),
         };
+        text.parse()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("only ASCII letters get in")
+    }
+}
+
+impl FromStr for Currency {
+    type Err = CurrencyError;
+
+    fn from_str(text: &str) -> Result<Self, CurrencyError> {
         let letters: [u8; 3] = text
             .as_bytes()
             .try_into()
@@ -70,10 +91,6 @@ impl Currency {
             return Err(CurrencyError::NotThreeLetters);
         }
         Ok(Self(letters.map(|letter| letter.to_ascii_lowercase())))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("only ASCII letters get in")
     }
 }
 

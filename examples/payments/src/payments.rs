@@ -5,7 +5,6 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use idem_core::Running;
 use serde::Serialize;
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     merchant::Merchant,
     order,
     problem::Problem,
+    run::Run,
     transfers,
 };
 
@@ -27,27 +27,27 @@ pub(crate) struct Payments {
     payments: Vec<Transfer>,
 }
 
-/// Charges. Runs once per key: everything else is the layer's business, and none of it is here.
+/// Charges. Runs once per key: that is the layer's business, and none of it is here.
 pub(crate) async fn create(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
-    running: Option<Extension<Running>>,
+    run: Run,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    transfers::create(&app, &merchant, Kind::Payment, running, &body).await
+    transfers::create(&app, &merchant, Kind::Payment, &run, &body).await
 }
 
 /// Lists what was charged.
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
-) -> Json<Payments> {
-    let payments = app.ledger.list(&merchant, Kind::Payment);
-    Json(Payments {
+) -> Result<Json<Payments>, Problem> {
+    let payments = app.ledger.list(&merchant, Kind::Payment).await?;
+    Ok(Json(Payments {
         merchant: merchant.as_str().to_owned(),
         charges_executed: payments.len(),
         payments,
-    })
+    }))
 }
 
 /// Looks one up.
@@ -56,7 +56,8 @@ pub(crate) async fn show(
     Extension(merchant): Extension<Merchant>,
     Path(id): Path<String>,
 ) -> Result<Json<Transfer>, Problem> {
-    transfers::find(&app, &merchant, Kind::Payment, &id).map(Json)
+    let found = transfers::find(&app, &merchant, Kind::Payment, &id).await?;
+    Ok(Json(found))
 }
 
 /// `PATCH` and `PUT`: describes one. A patch takes a key, as a payment does; a put is repeatable by
@@ -65,15 +66,12 @@ pub(crate) async fn describe(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
     Path(id): Path<String>,
+    run: Run,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Transfer>, Problem> {
     let description = order::parse_description(&body)?;
-    app.ledger
-        .change(&merchant, Kind::Payment, &id, |payment| {
-            payment.description = description;
-        })
-        .map(Json)
-        .ok_or_else(|| transfers::unknown(Kind::Payment, &id))
+    let describe = |payment: &mut Transfer| payment.description = description;
+    change(&app, &merchant, &id, &run, describe).await
 }
 
 /// Voids one; it stays on the books.
@@ -81,11 +79,22 @@ pub(crate) async fn void(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
     Path(id): Path<String>,
+    run: Run,
 ) -> Result<Json<Transfer>, Problem> {
-    app.ledger
-        .change(&merchant, Kind::Payment, &id, |payment| {
-            payment.status = Status::Voided;
-        })
-        .map(Json)
-        .ok_or_else(|| transfers::unknown(Kind::Payment, &id))
+    let void = |payment: &mut Transfer| payment.status = Status::Voided;
+    change(&app, &merchant, &id, &run, void).await
+}
+
+async fn change(
+    app: &App,
+    merchant: &Merchant,
+    id: &str,
+    run: &Run,
+    change: impl FnOnce(&mut Transfer) + Send,
+) -> Result<Json<Transfer>, Problem> {
+    let changed = app.ledger.change(merchant, Kind::Payment, id, change);
+    let posting = changed
+        .await?
+        .ok_or_else(|| transfers::unknown(Kind::Payment, id))?;
+    Ok(Json(posting.settle(run).await?))
 }

@@ -85,6 +85,18 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail)
     }
 
+    /// 503: nothing was written.
+    pub(crate) fn books_unavailable() -> Self {
+        let detail = "The books cannot be reached, so nothing was written. Send the request again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "books-unavailable", detail)
+    }
+
+    /// 500: something may have been written.
+    pub(crate) fn books_failed() -> Self {
+        let detail = "The books may have been written: look at them before you send it again";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "books-failed", detail)
+    }
+
     /// 422: members of the body are not what they have to be.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let lines: Vec<String> = errors

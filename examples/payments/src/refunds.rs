@@ -5,7 +5,6 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use idem_core::Running;
 use serde::Serialize;
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     ledger::{Kind, Transfer},
     merchant::Merchant,
     problem::Problem,
+    run::Run,
     transfers,
 };
 
@@ -30,23 +30,23 @@ pub(crate) struct Refunds {
 pub(crate) async fn create(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
-    running: Option<Extension<Running>>,
+    run: Run,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    transfers::create(&app, &merchant, Kind::Refund, running, &body).await
+    transfers::create(&app, &merchant, Kind::Refund, &run, &body).await
 }
 
 /// Lists what was refunded.
 pub(crate) async fn list(
     State(app): State<App>,
     Extension(merchant): Extension<Merchant>,
-) -> Json<Refunds> {
-    let refunds = app.ledger.list(&merchant, Kind::Refund);
-    Json(Refunds {
+) -> Result<Json<Refunds>, Problem> {
+    let refunds = app.ledger.list(&merchant, Kind::Refund).await?;
+    Ok(Json(Refunds {
         merchant: merchant.as_str().to_owned(),
         refunds_executed: refunds.len(),
         refunds,
-    })
+    }))
 }
 
 /// Looks one up.
@@ -55,5 +55,6 @@ pub(crate) async fn show(
     Extension(merchant): Extension<Merchant>,
     Path(id): Path<String>,
 ) -> Result<Json<Transfer>, Problem> {
-    transfers::find(&app, &merchant, Kind::Refund, &id).map(Json)
+    let found = transfers::find(&app, &merchant, Kind::Refund, &id).await?;
+    Ok(Json(found))
 }

@@ -2,7 +2,8 @@
 //! answers too big or too long to keep.
 //!
 //! The order never changes: first the delay, then the charge, then the trouble. So whatever the
-//! answer says, the money has moved, which is the worst case for everybody who retries.
+//! answer says, the money has moved, which is the worst case for everybody who retries. Where the
+//! charge commits together with the answer, it has moved if and only if the answer is final.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -30,6 +31,8 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) struct Sandbox {
     /// How long the bank takes before it charges.
     delay_ms: u64,
+    /// How long the answer takes after the charge.
+    answer_delay_ms: u64,
     /// What to answer with after the charge.
     status: Option<u16>,
     /// Whether to panic after the charge.
@@ -52,7 +55,7 @@ impl Sandbox {
     }
 
     fn check(self) -> Result<Self, SandboxError> {
-        if self.delay_ms > MAX_DELAY_MS {
+        if self.delay_ms.max(self.answer_delay_ms) > MAX_DELAY_MS {
             return Err(SandboxError::Delay);
         }
         if self.response_bytes > MAX_RESPONSE_BYTES {
@@ -67,6 +70,11 @@ impl Sandbox {
     /// The slow bank.
     pub(crate) async fn delay(&self) {
         tokio::time::sleep(Duration::from_millis(self.delay_ms)).await;
+    }
+
+    /// The slow way back.
+    pub(crate) async fn delay_answer(&self) {
+        tokio::time::sleep(Duration::from_millis(self.answer_delay_ms)).await;
     }
 
     /// The answer to a transfer, or the trouble that was asked for instead.
@@ -157,7 +165,7 @@ fn in_chunks(whole: Bytes) -> Body {
 pub(crate) enum SandboxError {
     #[error("is not understood: {0}")]
     Members(#[source] serde_json::Error),
-    #[error("has a `delay_ms` of more than {MAX_DELAY_MS}")]
+    #[error("has a delay of more than {MAX_DELAY_MS} ms")]
     Delay,
     #[error("has `response_bytes` of more than {MAX_RESPONSE_BYTES}")]
     ResponseBytes,
@@ -177,6 +185,7 @@ mod tests {
             json!({"delay": 5}),
             json!({"delay_ms": -1}),
             json!({"delay_ms": MAX_DELAY_MS + 1}),
+            json!({"answer_delay_ms": MAX_DELAY_MS + 1}),
             json!({"status": 199}),
             json!({"status": 600}),
             json!({"status": "500"}),

@@ -1,9 +1,14 @@
 //! Stores by their URL. A new kind of store is one arm and one name here.
 
-use anyhow::{Result, bail};
-use idem_core::{Builder, Idempotency};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
+use idem_postgres::{PostgresStore, Sweeper};
 use idem_redis::RedisStore;
+
+use crate::ledger::{Ledger, MemoryLedger, PostgresLedger};
 
 /// The schemes that [`open`] knows, with an example each: for error messages.
 const KNOWN: &[&str] = &[
@@ -11,23 +16,69 @@ const KNOWN: &[&str] = &[
     "redis://127.0.0.1:6379/",
     "redis+cluster://10.0.0.1,10.0.0.2",
     "redis+sentinel://10.0.0.1,10.0.0.2/primary",
+    #[cfg(feature = "tls")]
+    "rediss://cache.example/, rediss+cluster://…, rediss+sentinel://…",
+    "postgres://user@127.0.0.1/database",
 ];
 
-/// Starts an engine over the store that `url` names.
-pub(crate) async fn open(url: &str) -> Result<Builder> {
+/// How often PostgreSQL gives back the room of expired keys.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// Where keys and answers are, and the books.
+pub(crate) struct Stores {
+    pub(crate) idem: Idempotency,
+    pub(crate) ledger: Ledger,
+    /// At work for as long as it is kept.
+    pub(crate) sweeper: Option<Sweeper>,
+}
+
+/// Opens the store that `url` names, and the books that go with it.
+pub(crate) async fn open(url: &str, policy: Policy) -> Result<Stores> {
     let (scheme, _) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
         "memory" => {
             let store = MemoryStore::new();
-            Ok(Idempotency::builder(store.clone()).watch(store))
+            let idem = Idempotency::builder(store.clone()).watch(store);
+            Ok(with_books_in_memory(idem.policy(policy).build()?))
         }
-        "redis" | "redis+cluster" | "redis+sentinel" => {
-            let store = RedisStore::connect(url).await?;
-            Ok(Idempotency::builder(store.clone()).watch(store))
+        "redis" | "redis+cluster" | "redis+sentinel" => redis(url, policy).await,
+        "rediss" | "rediss+cluster" | "rediss+sentinel" if cfg!(feature = "tls") => {
+            redis(url, policy).await
         }
+        "rediss" | "rediss+cluster" | "rediss+sentinel" => {
+            bail!("`{scheme}:` takes a build with `--features tls`")
+        }
+        "postgres" | "postgresql" => postgres(url, policy).await,
         _ => bail!(
             "unknown store `{scheme}:`, known are:\n  {}",
             KNOWN.join("\n  ")
         ),
     }
+}
+
+async fn redis(url: &str, policy: Policy) -> Result<Stores> {
+    let store = RedisStore::connect(url).await?;
+    let idem = Idempotency::builder(store.clone()).watch(store);
+    Ok(with_books_in_memory(idem.policy(policy).build()?))
+}
+
+fn with_books_in_memory(idem: Idempotency) -> Stores {
+    Stores {
+        idem,
+        ledger: Ledger::Memory(MemoryLedger::default()),
+        sweeper: None,
+    }
+}
+
+/// Keys and books in one database, so that they commit together.
+async fn postgres(url: &str, policy: Policy) -> Result<Stores> {
+    let store = PostgresStore::connect(url).await?;
+    store.migrate().await?;
+    let idem = Idempotency::builder(store.clone()).policy(policy).build()?;
+    let ledger = PostgresLedger::open(url, store.transactional(&idem)).await;
+    Ok(Stores {
+        ledger: Ledger::Postgres(ledger.context("the books cannot be opened")?),
+        sweeper: Some(store.sweep_in_background(SWEEP_EVERY)),
+        idem,
+    })
 }

@@ -72,8 +72,17 @@ impl Service {
 
     /// Waits until a request of this merchant's is at work.
     pub(crate) async fn at_work(&self, merchant: &str) {
-        let line = format!("at work merchant=\"{merchant}\"");
-        until(async || self.program.log().contains(&line).then_some(())).await;
+        self.said(&format!("at work merchant=\"{merchant}\"")).await;
+    }
+
+    /// Waits until a charge of this merchant's is on the books, and not answered.
+    pub(crate) async fn moved(&self, merchant: &str) {
+        self.said(&format!("money moved merchant=\"{merchant}\""))
+            .await;
+    }
+
+    async fn said(&self, line: &str) {
+        until(async || self.program.log().contains(line).then_some(())).await;
     }
 }
 

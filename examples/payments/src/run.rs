@@ -1,0 +1,42 @@
+//! What the idempotency layer says of a request.
+
+use std::convert::Infallible;
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use idem_core::Running;
+use idem_tower::RecordWith;
+
+use crate::ledger::Execution;
+
+/// The run of a key, as far as there is one: some requests have no key, and need none.
+#[derive(Debug)]
+pub(crate) struct Run {
+    running: Option<Running>,
+    record_with: Option<RecordWith>,
+}
+
+impl Run {
+    /// For the books.
+    pub(crate) fn execution(&self) -> Option<Execution> {
+        self.running.as_ref().map(|running| Execution {
+            attempt: running.attempt(),
+            bank_key: running.derive_key("charge").as_str().to_owned(),
+        })
+    }
+
+    /// Where to hand a transaction over, to be committed together with the answer.
+    pub(crate) fn record_with(&self) -> Option<&RecordWith> {
+        self.record_with.as_ref()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Run {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            running: parts.extensions.get().cloned(),
+            record_with: parts.extensions.get().cloned(),
+        })
+    }
+}
