@@ -36,7 +36,8 @@ pub enum Code {
     /// `attempts-exhausted`: the key has had all the executions that the service allows.
     AttemptsExhausted,
     /// `store-unavailable`: the service cannot tell whether the request ran before, so it did not
-    /// run. Ask again after the time in `Retry-After`.
+    /// run; or it ran and could not be committed, as the detail says. Ask again with the same key
+    /// after the time in `Retry-After`.
     StoreUnavailable,
     /// `record-unreadable`: what the service knows of this key cannot be read, so the request did
     /// not run. Somebody has to look.

@@ -6,6 +6,7 @@ mod by_hand;
 mod execute;
 mod lost_commits;
 mod once;
+mod recorder;
 mod world;
 
 /// Makes one test for each world of an async function that takes one.

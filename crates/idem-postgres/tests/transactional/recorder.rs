@@ -1,0 +1,85 @@
+//! A transaction that is handed to whoever ends the execution.
+
+use idem_core::{Claim, Execution, Recorder, machine::Ending};
+use idem_postgres::{CommitError, TxRecorder};
+
+use crate::{
+    in_every_world,
+    world::{World, pay},
+};
+
+in_every_world!(
+    g7_an_answer_commits_with_the_rows,
+    g7_a_failure_commits_with_the_rows,
+    g7_a_retryable_ending_rolls_the_rows_back,
+    g7_a_recorder_that_is_dropped_rolls_the_rows_back,
+    g3_a_superseded_execution_commits_nothing,
+);
+
+/// A claim, and a row that waits for its commit.
+async fn paid(world: &World) -> (Execution, Box<TxRecorder>) {
+    let engine = world.transactional.engine();
+    let claim = engine.claim(&world.key, &world.fingerprint).await;
+    let Claim::Acquired(execution) = claim.unwrap() else {
+        panic!("the key is free");
+    };
+    let mut tx = world.pool().begin().await.unwrap();
+    pay(&mut tx).await.unwrap();
+    (execution, Box::new(world.transactional.recorder(tx)))
+}
+
+async fn claim(world: &World) -> Claim {
+    let engine = world.transactional.engine();
+    engine.claim(&world.key, &world.fingerprint).await.unwrap()
+}
+
+async fn g7_an_answer_commits_with_the_rows(world: World) {
+    let (execution, recorder) = paid(&world).await;
+    assert_eq!(world.payments().await, 0, "not yet committed");
+    let ending = Ending::Complete("answer".into());
+    recorder.record(execution, ending).await.unwrap();
+    assert_eq!(world.payments().await, 1);
+    assert!(matches!(claim(&world).await, Claim::Replay(answer) if answer == "answer"));
+}
+
+async fn g7_a_failure_commits_with_the_rows(world: World) {
+    let (execution, recorder) = paid(&world).await;
+    let ending = Ending::Fail("declined".into());
+    recorder.record(execution, ending).await.unwrap();
+    assert_eq!(world.payments().await, 1);
+    assert!(matches!(claim(&world).await, Claim::ReplayFailure(failure) if failure == "declined"));
+}
+
+async fn g7_a_retryable_ending_rolls_the_rows_back(world: World) {
+    let (execution, recorder) = paid(&world).await;
+    recorder.record(execution, Ending::Retry).await.unwrap();
+    assert_eq!(world.payments().await, 0);
+    let Claim::Acquired(again) = claim(&world).await else {
+        panic!("the key is free again");
+    };
+    assert_eq!(again.attempt(), 2);
+    again.release().await.unwrap();
+}
+
+async fn g7_a_recorder_that_is_dropped_rolls_the_rows_back(world: World) {
+    let (execution, recorder) = paid(&world).await;
+    drop(recorder);
+    execution.fail("broken").await.unwrap();
+    assert_eq!(world.payments().await, 0);
+    assert!(matches!(claim(&world).await, Claim::ReplayFailure(failure) if failure == "broken"));
+}
+
+async fn g3_a_superseded_execution_commits_nothing(world: World) {
+    let (execution, recorder) = paid(&world).await;
+    world.take_over().await;
+    let recorded = recorder.record(execution, Ending::Complete("late".into()));
+    let refused = recorded.await.unwrap_err();
+    let level = world.sql("SHOW transaction_isolation").await;
+    match level[0].as_deref() {
+        Some("read committed") => assert!(matches!(refused, CommitError::Superseded(_))),
+        // The server refuses before the record is looked at.
+        _ => assert!(matches!(refused, CommitError::RolledBack(_)), "{refused}"),
+    }
+    assert_eq!(world.payments().await, 0);
+    assert_eq!(world.record().await.unwrap(), "in-flight 2");
+}
