@@ -22,6 +22,8 @@
 //! ```
 
 mod answer;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, StatusCode};
 use idem_core::IdempotencyKey;
 
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::IdempotencyMiddleware;
 use crate::{IDEMPOTENCY_KEY, KeyHeader, Malformed};
 
 /// How often and how long an intent is sent again.
