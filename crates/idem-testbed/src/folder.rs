@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::process::Signal;
-
 use crate::{TestbedError, account::Account, lifeline::Lifeline, random, residents};
 
 /// A temporary folder for one server. Going away takes everything with it: the processes that live
@@ -21,9 +19,8 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder. Anybody may enter it; it belongs to `owner`, if there is one. `farewell` is
-    /// what the processes in it are sent first if the test process dies.
-    pub(crate) fn create(owner: Option<Account>, farewell: Signal) -> Result<Self, TestbedError> {
+    /// Makes the folder. Anybody may enter it; it belongs to `owner`, if there is one.
+    pub(crate) fn create(owner: Option<Account>) -> Result<Self, TestbedError> {
         // The real path: processes are recognised by their working directory, which the kernel
         // reports with symbolic links resolved.
         let path = env::temp_dir()
@@ -31,7 +28,7 @@ impl Folder {
             .map_err(TestbedError::io("find the temporary folder"))?
             .join(format!("idem-testbed-{:016x}", random::u64()));
         // First, so that there is no moment at which the folder is there and nobody watches it.
-        let lifeline = Lifeline::tie(&path, farewell)?;
+        let lifeline = Lifeline::tie(&path)?;
         fs::create_dir(&path).map_err(TestbedError::io("make a temporary folder"))?;
         let folder = Self {
             path,

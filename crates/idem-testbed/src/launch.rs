@@ -8,8 +8,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::process::Signal;
-
 use crate::{TestbedError, account::Account};
 
 /// How a server is started, the first time and after every kill.
@@ -21,8 +19,6 @@ pub(crate) struct Launch {
     pub(crate) args: Vec<OsString>,
     /// The user it runs as; none for the user of the test.
     pub(crate) account: Option<Account>,
-    /// What it is sent when it is not needed any more, before it is killed.
-    pub(crate) farewell: Signal,
 }
 
 impl Launch {

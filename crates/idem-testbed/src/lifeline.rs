@@ -7,39 +7,40 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use rustix::process::Signal;
-
 use crate::TestbedError;
 
 /// Blocks until the last copy of the pipe's writing end is gone, which the kernel sees to even when
-/// the test process is killed with SIGKILL. Then signals whatever works in the folder or right
-/// below it, for five seconds the way it was told to and then with SIGKILL, until nothing is left
-/// there, and removes the folder.
+/// the test process is killed with SIGKILL. Then kills whatever works in the folder or right below
+/// it, until nothing is left there, and removes the folder, and the shared memory that Postgres has
+/// outside it: what its lock file names, and what `initdb` had in use (a server is told to keep
+/// that in its folder; `initdb` takes no such advice).
 ///
 /// A server that is being started at that very moment is not missed: until its `exec` it holds a
 /// copy of the writing end itself, and by then it is in the folder.
 const WATCH: &str = r#"
 trap '' INT TERM HUP QUIT
 cat >/dev/null
-signal=$2
-round=0
+memory=
 while [ -d "$1" ]; do
     left=
     for process in /proc/[0-9]*; do
         for place in "$1" "$1"/*/; do
             if [ "$process/cwd" -ef "$place" ]; then
-                kill -CONT "${process#/proc/}" 2>/dev/null
-                kill -"$signal" "${process#/proc/}" 2>/dev/null && left=1
+                memory="$memory $(sed -n 's|.* /dev/shm/PostgreSQL|/dev/shm/PostgreSQL|p' "$process/maps" 2>/dev/null)"
+                kill -KILL "${process#/proc/}" 2>/dev/null && left=1
             fi
         done
     done
     if [ -z "$left" ]; then
+        for lock in "$1"/*/postmaster.pid; do
+            segment=$(sed -n '7s/.* //p' "$lock" 2>/dev/null)
+            [ -z "$segment" ] || ipcrm -m "$segment" 2>/dev/null
+        done
+        rm -f $memory
         rm -rf -- "$1"
         exit
     fi
-    round=$((round + 1))
-    [ "$round" -lt 50 ] || signal=9
-    sleep 0.1
+    sleep 0.01
 done
 "#;
 
@@ -54,11 +55,10 @@ pub(crate) struct Lifeline {
 
 impl Lifeline {
     /// Starts the watcher of `folder`, which need not be there yet.
-    pub(crate) fn tie(folder: &Path, farewell: Signal) -> Result<Self, TestbedError> {
+    pub(crate) fn tie(folder: &Path) -> Result<Self, TestbedError> {
         let watcher = Command::new("sh")
             .args(["-c", WATCH, "idem-testbed-lifeline"])
             .arg(folder)
-            .arg(farewell.as_raw().to_string())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ExitStatus},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,9 +18,6 @@ use crate::{
     log_tail, residents,
     wait::{self, Wait},
 };
-
-/// After this long a server that was asked to end is killed.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A server process in a folder of its own. Dropping it kills the server; the folder goes with its
 /// last owner.
@@ -145,18 +140,6 @@ impl Process {
         })
     }
 
-    /// Lets the server clean up what does not lie in its folder, for as long as that is quick.
-    fn say_farewell(&self) {
-        let asked = Instant::now();
-        self.resume();
-        if let Some(pid) = self.child().as_ref().map(Pid::from_child) {
-            let _ = kill_process(pid, self.launch.farewell);
-        }
-        while self.is_running() && asked.elapsed() < FAREWELL_PATIENCE {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-
     fn spawn(&self) -> Result<Child, TestbedError> {
         let mut log = OpenOptions::new()
             .create(true)
@@ -207,9 +190,6 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.launch.farewell != Signal::KILL && self.is_running() {
-            self.say_farewell();
-        }
         self.kill();
     }
 }

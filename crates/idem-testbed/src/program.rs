@@ -72,9 +72,8 @@ impl Program {
             program,
             args,
             account: None,
-            farewell: Signal::KILL,
         };
-        let folder = Folder::create(None, Signal::KILL)?;
+        let folder = Folder::create(None)?;
         let process = Process::new(launch, Arc::new(folder));
         let mut found = None;
         process.start(|| {

@@ -56,6 +56,16 @@ impl Ground {
             .count()
     }
 
+    /// The shared memory of the Postgres servers that run.
+    fn segments(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).expect("this folder is ours");
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|folder| folder.join("data").is_dir())
+            .map(|folder| segment(&folder))
+            .collect()
+    }
+
     fn wait_until_bare(&self) {
         let since = Instant::now();
         while self.folders() + self.processes() > 0 {
@@ -102,8 +112,12 @@ fn a_killed_test_process_leaves_nothing() {
         wait_until_ready(&mut holder);
         assert_eq!(ground.folders(), 4);
         assert!(ground.processes() > 4, "Postgres is several processes");
+        let segments = ground.segments();
+        assert_eq!(segments.len(), 3);
+        assert!(segments.iter().all(|id| in_use(id)), "{segments:?}");
         end(holder, signal);
         ground.wait_until_bare();
+        assert!(!segments.iter().any(|id| in_use(id)), "{segments:?}");
     }
 }
 
@@ -176,17 +190,22 @@ fn servers_leave_no_shared_memory() {
         return;
     };
     let paused = Postgres::start_blocking().unwrap();
-    let segments = [&killed, &paused].map(segment);
+    let segments = [&killed, &paused].map(|postgres| segment(&postgres.folder()));
     assert!(segments.iter().all(|id| in_use(id)), "{segments:?}");
+    let memory = fs::read_to_string(format!("/proc/{}/maps", killed.process_id().unwrap()));
+    assert!(
+        !memory.unwrap().contains("/dev/shm/"),
+        "what has a name lies in the folder"
+    );
     killed.kill();
     paused.pause();
     drop((killed, paused));
     assert!(!segments.iter().any(|id| in_use(id)), "{segments:?}");
 }
 
-/// The number of the server's System V segment, from its lock file.
-fn segment(postgres: &Postgres) -> String {
-    let lock = postgres.folder().join("data/postmaster.pid");
+/// The number of the System V segment of the server in `folder`, from its lock file.
+fn segment(folder: &Path) -> String {
+    let lock = folder.join("data/postmaster.pid");
     let lock = fs::read_to_string(lock).expect("a server that runs has one");
     let line = lock
         .lines()

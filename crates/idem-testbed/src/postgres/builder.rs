@@ -7,9 +7,11 @@ use crate::{TestbedError, unblock::unblock};
 
 /// What every server is started with; what the builder is told comes behind it and so wins.
 ///
-/// A standby finds the log it needs when one side was away, and does not wait seconds to look again.
+/// Shared memory of the kind that has a name lies in the server's folder, and goes with it even
+/// after a kill. A standby finds the log it needs when one side was away, and does not wait seconds to look again.
 const DEFAULTS: &str = "\
 max_connections = 300
+dynamic_shared_memory_type = mmap
 wal_keep_size = 256MB
 wal_retrieve_retry_interval = 100ms
 ";

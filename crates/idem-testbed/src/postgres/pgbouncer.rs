@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::Signal;
-
 use super::SqlClient;
 use crate::{
     TestbedError,
@@ -69,7 +67,7 @@ impl PgBouncerBuilder {
 
     fn start_on(&self, server: SocketAddr, port: Port) -> Result<PgBouncer, TestbedError> {
         let account = Account::unprivileged()?;
-        let folder = Folder::create(account, Signal::KILL)?;
+        let folder = Folder::create(account)?;
         let config = folder.path().join("pgbouncer.ini");
         fs::write(&config, self.config(server, &port))
             .map_err(TestbedError::io("write pgbouncer.ini"))?;
@@ -78,7 +76,6 @@ impl PgBouncerBuilder {
             program: program(),
             args: vec![config.into()],
             account,
-            farewell: Signal::KILL,
         };
         let bouncer = PgBouncer {
             node: Arc::new(Node {

@@ -2,8 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use rustix::process::Signal;
-
 use super::{Postgres, PostgresPrograms, shared_memory::SharedMemory};
 use crate::{
     TestbedError,
@@ -17,9 +15,6 @@ use crate::{
 
 /// The data folder's name, within the server's folder.
 pub(super) const DATA: &str = "data";
-
-/// Ends the server at once, without the wait for its clients that SIGTERM begins.
-const IMMEDIATE_SHUTDOWN: Signal = Signal::QUIT;
 
 /// A folder with a data folder to be, before a server runs over it.
 #[derive(Debug)]
@@ -35,7 +30,7 @@ impl Place {
         Ok(Self {
             programs,
             account,
-            folder: Arc::new(Folder::create(account, IMMEDIATE_SHUTDOWN)?),
+            folder: Arc::new(Folder::create(account)?),
         })
     }
 
@@ -89,7 +84,6 @@ impl Place {
             program: self.programs.program(program),
             args: vec!["-D".into(), self.data().into()],
             account: self.account,
-            farewell: IMMEDIATE_SHUTDOWN,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one thing of a killed server that lies outside its folder.
+//! The one thing of a server that lies outside its folder.
 
 use std::{
     fs,
@@ -10,10 +10,9 @@ use std::{
 use super::place::DATA;
 use crate::folder::Folder;
 
-/// The System V segment by which a server tells that its data folder is in use. A server that ends
-/// removes it itself, and one that is started again over the same folder takes it over; one that
-/// was killed for good leaves it behind, and a machine has few thousand of them. Dropping this
-/// removes it.
+/// The System V segment by which a server tells that its data folder is in use. One that is
+/// started again over the same folder takes it over; one that was killed for good leaves it behind,
+/// and a machine has few thousand of them. Dropping this removes it.
 #[derive(Debug)]
 pub(super) struct SharedMemory {
     /// Held, so that it is still there to look into when the process has let go of it.

@@ -2,8 +2,6 @@
 
 use std::{fs, sync::Arc};
 
-use rustix::process::Signal;
-
 use super::{Redis, RedisBinary};
 use crate::{
     TestbedError,
@@ -110,7 +108,7 @@ impl RedisBuilder {
     }
 
     fn start_on(&self, binary: &RedisBinary, port: Port) -> Result<Redis, TestbedError> {
-        let folder = Folder::create(None, Signal::KILL)?;
+        let folder = Folder::create(None)?;
         let config = folder.path().join("redis.conf");
         fs::write(&config, self.config(&folder, &port))
             .map_err(TestbedError::io("write a Redis configuration"))?;
@@ -123,7 +121,6 @@ impl RedisBuilder {
             program: binary.path().to_owned(),
             args,
             account: None,
-            farewell: Signal::KILL,
         };
         let process = Process::new(launch, Arc::new(folder));
         let redis = Redis::new(process, port, binary.clone());
