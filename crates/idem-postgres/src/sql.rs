@@ -45,11 +45,12 @@ macro_rules! guard {
     };
 }
 
-/// [`guard!`] that remembers how it was before.
+/// [`guard!`] that notes in the transaction how it was before.
 macro_rules! guard_in_tx {
     ($timeout:literal) => {
         concat!(
-            "guard AS MATERIALIZED (SELECT current_setting('lock_timeout') AS before, \
+            "guard AS MATERIALIZED (SELECT \
+             set_config('idem_postgres.before', current_setting('lock_timeout'), true), \
              set_config('lock_timeout', ",
             $timeout,
             "::int8::text, true))"
@@ -57,13 +58,22 @@ macro_rules! guard_in_tx {
     };
 }
 
-/// A row with the number 0 that puts it back as it was, once this part has been written.
+/// Puts it back as it was.
 macro_rules! unguard {
+    () => {
+        "set_config('lock_timeout', current_setting('idem_postgres.before'), true)"
+    };
+}
+
+/// A row with the number 0 that puts it back as it was, once this part has been written.
+macro_rules! unguard_after {
     ($part:literal) => {
         concat!(
-            " UNION ALL SELECT 0::int8, set_config('lock_timeout', before, true), NULL::int8, \
-             NULL::bytea, NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, NULL::bytea, \
-             NULL::int8, NULL::int8, NULL::int8 FROM guard WHERE (SELECT count(*) FROM ",
+            " UNION ALL SELECT 0::int8, ",
+            unguard!(),
+            ", NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, NULL::int8, NULL::bytea, \
+             NULL::bytea, NULL::int8, NULL::int8, NULL::int8 FROM guard \
+             WHERE (SELECT count(*) FROM ",
             $part,
             ") >= 0"
         )
@@ -125,6 +135,20 @@ macro_rules! insert {
     };
 }
 
+/// The row of one call.
+macro_rules! row {
+    () => {
+        concat!(
+            "SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, \
+             $8::int8, $9::bytea, $10::bytea, ",
+            date!("$11"),
+            ", clock_timestamp(), ",
+            expires!("$12"),
+            " FROM guard "
+        )
+    };
+}
+
 /// [`CREATE`] behind its guard.
 macro_rules! create {
     () => {
@@ -135,12 +159,8 @@ macro_rules! create {
             live!(),
             "), made AS (",
             insert!(),
-            "SELECT $1::text, $2::text, $3::text, $4::int8, $5::bytea, $6::int8, $7::bytea, \
-             $8::int8, $9::bytea, $10::bytea, ",
-            date!("$11"),
-            ", clock_timestamp(), ",
-            expires!("$12"),
-            " FROM guard WHERE NOT EXISTS (SELECT FROM found) ",
+            row!(),
+            "WHERE NOT EXISTS (SELECT FROM found) ",
             over_expired!(),
             " RETURNING 1) SELECT * FROM found UNION ALL SELECT ",
             done!("1"),
@@ -156,8 +176,20 @@ macro_rules! create {
 /// between the look and the insert is in neither part: no row at all, ask again.
 const CREATE: &str = concat!("WITH ", guard!("$13"), create!());
 
-/// [`CREATE`] in a transaction that goes on.
-const CREATE_IN_TX: &str = concat!("WITH ", guard_in_tx!("$13"), create!(), unguard!("made"));
+/// Files a record if there is none at all, in a transaction that goes on. Answers with a row, or
+/// with none and the guard still in force: go on with [`CREATE_IN_TX`].
+const INSERT_IN_TX: &str = concat!(
+    "WITH ",
+    guard_in_tx!("$13"),
+    " ",
+    insert!(),
+    row!(),
+    "ON CONFLICT (scope, key) DO NOTHING RETURNING ",
+    unguard!()
+);
+
+/// [`CREATE`] behind [`INSERT_IN_TX`], whose guard it takes away.
+const CREATE_IN_TX: &str = concat!("WITH ", guard!("$13"), create!(), unguard_after!("made"));
 
 /// [`CREATE`] for distinct keys in ascending order.
 const CREATE_MANY: &str = concat!(
@@ -185,21 +217,41 @@ const CREATE_MANY: &str = concat!(
     " FROM made m JOIN input i ON i.scope = m.scope AND i.key = m.key"
 );
 
-/// [`UPDATE`] behind its guard.
-macro_rules! update {
+/// The columns of one call that replace those that are there.
+macro_rules! set {
     () => {
         concat!(
-            ", done AS (UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
+            "UPDATE idem.records r SET status = $5::text, attempt = $6::int8, \
              token = $7::bytea, revision = $8::int8, fingerprint = $9::bytea, \
              lease_ms = $10::int8, checkpoint = $11::bytea, payload = $12::bytea, created_at = ",
             date!("$13"),
             ", updated_at = clock_timestamp(), expires_at = ",
-            expires!("$14"),
-            " FROM guard WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
+            expires!("$14")
+        )
+    };
+}
+
+/// The live row of one call, if its version is the expected one.
+macro_rules! expected {
+    () => {
+        concat!(
+            " WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
              AND r.revision = $4::int8 AND ",
             known!(),
             " AND ",
-            live!(),
+            live!()
+        )
+    };
+}
+
+/// [`UPDATE`] behind its guard.
+macro_rules! update {
+    () => {
+        concat!(
+            ", done AS (",
+            set!(),
+            " FROM guard",
+            expected!(),
             " RETURNING 1) SELECT ",
             done!("1"),
             " FROM done UNION ALL SELECT ",
@@ -216,7 +268,16 @@ macro_rules! update {
 const UPDATE: &str = concat!("WITH ", guard!("$15"), update!());
 
 /// [`UPDATE`] in a transaction that goes on.
-const UPDATE_IN_TX: &str = concat!("WITH ", guard_in_tx!("$15"), update!(), unguard!("done"));
+const UPDATE_IN_TX: &str = concat!(
+    "WITH ",
+    guard_in_tx!("$15"),
+    update!(),
+    unguard_after!("done")
+);
+
+/// Replaces a live record of a version that this transaction or its user holds. Answers with a
+/// row, or with none: [`UPDATE_IN_TX`] then tells why.
+const END_IN_TX: &str = concat!(set!(), expected!(), " RETURNING 1");
 
 /// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
 /// these never wait for each other; one that is locked already is left as it is.
@@ -252,12 +313,8 @@ const UPDATE_MANY: &str = concat!(
 const DELETE: &str = concat!(
     "WITH ",
     guard!("$5"),
-    ", done AS (DELETE FROM idem.records r USING guard \
-     WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-     AND r.revision = $4::int8 AND ",
-    known!(),
-    " AND ",
-    live!(),
+    ", done AS (DELETE FROM idem.records r USING guard",
+    expected!(),
     " RETURNING 1) SELECT ",
     done!("1"),
     " FROM done UNION ALL SELECT ",
@@ -313,7 +370,7 @@ const LOCK: &str = concat!(
     " FROM guard, idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
     live!(),
     " FOR UPDATE OF r) SELECT * FROM held",
-    unguard!("held")
+    unguard_after!("held")
 );
 
 /// One page of live records behind a key, in the order of the primary key.
@@ -359,8 +416,10 @@ pub(crate) struct Statements {
     pub(crate) update: Statement,
     pub(crate) delete: Statement,
     pub(crate) get: Statement,
+    pub(crate) insert_in_tx: Arc<str>,
     pub(crate) create_in_tx: Arc<str>,
     pub(crate) update_in_tx: Arc<str>,
+    pub(crate) end_in_tx: Arc<str>,
     pub(crate) lock: Arc<str>,
     pub(crate) browse: Arc<str>,
     pub(crate) browse_first: Arc<str>,
@@ -379,8 +438,10 @@ impl Statements {
             update: of(UPDATE, UPDATE_MANY),
             delete: of(DELETE, DELETE_MANY),
             get: of(GET, GET_MANY),
+            insert_in_tx: only(INSERT_IN_TX),
             create_in_tx: only(CREATE_IN_TX),
             update_in_tx: only(UPDATE_IN_TX),
+            end_in_tx: only(END_IN_TX),
             lock: only(LOCK),
             browse: only(BROWSE),
             browse_first: only(BROWSE_FIRST),

@@ -78,7 +78,7 @@ impl Transactional {
         ending: Ending,
     ) -> Result<Completion, CommitError> {
         let key = execution.key().clone();
-        match self.end_in_tx(tx, &execution, ending).await {
+        match self.end_execution(tx, &execution, ending).await {
             Ok(Ok(write)) => {
                 let holder = Holder::Execution(execution);
                 Ok(Completion::new(self, key, write, holder))
@@ -98,7 +98,7 @@ impl Transactional {
         }
     }
 
-    async fn end_in_tx(
+    async fn end_execution(
         &self,
         tx: &mut PgConnection,
         execution: &Execution,
@@ -106,7 +106,7 @@ impl Transactional {
     ) -> Result<Result<Write, Superseded>, Broken> {
         let mut write = execution.prepare(ending).await;
         loop {
-            let found = match self.update_in_tx(tx, execution.key(), &write).await? {
+            let found = match self.end_in_tx(tx, execution.key(), &write).await? {
                 Updated::Done => return Ok(Ok(write)),
                 Updated::Conflict(found) => found,
             };

@@ -1,11 +1,11 @@
 //! The store's writes on a connection that is in a transaction.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use idem_core::{
     Created, Record, RecordKey, State, StoreError, Stored, Updated, machine, machine::Write,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, postgres::PgRow};
 
 use super::Transactional;
 use crate::{
@@ -44,7 +44,7 @@ impl Transactional {
     /// configuration says.
     pub(super) async fn create_in_tx(
         &self,
-        connection: &mut PgConnection,
+        tx: &mut PgConnection,
         key: &RecordKey,
         record: &Record,
     ) -> Result<Created, Broken> {
@@ -52,8 +52,15 @@ impl Transactional {
             record: record.clone(),
             ttl: self.ttl(&record.state),
         };
+        let sql = self.store.sessions().sql();
+        // In the common case this is all: half the work of the whole statement.
+        let inserted = self.send(tx, &sql.insert_in_tx, self.bounded(key, &job));
+        if !inserted.await?.is_empty() {
+            return Ok(Created::New);
+        }
         for _ in 0..MAX_RACES {
-            match self.ask_in_tx(connection, key, &job).await? {
+            let rows = self.send(tx, &sql.create_in_tx, self.bounded(key, &job));
+            match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Created::New),
                 Some(Answer::Found(found)) => return Ok(Created::Exists(found)),
                 None => {}
@@ -65,17 +72,15 @@ impl Transactional {
     /// [`Store::update`](idem_core::Store::update) likewise.
     pub(super) async fn update_in_tx(
         &self,
-        connection: &mut PgConnection,
+        tx: &mut PgConnection,
         key: &RecordKey,
         write: &Write,
     ) -> Result<Updated, Broken> {
-        let job = Job::Update {
-            expected: write.expected,
-            record: write.record.clone(),
-            ttl: self.ttl(&write.record.state),
-        };
+        let job = self.update_job(write);
+        let sql = self.store.sessions().sql();
         for _ in 0..MAX_RACES {
-            match self.ask_in_tx(connection, key, &job).await? {
+            let rows = self.send(tx, &sql.update_in_tx, self.bounded(key, &job));
+            match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Updated::Done),
                 Some(Answer::Found(found)) if found.record.version == write.expected => {}
                 Some(Answer::Found(found)) => return Ok(Updated::Conflict(Some(found))),
@@ -85,44 +90,61 @@ impl Transactional {
         Err(raced())
     }
 
+    /// [`update_in_tx`](Self::update_in_tx) for a holder, whose row nobody else is about to change.
+    pub(super) async fn end_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        key: &RecordKey,
+        write: &Write,
+    ) -> Result<Updated, Broken> {
+        let job = self.update_job(write);
+        let sql = &self.store.sessions().sql().end_in_tx;
+        match self.send(tx, sql, arguments(key, &job)).await?.is_empty() {
+            false => Ok(Updated::Done),
+            true => self.update_in_tx(tx, key, write).await,
+        }
+    }
+
     /// The record of a key, which stays as it is until this transaction ends.
     pub(super) async fn lock_in_tx(
         &self,
-        connection: &mut PgConnection,
+        tx: &mut PgConnection,
         key: &RecordKey,
     ) -> Result<Option<Stored>, Broken> {
-        match self.ask_in_tx(connection, key, &Job::Get).await? {
+        let sql = &self.store.sessions().sql().lock;
+        let rows = self.send(tx, sql, self.bounded(key, &Job::Get)).await?;
+        match only_answer(&rows)? {
             Some(Answer::Found(found)) => Ok(Some(found)),
             Some(Answer::Done) | None => Ok(None),
         }
     }
 
-    async fn ask_in_tx(
+    async fn send(
         &self,
-        connection: &mut PgConnection,
-        key: &RecordKey,
-        job: &Job,
-    ) -> Result<Option<Answer>, Broken> {
-        let sessions = self.store.sessions();
-        let sql = sessions.sql();
-        let sql = match job {
-            Job::Create { .. } => &sql.create_in_tx,
-            Job::Update { .. } => &sql.update_in_tx,
-            Job::Get | Job::Delete { .. } => &sql.lock,
-        };
-        let mut arguments: Vec<_> = job.row(key).into_iter().map(Argument::One).collect();
-        let timeout = millis(sessions.config().lock_timeout);
+        tx: &mut PgConnection,
+        sql: &Arc<str>,
+        arguments: Vec<Argument<'_>>,
+    ) -> Result<Vec<PgRow>, Broken> {
+        let dialect = self.store.sessions().dialect_in_tx();
+        let sent = call::call(tx, dialect, sql, &arguments).await;
+        sent.map_err(|error| Broken(Failure::Sqlx(error)))
+    }
+
+    /// The arguments of a statement that waits for a lock as long as the configuration says.
+    fn bounded<'a>(&self, key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
+        let timeout = self.store.sessions().config().lock_timeout.as_millis();
+        let timeout = i64::try_from(timeout).unwrap_or(i64::MAX).max(1);
+        let mut arguments = arguments(key, job);
         arguments.push(Argument::One(Scalar::Int(Some(timeout))));
-        let rows = call::call(connection, sessions.dialect_in_tx(), sql, &arguments)
-            .await
-            .map_err(|error| Broken(Failure::Sqlx(error)))?;
-        let answers = rows.iter().map(answer);
-        // Row 0 puts the session's own bound on waiting back.
-        let mut answers = answers.filter(|(n, _)| *n == 1).map(|(_, said)| said);
-        answers
-            .next()
-            .transpose()
-            .map_err(|error| Broken(Failure::Unreadable(error)))
+        arguments
+    }
+
+    fn update_job(&self, write: &Write) -> Job {
+        Job::Update {
+            expected: write.expected,
+            record: write.record.clone(),
+            ttl: self.ttl(&write.record.state),
+        }
     }
 
     pub(super) fn ttl(&self, state: &State) -> Duration {
@@ -130,10 +152,15 @@ impl Transactional {
     }
 }
 
-fn millis(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis())
-        .unwrap_or(i64::MAX)
-        .max(1)
+fn arguments<'a>(key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
+    job.row(key).into_iter().map(Argument::One).collect()
+}
+
+/// The answer, beside a row 0 that took the guard away.
+fn only_answer(rows: &[PgRow]) -> Result<Option<Answer>, Broken> {
+    let mut answers = rows.iter().map(answer).filter(|(n, _)| *n == 1);
+    let said = answers.next().map(|(_, said)| said).transpose();
+    said.map_err(|error| Broken(Failure::Unreadable(error)))
 }
 
 fn raced() -> Broken {
