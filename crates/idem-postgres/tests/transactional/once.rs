@@ -213,15 +213,24 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
 }
 
 async fn the_bound_on_waiting_is_put_back_for_the_work(world: World) {
-    let shown = world
-        .transactional
-        .once_in_tx(&world.key, &world.fingerprint, async |tx| {
-            let row = sqlx::raw_sql("SHOW lock_timeout").fetch_one(tx).await?;
-            row.try_get::<String, _>(0)
-        })
-        .await
-        .unwrap();
-    assert_eq!(shown.value, "0", "as the server has it");
+    // A key that is free, one that is taken over, and one whose answer is expired.
+    for before in [
+        "SELECT 'nothing'",
+        "UPDATE idem.records SET status = 'retryable', payload = NULL",
+        "UPDATE idem.records SET expires_at = clock_timestamp()",
+    ] {
+        world.sql(before).await;
+        let shown = world
+            .transactional
+            .once_in_tx(&world.key, &world.fingerprint, async |tx| {
+                let row = sqlx::raw_sql("SHOW lock_timeout").fetch_one(tx).await?;
+                row.try_get::<String, _>(0)
+            })
+            .await
+            .unwrap();
+        assert!(!shown.replayed);
+        assert_eq!(shown.value, "0", "as the server has it, after {before}");
+    }
 }
 
 async fn an_expired_answer_is_as_good_as_none(world: World) {
