@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
+#[cfg(doc)]
+use crate::{Execution, OnOutage};
 use crate::{
     Fingerprint, HoldError, IdempotencyKey, RecordKey, derive::derive_key, execution::Held,
     machine::Step,
