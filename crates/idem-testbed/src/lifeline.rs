@@ -13,7 +13,8 @@ use crate::TestbedError;
 /// the test process is killed with SIGKILL. Then kills whatever works in the folder or right below
 /// it, until nothing is left there, and removes the folder, and the shared memory that Postgres has
 /// outside it: what its lock file names, and what `initdb` had in use (a server is told to keep
-/// that in its folder; `initdb` takes no such advice).
+/// that in its folder; `initdb` takes no such advice, and is stopped before it is looked at and
+/// killed, lest it make some more in between).
 ///
 /// A server that is being started at that very moment is not missed: until its `exec` it holds a
 /// copy of the writing end itself, and by then it is in the folder.
@@ -21,13 +22,14 @@ const WATCH: &str = r#"
 trap '' INT TERM HUP QUIT
 cat >/dev/null
 memory=
+signal=STOP
 while [ -d "$1" ]; do
     left=
     for process in /proc/[0-9]*; do
         for place in "$1" "$1"/*/; do
             if [ "$process/cwd" -ef "$place" ]; then
                 memory="$memory $(sed -n 's|.* /dev/shm/PostgreSQL|/dev/shm/PostgreSQL|p' "$process/maps" 2>/dev/null)"
-                kill -KILL "${process#/proc/}" 2>/dev/null && left=1
+                kill -"$signal" "${process#/proc/}" 2>/dev/null && left=1
             fi
         done
     done
@@ -40,6 +42,7 @@ while [ -d "$1" ]; do
         rm -rf -- "$1"
         exit
     fi
+    signal=KILL
     sleep 0.01
 done
 "#;
