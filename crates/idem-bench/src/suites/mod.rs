@@ -4,6 +4,7 @@
 mod http;
 mod memory;
 mod postgres;
+mod redis;
 
 use anyhow::Result;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -27,5 +28,9 @@ pub(crate) static SUITES: &[Suite] = &[
     Suite {
         name: "postgres",
         open: || postgres::cases().boxed(),
+    },
+    Suite {
+        name: "redis",
+        open: || redis::cases().boxed(),
     },
 ];
