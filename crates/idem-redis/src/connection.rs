@@ -47,6 +47,7 @@ pub struct Connection(Kind);
 
 #[derive(Clone)]
 enum Kind {
+    Multiplexed(MultiplexedConnection),
     Given(Arc<dyn Given>),
     Cluster(Cluster),
     Kept(Arc<Kept>),
@@ -63,10 +64,14 @@ impl Connection {
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        match (&connection as &dyn Any).downcast_ref::<ClusterConnection>() {
-            Some(cluster) => Self::from(cluster.clone()),
-            None => Self(Kind::Given(Arc::new(connection))),
+        let any: &dyn Any = &connection;
+        if let Some(cluster) = any.downcast_ref::<ClusterConnection>() {
+            return Self::from(cluster.clone());
         }
+        if let Some(multiplexed) = any.downcast_ref::<MultiplexedConnection>() {
+            return Self::from(multiplexed.clone());
+        }
+        Self(Kind::Given(Arc::new(connection)))
     }
 
     /// The connections that a Sentinel client opens: the first one with the first command, another
@@ -96,13 +101,20 @@ impl Connection {
     /// reader must not see an older record than the last writer left.
     pub(crate) async fn command(&self, name: &str, cmd: Cmd) -> Result<Value, Failure> {
         match &self.0 {
+            Kind::Multiplexed(connection) => {
+                answered(connection.clone().send_packed_command(&cmd).await)
+            }
             Kind::Given(given) => answered(given.handle().req_packed_command(&cmd).await),
             Kind::Kept(kept) => {
                 let mut live = kept.live().await?;
                 let result = live.connection.send_packed_command(&cmd).await;
                 reply(result).map_err(|error| kept.failed(&live, error))
             }
-            Kind::Cluster(cluster) => cluster.send(name, [cmd]).await.map(|[reply]| reply),
+            // Boxed, so that it does not make every other call's future larger.
+            Kind::Cluster(cluster) => {
+                let sending = Box::pin(cluster.send(name, [cmd]));
+                sending.await.map(|[reply]| reply)
+            }
         }
     }
 
@@ -116,6 +128,12 @@ impl Connection {
     ) -> Result<(Value, Value), Failure> {
         let mut pipeline = Pipeline::with_capacity(2);
         let replies = match &self.0 {
+            Kind::Multiplexed(connection) => {
+                pipeline.add_command(first).add_command(second);
+                let mut connection = connection.clone();
+                let result = connection.send_packed_commands(&pipeline, 0, 2).await;
+                result.map_err(Failure::maybe)?
+            }
             Kind::Given(given) => {
                 pipeline.add_command(first).add_command(second);
                 let mut handle = given.handle();
@@ -138,7 +156,7 @@ impl Connection {
 
 impl From<MultiplexedConnection> for Connection {
     fn from(connection: MultiplexedConnection) -> Self {
-        Self::new(connection)
+        Self(Kind::Multiplexed(connection))
     }
 }
 
@@ -154,7 +172,7 @@ impl From<ClusterConnection> for Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Kind::Given(_) => "Connection(given)",
+            Kind::Multiplexed(_) | Kind::Given(_) => "Connection(given)",
             Kind::Cluster(_) => "Connection(cluster)",
             Kind::Kept(_) => "Connection(kept)",
         })

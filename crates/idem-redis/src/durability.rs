@@ -75,6 +75,14 @@ impl Durability {
         }
     }
 
+    /// Whether a write has to wait for anything.
+    pub(crate) fn waits(self) -> bool {
+        !matches!(
+            self,
+            Self::Acknowledged | Self::Replicated { replicas: 0, .. }
+        )
+    }
+
     /// The command that waits for it on the connection that made the write.
     pub(crate) fn wait(self) -> Option<Cmd> {
         match self {

@@ -52,6 +52,7 @@ mod scripts;
 mod store;
 mod sweep;
 mod watch;
+mod write;
 
 pub use redis;
 

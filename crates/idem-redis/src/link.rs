@@ -1,13 +1,13 @@
 //! [`Link`]: commands of this store's kinds, sent as durably as it is set up.
 
-use idem_core::{StoreError, Version, codec};
+use idem_core::{StoreError, Version};
 use redis::{Cmd, Value};
 
 use crate::{
     Durability,
     connection::Connection,
     error::{Failure, unexpected_reply},
-    scripts::{Script, Scripts},
+    scripts::{Call, Prefix, Script, Scripts},
 };
 
 /// Where commands go, and how sure a write has to be.
@@ -41,29 +41,27 @@ impl Link {
 
     /// Sends a write, and waits for what makes it durable on the same connection.
     pub(crate) async fn write(&self, name: &str, cmd: Cmd) -> Result<Written, Failure> {
-        let Some(wait) = self.durability.wait() else {
-            return Ok(Written {
+        match self.durability.wait() {
+            None => Ok(Written {
                 reply: self.connection.command(name, cmd).await?,
                 confirmation: Ok(()),
-            });
-        };
-        let (reply, answer) = self.connection.pair(name, cmd, wait).await?;
-        Ok(Written {
-            reply,
-            confirmation: self.durability.confirmed(answer),
-        })
+            }),
+            Some(wait) => {
+                let pair = Box::pin(self.connection.pair(name, cmd, wait));
+                let (reply, answer) = pair.await?;
+                Ok(Written {
+                    reply,
+                    confirmation: self.durability.confirmed(answer),
+                })
+            }
+        }
     }
 
     /// Runs a script that writes.
-    pub(crate) async fn run(
-        &self,
-        script: &Script,
-        name: &str,
-        args: &[&[u8]],
-    ) -> Result<Written, Failure> {
-        match self.write(name, script.by_digest(name, args)).await {
+    pub(crate) async fn run(&self, script: &Script, call: Call<'_>) -> Result<Written, Failure> {
+        match self.write(call.name, script.by_digest(call)).await {
             Err(failure) if failure.is_script_unknown() => {
-                self.write(name, script.by_text(name, args)).await
+                Box::pin(self.write(call.name, script.by_text(call))).await
             }
             written => written,
         }
@@ -72,11 +70,14 @@ impl Link {
     /// Reads a value and its ttl at one moment.
     pub(crate) async fn read(&self, name: &str) -> Result<Value, Failure> {
         let script = &self.scripts.read;
-        let read = self.connection.command(name, script.by_digest(name, &[]));
-        match read.await {
+        let call = Call {
+            name,
+            expected: None,
+            value: None,
+        };
+        match self.connection.command(name, script.by_digest(call)).await {
             Err(failure) if failure.is_script_unknown() => {
-                let read = self.connection.command(name, script.by_text(name, &[]));
-                read.await
+                self.connection.command(name, script.by_text(call)).await
             }
             reply => reply,
         }
@@ -87,8 +88,12 @@ impl Link {
     /// Whoever wrote it may never have learned that it is: an answer given on its strength could be
     /// gone after a failover. Says whether the record is still there.
     pub(crate) async fn confirm(&self, name: &str, version: Version) -> Result<bool, StoreError> {
-        let prefix = codec::version_prefix(version);
-        let touched = self.run(&self.scripts.touch, name, &[&prefix]).await?;
+        let call = Call {
+            name,
+            expected: Some(&Prefix::of(version)),
+            value: None,
+        };
+        let touched = self.run(&self.scripts.touch, call).await?;
         match touched.reply {
             Value::Int(1) => touched.confirmed().map(|()| true),
             Value::Int(0) => Ok(false),

@@ -59,8 +59,11 @@ impl Native {
     ) -> Option<Attempt<'_>> {
         let support = Some(&self.set).filter(|support| support.is_open())?;
         let previous = self.recent.take(expected)?;
-        let mut cmd = redis::cmd("SET");
-        cmd.arg(name).arg(&value[..]);
+        const ARGS: usize = 7;
+        const WORDS: usize = 40;
+        let bytes = name.len() + value.len() + previous.len() + WORDS;
+        let mut cmd = Cmd::with_capacity(ARGS, bytes);
+        cmd.arg("SET").arg(name).arg(&value[..]);
         cmd.arg("IFEQ").arg(&previous[..]).arg("PX").arg(ttl);
         Some(Attempt { cmd, support })
     }

@@ -1,5 +1,7 @@
 //! The Lua scripts: compare a version, then write. All decisions stay in `idem-core`.
 
+use bytes::Bytes;
+use idem_core::{Version, codec};
 use redis::Cmd;
 
 /// A script and its digest, by which a server that has seen it knows it.
@@ -7,6 +9,26 @@ use redis::Cmd;
 pub(crate) struct Script {
     text: &'static str,
     digest: String,
+}
+
+/// What a script is called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// The record.
+    pub(crate) name: &'a str,
+    /// The version that has to be there, for a script that compares.
+    pub(crate) expected: Option<&'a Prefix>,
+    /// The new value and its ttl in milliseconds, for a script that writes one.
+    pub(crate) value: Option<(&'a Bytes, u64)>,
+}
+
+/// The first bytes of every record with a version, and of no other.
+pub(crate) struct Prefix(Bytes);
+
+impl Prefix {
+    pub(crate) fn of(version: Version) -> Self {
+        Self(codec::version_prefix(version))
+    }
 }
 
 impl Script {
@@ -18,23 +40,34 @@ impl Script {
     }
 
     /// Runs it by its digest, which a server that forgot it answers with `NOSCRIPT`.
-    pub(crate) fn by_digest(&self, name: &str, args: &[&[u8]]) -> Cmd {
-        call("EVALSHA", &self.digest, name, args)
+    pub(crate) fn by_digest(&self, call: Call<'_>) -> Cmd {
+        call.of("EVALSHA", &self.digest)
     }
 
     /// Runs it by its text, which makes the server know it.
-    pub(crate) fn by_text(&self, name: &str, args: &[&[u8]]) -> Cmd {
-        call("EVAL", self.text, name, args)
+    pub(crate) fn by_text(&self, call: Call<'_>) -> Cmd {
+        call.of("EVAL", self.text)
     }
 }
 
-fn call(command: &str, script: &str, name: &str, args: &[&[u8]]) -> Cmd {
-    let mut cmd = redis::cmd(command);
-    cmd.arg(script).arg(1).arg(name);
-    for arg in args {
-        cmd.arg(*arg);
+impl Call<'_> {
+    fn of(self, command: &str, script: &str) -> Cmd {
+        const ARGS: usize = 8;
+        const NUMBERS: usize = 64;
+        let value_len = self.value.map_or(0, |(value, _)| value.len());
+        let mut cmd = Cmd::with_capacity(
+            ARGS,
+            command.len() + script.len() + self.name.len() + value_len + NUMBERS,
+        );
+        cmd.arg(command).arg(script).arg(1).arg(self.name);
+        if let Some(Prefix(prefix)) = self.expected {
+            cmd.arg(&prefix[..]).arg(prefix.len() - 1);
+        }
+        if let Some((value, ttl)) = self.value {
+            cmd.arg(&value[..]).arg(ttl);
+        }
+        cmd
     }
-    cmd
 }
 
 /// All of them.

@@ -1,8 +1,10 @@
 -- Replaces a value, and its ttl, if it starts with the expected version.
--- KEYS[1] the record; ARGV[1] the expected version's bytes, ARGV[2] the new value, ARGV[3] its ttl in ms.
+-- KEYS[1] the record; ARGV[1] the expected version's bytes, ARGV[2] the offset of the last of them,
+-- ARGV[3] the new value, ARGV[4] its ttl in ms.
 -- Answers 1, or nothing if nothing is there, or what is there and the ttl it has left.
-if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+-- Offsets are strings, because turning numbers into arguments is dear.
+if redis.call('GETRANGE', KEYS[1], '0', ARGV[2]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
   return 1
 end
 local found = redis.call('GET', KEYS[1])

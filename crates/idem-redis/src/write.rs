@@ -1,0 +1,224 @@
+//! The conditional writes: what is sent, and what is made of the answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use idem_core::{
+    Created, Deleted, Record, RecordKey, State, StoreError, StoreErrorKind, Stored, Updated,
+    Version, codec,
+};
+use redis::{Cmd, Value};
+
+use crate::{
+    RedisStore,
+    error::{Failure, unexpected_reply},
+    link::Written,
+    reply,
+    scripts::{Call, Prefix},
+    store::Shared,
+};
+
+/// How often a call starts anew because the record it found was gone a moment later. That happens
+/// when a record expires or is released between two commands, and hardly ever twice.
+const ROUNDS: usize = 100;
+
+/// A record on its way to the server.
+pub(crate) struct Write<'a> {
+    name: String,
+    record: &'a Record,
+    value: Bytes,
+    /// In milliseconds.
+    ttl: u64,
+}
+
+impl<'a> Write<'a> {
+    pub(crate) fn new(
+        store: &RedisStore,
+        key: &RecordKey,
+        record: &'a Record,
+        ttl: Duration,
+    ) -> Self {
+        Self {
+            name: store.shared().names.name(key),
+            record,
+            value: codec::encode(record, ttl),
+            ttl: millis(ttl),
+        }
+    }
+
+    fn set_if_absent(&self) -> Cmd {
+        const ARGS: usize = 7;
+        const WORDS: usize = 40;
+        let mut set = Cmd::with_capacity(ARGS, self.name.len() + self.value.len() + WORDS);
+        set.arg("SET").arg(&self.name).arg(&self.value[..]);
+        set.arg("NX").arg("GET").arg("PX").arg(self.ttl);
+        set
+    }
+}
+
+/// What a write found in its way.
+enum Obstacle {
+    Nothing,
+    Record(Stored),
+}
+
+impl Shared {
+    pub(crate) async fn create(&self, write: &Write<'_>) -> Result<Created, StoreError> {
+        for _ in 0..ROUNDS {
+            let Some(found) = self.set_if_absent(write).await? else {
+                self.native.remember(write.record.version, &write.value);
+                return Ok(Created::New);
+            };
+            if let Some(found) = self.settled(write, found).await? {
+                return Ok(Created::Exists(found));
+            }
+        }
+        Err(restless())
+    }
+
+    pub(crate) async fn update(
+        &self,
+        write: &Write<'_>,
+        expected: Version,
+    ) -> Result<Updated, StoreError> {
+        for _ in 0..ROUNDS {
+            let found = match self.replace(write, expected).await? {
+                None => {
+                    if matches!(write.record.state, State::InFlight { .. }) {
+                        self.native.remember(write.record.version, &write.value);
+                    }
+                    return Ok(Updated::Done);
+                }
+                Some(Obstacle::Nothing) => return Ok(Updated::Conflict(None)),
+                Some(Obstacle::Record(found)) => found,
+            };
+            if let Some(found) = self.settled(write, found).await? {
+                return Ok(Updated::Conflict(Some(found)));
+            }
+        }
+        Err(restless())
+    }
+
+    pub(crate) async fn delete(
+        &self,
+        name: &str,
+        expected: Version,
+    ) -> Result<Deleted, StoreError> {
+        if let Some(attempt) = self.native.remove(name, expected) {
+            let (cmd, support) = attempt.into_parts();
+            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
+                return written.confirmed().map(|()| Deleted::Done);
+            }
+        }
+        let call = Call {
+            name,
+            expected: Some(&Prefix::of(expected)),
+            value: None,
+        };
+        let written = self.link.run(&self.link.scripts.delete, call).await?;
+        Ok(match obstacle(written)? {
+            None => Deleted::Done,
+            Some(Obstacle::Nothing) => Deleted::Conflict(None),
+            Some(Obstacle::Record(found)) => Deleted::Conflict(Some(found)),
+        })
+    }
+
+    /// What is there already, or nothing after writing.
+    async fn set_if_absent(&self, write: &Write<'_>) -> Result<Option<Stored>, StoreError> {
+        match self.link.write(&write.name, write.set_if_absent()).await {
+            Ok(written) => match written.reply {
+                Value::Nil => written.confirmed().map(|()| None),
+                Value::BulkString(value) => reply::found(value).map(Some),
+                _ => Err(unexpected_reply()),
+            },
+            Err(failure) => {
+                // Boxed, as all that is rare here: it would make every call's future larger.
+                let finding = Box::pin(self.find_in_full_store(write, failure));
+                finding.await.map(Some)
+            }
+        }
+    }
+
+    /// A server without room refuses the command before it looks whether the record is there. One
+    /// that is there needs no room, and is still found.
+    async fn find_in_full_store(
+        &self,
+        write: &Write<'_>,
+        failure: Failure,
+    ) -> Result<Stored, StoreError> {
+        if failure.kind() == StoreErrorKind::Full
+            && let Some(found) = reply::read(self.link.read(&write.name).await?)?
+        {
+            return Ok(found);
+        }
+        Err(failure.into())
+    }
+
+    /// What is there instead of the expected version; `None` after writing.
+    async fn replace(
+        &self,
+        write: &Write<'_>,
+        expected: Version,
+    ) -> Result<Option<Obstacle>, StoreError> {
+        let Write {
+            name, value, ttl, ..
+        } = write;
+        if let Some(attempt) = self.native.replace(name, expected, value, *ttl) {
+            let (cmd, support) = attempt.into_parts();
+            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
+                return written.confirmed().map(|()| None);
+            }
+        }
+        let call = Call {
+            name,
+            expected: Some(&Prefix::of(expected)),
+            value: Some((value, *ttl)),
+        };
+        obstacle(self.link.run(&self.link.scripts.update, call).await?)
+    }
+
+    /// Completes what is known of a record that was found, so that a decision may rest on it: the age
+    /// of one that is in flight, the durability of one that is an answer or the caller's own. `None`
+    /// when it is gone, or another, by now.
+    async fn settled(
+        &self,
+        write: &Write<'_>,
+        found: Stored,
+    ) -> Result<Option<Stored>, StoreError> {
+        let is_own = found.record.version.token == write.record.version.token;
+        let rests_on_it = is_own || found.record.state.is_final();
+        if rests_on_it && self.link.durability.waits() {
+            let confirming = Box::pin(self.link.confirm(&write.name, found.record.version));
+            if !confirming.await? {
+                return Ok(None);
+            }
+        }
+        if matches!(found.record.state, State::InFlight { .. }) && found.age.is_none() {
+            let reading = Box::pin(self.link.read(&write.name));
+            return reply::read(reading.await?);
+        }
+        Ok(Some(found))
+    }
+}
+
+/// What a script that writes found instead of the expected version; `None` if it wrote.
+fn obstacle(written: Written) -> Result<Option<Obstacle>, StoreError> {
+    match written.reply {
+        Value::Int(1) => written.confirmed().map(|()| None),
+        _ => Ok(Some(match reply::read(written.reply)? {
+            None => Obstacle::Nothing,
+            Some(found) => Obstacle::Record(found),
+        })),
+    }
+}
+
+fn restless() -> StoreError {
+    StoreError::unavailable("the record came and went as often as it was looked at")
+}
+
+/// Whole milliseconds, rounded up as the codec does; the server takes no 0.
+fn millis(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_nanos().div_ceil(1_000_000))
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
