@@ -5,17 +5,18 @@
 //! `GET`. The server is the one that `IDEM_REDIS_SERVER` names, else the one in `PATH`; it keeps
 //! nothing on disk. `MEMORY USAGE` is the matter of a test of idem-redis.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use idem_core::{
     ClaimToken, Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, Record, RecordKey,
     Scope, State, Timestamp, Version, codec,
 };
 use idem_redis::{
     RedisConfig, RedisStore,
-    redis::{self, AsyncConnectionConfig, aio::MultiplexedConnection},
+    redis::{self, AsyncConnectionConfig, Cmd, Value, aio::MultiplexedConnection},
 };
 use idem_testbed::Redis;
 use serde::{Deserialize, Serialize};
@@ -27,15 +28,15 @@ const RETENTION: Duration = Duration::from_secs(24 * 3600);
 const REPLAYED: usize = 10_000;
 
 pub(crate) async fn cases() -> Result<Vec<Case>> {
-    let server = Arc::new(Server::start().await?);
-    let of = || Arc::clone(&server);
+    let (fresh, replay) = (Server::start().await?, Server::start().await?);
     Ok(vec![
-        Case::new("fresh", Fresh(of()), TwoWrites(of())),
-        Case::new("replay", Replay(of()), OneRead(of())),
+        Case::new("fresh", Fresh(fresh.clone()), TwoWrites(fresh)),
+        Case::new("replay", Replay(replay.clone()), OneRead(replay)),
     ])
 }
 
-/// A server, and the one connection that everything goes over.
+/// A server, and the one connection that both sides of a case go over.
+#[derive(Clone)]
 struct Server {
     process: Redis,
     connection: MultiplexedConnection,
@@ -45,7 +46,7 @@ impl Server {
     async fn start() -> Result<Self> {
         let process = Redis::start().await?;
         let client = redis::Client::open(process.url())?;
-        // Nobody takes turns at 256 tasks.
+        // At 256 tasks none waits for its turn.
         let config = AsyncConnectionConfig::new().set_pipeline_buffer_size(1024);
         let connection = client
             .get_multiplexed_async_connection_with_config(&config)
@@ -78,22 +79,21 @@ const RECEIPT: Receipt = Receipt {
 };
 
 struct Engine {
+    server: Server,
     idem: Idempotency,
     fingerprint: Fingerprint,
-    keys: Vec<RecordKey>,
 }
 
 impl Engine {
-    async fn new(server: &Server, keys: usize) -> Result<Self> {
-        server.clear()?;
+    async fn new(server: &Server) -> Result<Self> {
         let store = RedisStore::new(server.connection.clone(), RedisConfig::default()).await?;
         let engine = Self {
+            server: server.clone(),
             idem: Idempotency::builder(store).build()?,
             fingerprint: fingerprint(),
-            keys: (0..keys).map(key).collect::<Result<_>>()?,
         };
         // The server learns the script, and the store learns what the server has.
-        engine.execute(&key(usize::MAX)?).await?;
+        engine.execute(&key("warm-up", 0)?).await?;
         Ok(engine)
     }
 
@@ -104,38 +104,52 @@ impl Engine {
     }
 }
 
-struct Fresh(Arc<Server>);
+struct Fresh(Server);
 
 impl Load for Fresh {
     type World = Engine;
+    type Batch = Vec<RecordKey>;
 
-    async fn world(&self, ops: usize) -> Result<Engine> {
-        Engine::new(&self.0, ops).await
+    async fn world(&self) -> Result<Engine> {
+        Engine::new(&self.0).await
     }
 
-    async fn op(world: &Engine, index: usize) -> Result<()> {
-        let outcome = world.execute(&world.keys[index]).await?;
+    async fn batch(world: &Engine, ops: usize) -> Result<Vec<RecordKey>> {
+        world.server.clear()?;
+        (0..ops).map(|index| key("fresh", index)).collect()
+    }
+
+    async fn op(world: &Engine, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
+        let outcome = world.execute(&keys[index]).await?;
         ensure!(!outcome.replayed, "a fresh key was replayed");
         Ok(())
     }
 }
 
-struct Replay(Arc<Server>);
+struct Replay(Server);
 
 impl Load for Replay {
-    type World = Engine;
+    type World = (Engine, Vec<RecordKey>);
+    type Batch = ();
 
-    async fn world(&self, _ops: usize) -> Result<Engine> {
-        let engine = Engine::new(&self.0, REPLAYED).await?;
-        for keys in engine.keys.chunks(256) {
-            let executions = keys.iter().map(|key| engine.execute(key));
-            futures_util::future::try_join_all(executions).await?;
+    async fn world(&self) -> Result<Self::World> {
+        let engine = Engine::new(&self.0).await?;
+        let keys: Vec<_> = (0..REPLAYED)
+            .map(|index| key("replay", index))
+            .collect::<Result<_>>()?;
+        for some in keys.chunks(256) {
+            let executions = some.iter().map(|key| engine.execute(key));
+            try_join_all(executions).await?;
         }
-        Ok(engine)
+        Ok((engine, keys))
     }
 
-    async fn op(world: &Engine, index: usize) -> Result<()> {
-        let outcome = world.execute(&world.keys[index % REPLAYED]).await?;
+    async fn batch(_: &Self::World, _ops: usize) -> Result<()> {
+        Ok(())
+    }
+
+    async fn op((engine, keys): &Self::World, (): &(), index: usize) -> Result<()> {
+        let outcome = engine.execute(&keys[index % REPLAYED]).await?;
         ensure!(outcome.replayed, "a key that ended ran again");
         Ok(())
     }
@@ -143,22 +157,18 @@ impl Load for Replay {
 
 /// The driver alone.
 struct ByHand {
-    connection: MultiplexedConnection,
-    names: Vec<String>,
+    server: Server,
     claim: Bytes,
     completion: Bytes,
 }
 
 impl ByHand {
-    fn new(server: &Server, names: usize) -> Result<Self> {
-        server.clear()?;
-        let name = |index| Ok(format!("idem:{}", key(index)?.as_str()));
+    fn new(server: &Server) -> Result<Self> {
         let lease = Duration::from_secs(30);
         let checkpoint = None;
         let payload = Bytes::from(serde_json::to_vec(&RECEIPT)?);
         Ok(Self {
-            connection: server.connection.clone(),
-            names: (0..names).map(name).collect::<Result<_>>()?,
+            server: server.clone(),
             claim: codec::encode(
                 &record(1, State::InFlight { lease, checkpoint }),
                 RETENTION + lease,
@@ -167,64 +177,90 @@ impl ByHand {
         })
     }
 
-    async fn set(&self, index: usize, value: &Bytes, new: bool) -> Result<()> {
+    async fn send(&self, cmd: &Cmd) -> Result<Value> {
+        Ok(self
+            .server
+            .connection
+            .clone()
+            .send_packed_command(cmd)
+            .await?)
+    }
+
+    async fn set(&self, name: &str, value: &Bytes, new: bool) -> Result<()> {
         let mut set = redis::cmd("SET");
-        set.arg(&self.names[index]).arg(&value[..]);
+        set.arg(name).arg(&value[..]);
         if new {
             set.arg("NX");
         }
         set.arg("PX").arg(RETENTION.as_millis() as u64);
-        let reply = self.connection.clone().send_packed_command(&set).await?;
-        ensure!(reply == redis::Value::Okay, "not set: {reply:?}");
+        let reply = self.send(&set).await?;
+        ensure!(reply == Value::Okay, "not set: {reply:?}");
         Ok(())
     }
 }
 
-struct TwoWrites(Arc<Server>);
+struct TwoWrites(Server);
 
 impl Load for TwoWrites {
     type World = ByHand;
+    type Batch = Vec<String>;
 
-    async fn world(&self, ops: usize) -> Result<ByHand> {
-        ByHand::new(&self.0, ops)
+    async fn world(&self) -> Result<ByHand> {
+        ByHand::new(&self.0)
     }
 
-    async fn op(world: &ByHand, index: usize) -> Result<()> {
-        world.set(index, &world.claim, true).await?;
-        world.set(index, &world.completion, false).await
+    async fn batch(world: &ByHand, ops: usize) -> Result<Vec<String>> {
+        world.server.clear()?;
+        (0..ops).map(|index| name("fresh", index)).collect()
+    }
+
+    async fn op(world: &ByHand, names: &Vec<String>, index: usize) -> Result<()> {
+        world.set(&names[index], &world.claim, true).await?;
+        world.set(&names[index], &world.completion, false).await
     }
 }
 
-struct OneRead(Arc<Server>);
+struct OneRead(Server);
 
 impl Load for OneRead {
-    type World = ByHand;
+    type World = (ByHand, Vec<String>);
+    type Batch = ();
 
-    async fn world(&self, _ops: usize) -> Result<ByHand> {
-        let by_hand = ByHand::new(&self.0, REPLAYED)?;
-        let indices: Vec<usize> = (0..REPLAYED).collect();
-        for indices in indices.chunks(256) {
-            let sets = indices
+    async fn world(&self) -> Result<Self::World> {
+        let by_hand = ByHand::new(&self.0)?;
+        let names: Vec<_> = (0..REPLAYED)
+            .map(|index| name("floor", index))
+            .collect::<Result<_>>()?;
+        for some in names.chunks(256) {
+            let sets = some
                 .iter()
-                .map(|&index| by_hand.set(index, &by_hand.completion, true));
-            futures_util::future::try_join_all(sets).await?;
+                .map(|name| by_hand.set(name, &by_hand.completion, false));
+            try_join_all(sets).await?;
         }
-        Ok(by_hand)
+        Ok((by_hand, names))
     }
 
-    async fn op(world: &ByHand, index: usize) -> Result<()> {
+    async fn batch(_: &Self::World, _ops: usize) -> Result<()> {
+        Ok(())
+    }
+
+    async fn op((by_hand, names): &Self::World, (): &(), index: usize) -> Result<()> {
         let mut get = redis::cmd("GET");
-        get.arg(&world.names[index % REPLAYED]);
-        let reply = world.connection.clone().send_packed_command(&get).await?;
-        let found = matches!(reply, redis::Value::BulkString(_));
+        get.arg(&names[index % REPLAYED]);
+        let found = matches!(by_hand.send(&get).await?, Value::BulkString(_));
         ensure!(found, "a key that was written is gone");
         Ok(())
     }
 }
 
-fn key(index: usize) -> Result<RecordKey> {
+fn key(scope: &str, index: usize) -> Result<RecordKey> {
     let key = IdempotencyKey::new(format!("8e03978e-40d5-43dd-bc93-{index:012x}"))?;
-    Ok(Scope::new("merchant-7")?.key(&key))
+    Ok(Scope::new(scope)?.key(&key))
+}
+
+/// As long as the names that idem gives.
+fn name(scope: &str, index: usize) -> Result<String> {
+    Ok(format!("idem:{}", key(scope, index)?.as_str()))
 }
 
 fn fingerprint() -> Fingerprint {
