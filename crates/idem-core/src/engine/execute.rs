@@ -30,7 +30,7 @@ pub enum Recording {
     Stored,
     /// The store has not taken it yet; it is retried in the background while the key stays held.
     Pending,
-    /// There is no record at all: the work ran under [`OnOutage::FailOpen`].
+    /// There is no record at all: the work ran under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     Unprotected,
 }
 
@@ -169,7 +169,7 @@ impl Idempotency {
     }
 
     /// What to run with after a claim failed, where the policy is
-    /// [`OnOutage::FailOpen`] and the store is out of reach; `None` where nothing may run (G6).
+    /// [`OnOutage::FailOpen`](crate::OnOutage::FailOpen) and the store is out of reach; `None` where nothing may run (G6).
     #[must_use]
     pub fn unprotected(
         &self,

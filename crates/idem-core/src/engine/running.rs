@@ -29,19 +29,19 @@ impl Running {
         Self(Inner::Protected(held))
     }
 
-    /// For work that runs without a record, under [`OnOutage::FailOpen`].
+    /// For work that runs without a record, under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     #[must_use]
     pub fn unprotected(key: RecordKey, fingerprint: Fingerprint) -> Self {
         Self(Inner::Unprotected { key, fingerprint })
     }
 
-    /// Whether the key is held; `false` only under [`OnOutage::FailOpen`].
+    /// Whether the key is held; `false` only under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     #[must_use]
     pub fn is_protected(&self) -> bool {
         matches!(self.0, Inner::Protected(_))
     }
 
-    /// The fencing number, see [`Execution::attempt`]; 0 when unprotected.
+    /// The fencing number, see [`Execution::attempt`](crate::Execution::attempt); 0 when unprotected.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         match &self.0 {
@@ -59,7 +59,7 @@ impl Running {
         }
     }
 
-    /// The checkpoint of the execution before; see [`Execution::resumed`].
+    /// The checkpoint of the execution before; see [`Execution::resumed`](crate::Execution::resumed).
     #[must_use]
     pub fn resumed(&self) -> Option<&Bytes> {
         match &self.0 {
@@ -68,7 +68,7 @@ impl Running {
         }
     }
 
-    /// A stable key for the next API downstream; see [`Execution::derive_key`].
+    /// A stable key for the next API downstream; see [`Execution::derive_key`](crate::Execution::derive_key).
     #[must_use]
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         match &self.0 {
@@ -77,10 +77,10 @@ impl Running {
         }
     }
 
-    /// Leaves bytes for a successor; see [`Execution::checkpoint`]. Does nothing when unprotected.
+    /// Leaves bytes for a successor; see [`Execution::checkpoint`](crate::Execution::checkpoint). Does nothing when unprotected.
     ///
     /// # Errors
-    /// As [`Execution::checkpoint`]; `Superseded` also after the execution ended.
+    /// As [`Execution::checkpoint`](crate::Execution::checkpoint); `Superseded` also after the execution ended.
     pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
         match &self.0 {
             Inner::Protected(held) => held.step(Step::Checkpoint(checkpoint.into())).await,
