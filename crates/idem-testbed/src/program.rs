@@ -47,7 +47,7 @@ impl Program {
     /// # Errors
     ///
     /// [`TestbedError::Missing`] if there is no such program, [`TestbedError::Start`] if it ends
-    /// before it is ready, [`TestbedError::Timeout`] if it never is.
+    /// without having been ready, [`TestbedError::Timeout`] if it never is.
     pub async fn start<A, T>(
         program: impl Into<PathBuf>,
         args: impl IntoIterator<Item = A>,
@@ -76,14 +76,19 @@ impl Program {
         let folder = Folder::create(None)?;
         let process = Process::new(launch, Arc::new(folder));
         let mut found = None;
-        process.start(|| {
+        let started = process.start(|| {
             found = ready(&process.log());
             match found {
                 Some(_) => Ok(()),
                 None => Err("not ready yet, by what it wrote".to_owned()),
             }
-        })?;
-        let found = found.expect("`start` returns once the probe found it");
+        });
+        // A short-lived program may have written it and ended between two looks.
+        let found = match (started, found) {
+            (_, Some(found)) => found,
+            (Err(failure), None) => ready(&process.log()).ok_or(failure)?,
+            (Ok(()), None) => unreachable!("`start` returns once the probe found it"),
+        };
         let process = Arc::new(process);
         Ok((Self { process }, found))
     }
