@@ -99,6 +99,8 @@ async fn latest(connection: &mut PgConnection, schema: &Schema) -> Result<usize,
 
 async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
     let mut tx = connection.begin_with(BEGIN).await?;
+    // Whoever comes second waits for the first, however long the database lets others wait.
+    run(&mut tx, PATIENT.to_owned()).await?;
     run(&mut tx, lock(schema)).await?;
     run(&mut tx, create_schema(schema)).await?;
     run(&mut tx, schema.apply(LEDGER)).await?;
@@ -109,6 +111,8 @@ async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), s
     }
     tx.commit().await
 }
+
+const PATIENT: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
 
 async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
     // Safe: the crate's own text, with the schema's name quoted.

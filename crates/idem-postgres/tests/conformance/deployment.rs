@@ -28,7 +28,7 @@ pub(crate) struct Deployment {
     pub(crate) server: Postgres,
     way: Way,
     proxy: Option<FaultyProxy>,
-    bouncer: Option<PgBouncer>,
+    pub(crate) bouncer: Option<PgBouncer>,
 }
 
 impl Deployment {

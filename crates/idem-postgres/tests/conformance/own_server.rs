@@ -29,6 +29,9 @@ impl Restart for Restartable {
     async fn restart(&self) {
         self.0.server.kill();
         self.0.server.restart().await.unwrap();
+        if let Some(bouncer) = &self.0.bouncer {
+            bouncer.reaches_server().await.unwrap();
+        }
     }
 }
 

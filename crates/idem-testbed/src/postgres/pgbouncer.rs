@@ -100,6 +100,9 @@ impl PgBouncerBuilder {
             "auth_type = any".to_owned(),
             "admin_users = postgres".to_owned(),
             "max_client_conn = 1000".to_owned(),
+            // A server that was down is asked again for the next client, not after 15 seconds in
+            // which every client is refused.
+            "server_login_retry = 0".to_owned(),
             // Most drivers say it, and it changes nothing but the printing of numbers.
             "ignore_startup_parameters = extra_float_digits".to_owned(),
         ];
@@ -204,6 +207,29 @@ impl PgBouncer {
     pub async fn restart(&self) -> Result<(), TestbedError> {
         let bouncer = self.clone();
         unblock(move || bouncer.restart_blocking()).await
+    }
+
+    /// Waits until a client gets through to the server behind it: after that one was away,
+    /// PgBouncer refuses clients until it has tried a login again.
+    ///
+    /// # Errors
+    ///
+    /// [`TestbedError::Timeout`] if nobody ever gets through.
+    pub async fn reaches_server(&self) -> Result<(), TestbedError> {
+        let bouncer = self.clone();
+        unblock(move || {
+            // It runs already, so this only asks.
+            bouncer.node.process.start(|| {
+                let address = bouncer.address();
+                let mut client = SqlClient::connect_within(address, "postgres", PROBE_PATIENCE)
+                    .map_err(|error| error.to_string())?;
+                client
+                    .query("SELECT 1")
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            })
+        })
+        .await
     }
 
     /// The last lines of its log.
