@@ -6,7 +6,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, extract::Request, middleware::Next};
 use futures_util::future::join_all;
 use idem_core::{Idempotency, OnBusy, Policy};
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
@@ -15,7 +15,11 @@ use support::{
     shop::{Runs, created, payments, shop},
     wire,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::{Notify, Semaphore},
+};
 
 /// A shop whose handler waits for a permit of the gate.
 fn gated(idem: &Idempotency) -> (Router, Runs, Arc<Semaphore>) {
@@ -107,11 +111,33 @@ async fn of_100_parallel_duplicates_one_runs_and_the_others_are_told_or_get_its_
     }
 }
 
-/// Over the wire: writes a payment, hangs up once it runs, and opens the gate after that.
+/// Says when the server is done with a request, or gave it up.
+struct Over(Arc<Notify>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// Over the wire: writes a payment, hangs up once it runs, waits until the server has noticed and
+/// dropped the request, and only then lets the handler go on.
 #[tokio::test]
 async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_the_answer() {
     let idem = memory();
     let (app, runs, gate) = gated(&idem);
+    let over = Arc::new(Notify::new());
+    let dropped = Arc::clone(&over);
+    let app = app.layer(axum::middleware::from_fn(
+        move |request: Request, next: Next| {
+            let over = Over(Arc::clone(&over));
+            async move {
+                let response = next.run(request).await;
+                drop(over);
+                response
+            }
+        },
+    ));
     let address = wire::serve(app).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let body = r#"{"amount":500}"#;
@@ -123,6 +149,7 @@ async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_t
     client.write_all(request.as_bytes()).await.unwrap();
     until(|| runs.get() == 1).await;
     drop(client);
+    dropped.notified().await;
     gate.add_permits(1);
     idem.drained().await;
     let retry = wire::send_call(address, pay("k")).await;
