@@ -49,6 +49,7 @@
 
 pub mod cases;
 pub mod history;
+pub mod world;
 
 mod call;
 mod capability;

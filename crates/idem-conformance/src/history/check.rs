@@ -1,13 +1,11 @@
 //! The search for an order that explains a history.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-    hash::Hash,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, hash::Hash, time::Duration};
 
-use super::Call;
+use super::{
+    Call,
+    done::{Done, Known, Minimal, Unknown},
+};
 
 /// What one key may do, one call after the other.
 pub trait Model {
@@ -21,12 +19,17 @@ pub trait Model {
     /// The state before the first call.
     fn start(&self) -> Self::State;
 
-    /// The states in which the key may be after this call took effect: none where its reply is
-    /// impossible in `state`.
+    /// The states in which the key may be after this call took effect, at `by` at the latest: none
+    /// where its reply is impossible in `state`.
     ///
     /// For a call whose reply is unknown: the states that it can have led to, other than `state`
     /// itself.
-    fn step(&self, state: &Self::State, call: &Call<Self::Call, Self::Reply>) -> Vec<Self::State>;
+    fn step(
+        &self,
+        state: &Self::State,
+        call: &Call<Self::Call, Self::Reply>,
+        by: Duration,
+    ) -> Vec<Self::State>;
 }
 
 /// How long to search.
@@ -108,8 +111,13 @@ struct Search<'a, M: Model> {
 
 impl<M: Model> Search<'_, M> {
     fn run(mut self, limit: Limit) -> Result<(), Violation> {
-        let mut open = vec![(Done::default(), self.model.start())];
-        while let Some((done, state)) = open.pop() {
+        let mut open = vec![Open::at(Done::default(), self.model.start())];
+        while let Some(Open {
+            done,
+            state,
+            mut chains,
+        }) = open.pop()
+        {
             if done.known.count == self.known.len() {
                 return Ok(());
             }
@@ -120,23 +128,30 @@ impl<M: Model> Search<'_, M> {
                 self.best = done.known.clone();
             }
             let ready = self.ready(&done.known);
-            if let Some(number) = self.observer(&ready, &state) {
-                let known = done.known.with(number);
+            if let Some(number) = self.observer(&ready, &state, done.known.latest) {
+                let known = done.known.with(number, self.known[number].invoked);
                 let unknown = done.unknown;
-                open.push((Done { known, unknown }, state));
+                open.push(Open::at(Done { known, unknown }, state));
                 continue;
             }
-            let chains = self.chains(&done.unknown, &state, ready.until);
-            // What is pushed last is tried first: the earliest call, with as few unknown ones
-            // before it as can be.
-            for number in ready.calls.iter().rev() {
-                let known = done.known.with(*number);
-                for (unknown, state) in self.place(*number, &chains).into_iter().rev() {
-                    let visited = (known.clone(), state.clone());
-                    if self.visited.entry(visited).or_default().insert(&unknown) {
-                        let known = known.clone();
-                        open.push((Done { known, unknown }, state));
-                    }
+            let ways = self.place(&ready, &done.known, &chains.longest);
+            // What is pushed last is tried first: longer chains only where shorter ones fail.
+            if self.lengthen(&mut chains, &done.known, &ready) {
+                open.push(Open {
+                    done,
+                    state,
+                    chains,
+                });
+            }
+            for (done, state) in ways {
+                let visited = (done.known.clone(), state.clone());
+                if self
+                    .visited
+                    .entry(visited)
+                    .or_default()
+                    .insert(&done.unknown)
+                {
+                    open.push(Open::at(done, state));
                 }
             }
         }
@@ -162,59 +177,76 @@ impl<M: Model> Search<'_, M> {
     }
 
     /// A call that may take effect next and changes nothing. It can come right now in every
-    /// explanation there is, so no other way needs to be tried.
-    fn observer(&mut self, ready: &Ready, state: &M::State) -> Option<usize> {
+    /// explanation there is, so no other way needs to be tried; unless it is so late that an
+    /// unknown call would be void after it.
+    fn observer(&mut self, ready: &Ready, state: &M::State, now: Duration) -> Option<usize> {
         self.steps += ready.calls.len();
         let changes_nothing = |number: &usize| {
-            let after = self.model.step(state, self.known[*number]);
-            after.contains(state)
+            let call = self.known[*number];
+            let after = self.model.step(state, call, ready.until);
+            after.contains(state) && !self.voids(now, call.invoked)
         };
         ready.calls.iter().copied().find(changes_nothing)
     }
 
-    /// All ways to place a known call next: after each of the chains.
-    fn place(&mut self, number: usize, chains: &[(Unknown, M::State)]) -> Vec<(Unknown, M::State)> {
-        self.steps += chains.len();
-        let call = self.known[number];
-        let ways = chains.iter().flat_map(|(unknown, before)| {
-            let after = self.model.step(before, call).into_iter();
-            after.map(|after| (unknown.clone(), after))
-        });
-        ways.collect()
+    /// Whether an unknown call could take effect now, and not any more then.
+    fn voids(&self, now: Duration, then: Duration) -> bool {
+        let ends = self.unknown.iter().filter_map(|call| call.void_after);
+        ends.into_iter().any(|end| end >= now && end < then)
     }
 
-    /// The states that unknown calls can lead to from here, this one first, each by the fewest
-    /// calls.
-    fn chains(
+    /// All ways to place a known call next, after each of the chains; the best to try comes last:
+    /// the earliest call, after the shortest chain.
+    fn place(
         &mut self,
-        unknown: &Unknown,
-        state: &M::State,
-        until: Duration,
-    ) -> Vec<(Unknown, M::State)> {
-        let mut seen: HashMap<M::State, Minimal> = HashMap::new();
-        seen.entry(state.clone()).or_default().insert(unknown);
-        let mut chains = vec![(unknown.clone(), state.clone())];
-        let mut next = 0;
-        while let Some((unknown, state)) = chains.get(next).cloned() {
-            next += 1;
+        ready: &Ready,
+        known: &Known,
+        chains: &[(Unknown, M::State)],
+    ) -> Vec<(Done, M::State)> {
+        let mut ways = Vec::new();
+        for number in ready.calls.iter().rev() {
+            let call = self.known[*number];
+            let known = known.with(*number, call.invoked);
+            for (unknown, before) in chains.iter().rev() {
+                self.steps += 1;
+                for after in self.model.step(before, call, ready.until) {
+                    let (known, unknown) = (known.clone(), unknown.clone());
+                    ways.push((Done { known, unknown }, after));
+                }
+            }
+        }
+        ways
+    }
+
+    /// Goes on by one unknown call; says whether there is one.
+    fn lengthen(&mut self, chains: &mut Chains<M::State>, known: &Known, ready: &Ready) -> bool {
+        let mut longest = Vec::new();
+        for (unknown, state) in &chains.longest {
             for (number, call) in self.unknown.iter().enumerate() {
-                if call.invoked > until {
+                if call.invoked > ready.until {
                     break;
                 }
-                if unknown.contains(&number) {
+                let by = ready.until.min(call.void_after.unwrap_or(Duration::MAX));
+                if by < known.latest || unknown.contains(&number) {
                     continue;
                 }
                 self.steps += 1;
-                for after in self.model.step(&state, call) {
+                for after in self.model.step(state, call, by) {
                     let mut longer = unknown.clone();
                     longer.insert(number);
-                    if seen.entry(after.clone()).or_default().insert(&longer) {
-                        chains.push((longer, after));
+                    if chains
+                        .seen
+                        .entry(after.clone())
+                        .or_default()
+                        .insert(&longer)
+                    {
+                        longest.push((longer, after));
                     }
                 }
             }
         }
-        chains
+        chains.longest = longest;
+        !chains.longest.is_empty()
     }
 
     fn stuck(&self) -> String {
@@ -236,6 +268,34 @@ impl<M: Model> Search<'_, M> {
     }
 }
 
+/// Where the search stands, and what it tries there next.
+struct Open<S> {
+    done: Done,
+    state: S,
+    chains: Chains<S>,
+}
+
+/// Chains of unknown calls before the next known one: the states that they can lead to, each by the
+/// fewest calls.
+struct Chains<S> {
+    longest: Vec<(Unknown, S)>,
+    seen: HashMap<S, Minimal>,
+}
+
+impl<S: Clone + Eq + Hash> Open<S> {
+    /// With no chain yet.
+    fn at(done: Done, state: S) -> Self {
+        let mut seen: HashMap<S, Minimal> = HashMap::new();
+        seen.entry(state.clone()).or_default().insert(&done.unknown);
+        let longest = vec![(done.unknown.clone(), state.clone())];
+        Self {
+            done,
+            state,
+            chains: Chains { longest, seen },
+        }
+    }
+}
+
 /// What may take effect next, and until when the next known call has to.
 struct Ready {
     calls: Vec<usize>,
@@ -248,6 +308,7 @@ fn line<C: fmt::Debug, R: fmt::Debug>(mark: char, call: &Call<C, R>) -> String {
         invoked,
         replied,
         call,
+        ..
     } = call;
     match replied {
         Some((at, reply)) => {
@@ -256,71 +317,5 @@ fn line<C: fmt::Debug, R: fmt::Debug>(mark: char, call: &Call<C, R>) -> String {
             )
         }
         None => format!("{mark} {invoked:>12.3?} ..     unknown  client {client}: {call:?}\n"),
-    }
-}
-
-/// The calls that took effect.
-#[derive(Debug, Clone, Default)]
-struct Done {
-    known: Known,
-    /// Those whose reply is unknown.
-    unknown: Unknown,
-}
-
-type Unknown = BTreeSet<usize>;
-
-/// Sets of unknown calls that took effect, of which none contains another: whoever got to the same
-/// place with fewer of them can do all that the others can.
-#[derive(Default)]
-struct Minimal(Vec<Unknown>);
-
-impl Minimal {
-    /// Whether the set is worth going on with.
-    fn insert(&mut self, unknown: &Unknown) -> bool {
-        if self.0.iter().any(|smaller| smaller.is_subset(unknown)) {
-            return false;
-        }
-        self.0.retain(|larger| !unknown.is_subset(larger));
-        self.0.push(unknown.clone());
-        true
-    }
-}
-
-/// The calls with a known reply that took effect.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Known {
-    /// All before this one.
-    prefix: usize,
-    /// Those from `prefix` on, 64 to a word.
-    rest: Vec<u64>,
-    count: usize,
-}
-
-impl Known {
-    fn has(&self, number: usize) -> bool {
-        let Some(at) = number.checked_sub(self.prefix) else {
-            return true;
-        };
-        let word = self.rest.get(at / 64);
-        word.is_some_and(|word| word >> (at % 64) & 1 == 1)
-    }
-
-    fn with(&self, number: usize) -> Self {
-        let mut done = self.clone();
-        let at = number - done.prefix;
-        if done.rest.len() <= at / 64 {
-            done.rest.resize(at / 64 + 1, 0);
-        }
-        done.rest[at / 64] |= 1 << (at % 64);
-        done.count += 1;
-        // Full words go into the prefix, so that equal sets are equal values.
-        let full = done
-            .rest
-            .iter()
-            .take_while(|word| **word == u64::MAX)
-            .count();
-        done.rest.drain(..full);
-        done.prefix += 64 * full;
-        done
     }
 }

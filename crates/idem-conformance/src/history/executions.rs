@@ -4,82 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Call, Model};
-
-/// A call to the engine, on one key. Claims are numbered by the caller; the number names the
-/// execution that a claim may have won.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyCall {
-    /// A claim for a request, which the number `request` stands for.
-    Claim {
-        /// Names the execution.
-        execution: u64,
-        /// Stands for the fingerprint.
-        request: u64,
-    },
-    /// What the engine does in the background after a claim that failed or was dropped: take it
-    /// back. Its reply is never known; note it beside the claim, as invoked at the same time.
-    Disown {
-        /// Names the execution.
-        execution: u64,
-    },
-    /// A renewal or checkpoint.
-    Hold {
-        /// Names the execution.
-        execution: u64,
-    },
-    /// A success.
-    Complete {
-        /// Names the execution.
-        execution: u64,
-        /// The answer.
-        payload: Bytes,
-    },
-    /// A failure.
-    Fail {
-        /// Names the execution.
-        execution: u64,
-        /// The failure.
-        payload: Bytes,
-    },
-    /// A retryable ending.
-    FailRetryable {
-        /// Names the execution.
-        execution: u64,
-    },
-    /// A release.
-    Release {
-        /// Names the execution.
-        execution: u64,
-    },
-}
-
-/// What the engine replied. An error, and an ending that is *pending*, is no reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyReply {
-    /// The claim won.
-    Acquired {
-        /// The fencing number.
-        attempt: u32,
-    },
-    /// The stored success.
-    Replay(Bytes),
-    /// The stored failure.
-    ReplayFailure(Bytes),
-    /// Somebody else runs it.
-    InFlight,
-    /// The key belongs to another request.
-    Mismatch,
-    /// Somebody ran it and vanished.
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The renewal, checkpoint or ending is stored.
-    Stored,
-    /// Another execution owns the key.
-    Superseded,
-}
+use super::{Call, KeyCall, KeyReply, Model};
 
 /// G1 to G5 as a model: one execution at a time unless a lease ran out, one ending, replayed byte
 /// for byte, and nothing from whoever was superseded.
@@ -104,7 +29,7 @@ pub enum Stand {
     Claimed {
         /// By whose request.
         request: u64,
-        /// The invocation of its last write, which came no earlier.
+        /// Its last write came no earlier.
         since: Duration,
         /// What came of it.
         stage: Stage,
@@ -141,10 +66,10 @@ impl Model for Executions {
         Stand::Vacant
     }
 
-    fn step(&self, state: &Stand, call: &Call<KeyCall, KeyReply>) -> Vec<Stand> {
-        let mut next = self.effects(state, call);
-        if self.may_be_gone(state, call) {
-            next.extend(self.effects(&Stand::Vacant, call));
+    fn step(&self, state: &Stand, call: &Observed, by: Duration) -> Vec<Stand> {
+        let mut next = self.effects(state, call, by);
+        if self.may_have_passed(state, by, self.retention) {
+            next.extend(self.effects(&Stand::Vacant, call, by));
         }
         if call.replied.is_none() {
             next.retain(|next| next != state);
@@ -156,9 +81,11 @@ impl Model for Executions {
 type Observed = Call<KeyCall, KeyReply>;
 
 impl Executions {
-    fn effects(&self, state: &Stand, call: &Observed) -> Vec<Stand> {
+    fn effects(&self, state: &Stand, call: &Observed, by: Duration) -> Vec<Stand> {
         match &call.call {
-            KeyCall::Claim { execution, request } => self.claim(state, call, *execution, *request),
+            KeyCall::Claim { execution, request } => {
+                self.claim(state, call, by, (*execution, *request))
+            }
             KeyCall::Disown { execution } => {
                 end(state, call, *execution, |attempt| match attempt {
                     1 => None,
@@ -198,84 +125,83 @@ impl Executions {
         }
     }
 
-    fn claim(&self, state: &Stand, call: &Observed, holder: u64, request: u64) -> Vec<Stand> {
-        let won = |attempt| Stand::Claimed {
-            request,
-            since: call.invoked,
-            stage: Stage::InFlight { holder, attempt },
-        };
-        let winning = self.winning_attempt(state, call, request);
-        let Some((_, reply)) = &call.replied else {
-            return winning.map(won).into_iter().collect();
-        };
-        let explained = match (reply, state) {
-            (KeyReply::Acquired { attempt }, _) => {
-                return winning
-                    .filter(|n| n == attempt)
-                    .map(won)
-                    .into_iter()
-                    .collect();
+    fn claim(
+        &self,
+        state: &Stand,
+        call: &Observed,
+        by: Duration,
+        (holder, request): (u64, u64),
+    ) -> Vec<Stand> {
+        let won = self.winning(state, by, request).map(|(attempt, earliest)| {
+            let stage = Stage::InFlight { holder, attempt };
+            let stand = Stand::Claimed {
+                request,
+                since: call.invoked.max(earliest),
+                stage,
+            };
+            (attempt, stand)
+        });
+        let told = match (&call.replied, won) {
+            (None, won) => return won.into_iter().map(|(_, stand)| stand).collect(),
+            (Some((_, KeyReply::Acquired { attempt })), Some((n, stand))) if *attempt == n => {
+                return vec![stand];
             }
-            (_, Stand::Vacant) => false,
-            (
-                KeyReply::Mismatch,
-                Stand::Claimed {
-                    request: theirs, ..
-                },
-            ) => request != *theirs,
-            (
-                _,
-                Stand::Claimed {
-                    request: theirs, ..
-                },
-            ) if request != *theirs => false,
-            (reply, Stand::Claimed { stage, .. }) => match (reply, stage) {
-                (KeyReply::InFlight, Stage::InFlight { .. }) => true,
-                (KeyReply::Replay(told), Stage::Completed(payload)) => told == payload,
-                (KeyReply::ReplayFailure(told), Stage::Failed(payload)) => told == payload,
-                (KeyReply::Abandoned { attempt }, Stage::InFlight { attempt: n, .. }) => {
-                    !self.reclaims && attempt == n && self.may_have_lapsed(state, call)
-                }
-                _ => false,
-            },
+            (Some((_, reply)), _) => self.is_told(state, reply, request, by),
         };
-        explained.then(|| state.clone()).into_iter().collect()
+        told.then(|| state.clone()).into_iter().collect()
     }
 
-    /// The fencing number that a claim for this request wins in this state.
-    fn winning_attempt(&self, state: &Stand, call: &Observed, request: u64) -> Option<u32> {
+    /// Whether a claim that does not win may be told this.
+    fn is_told(&self, state: &Stand, reply: &KeyReply, request: u64, by: Duration) -> bool {
+        let Stand::Claimed {
+            request: theirs,
+            stage,
+            ..
+        } = state
+        else {
+            return false;
+        };
+        if request != *theirs {
+            return *reply == KeyReply::Mismatch;
+        }
+        match (reply, stage) {
+            (KeyReply::InFlight, Stage::InFlight { .. }) => true,
+            (KeyReply::Replay(told), Stage::Completed(payload)) => told == payload,
+            (KeyReply::ReplayFailure(told), Stage::Failed(payload)) => told == payload,
+            (KeyReply::Abandoned { attempt }, Stage::InFlight { attempt: n, .. }) => {
+                let lapsed = self.may_have_passed(state, by, self.lease);
+                !self.reclaims && attempt == n && lapsed
+            }
+            _ => false,
+        }
+    }
+
+    /// The fencing number that a claim for this request wins in this state, and the earliest time
+    /// at which it can (G1).
+    fn winning(&self, state: &Stand, by: Duration, request: u64) -> Option<(u32, Duration)> {
         match state {
-            Stand::Vacant => Some(1),
+            Stand::Vacant => Some((1, Duration::ZERO)),
             Stand::Claimed {
                 request: theirs, ..
             } if request != *theirs => None,
-            Stand::Claimed { stage, .. } => match stage {
-                Stage::Retryable { attempt } => Some(attempt + 1),
+            Stand::Claimed { since, stage, .. } => match stage {
+                Stage::Retryable { attempt } => Some((attempt + 1, *since)),
                 Stage::InFlight { attempt, .. } => {
-                    let lapsed = self.reclaims && self.may_have_lapsed(state, call);
-                    lapsed.then_some(attempt + 1)
+                    let lapsed = self.reclaims && self.may_have_passed(state, by, self.lease);
+                    let lapses = (*since + self.lease).saturating_sub(self.slack);
+                    lapsed.then_some((attempt + 1, lapses))
                 }
                 Stage::Completed(_) | Stage::Failed(_) => None,
             },
         }
     }
 
-    /// Whether the lease can have run out by the time that the call took effect (G1).
-    fn may_have_lapsed(&self, state: &Stand, call: &Observed) -> bool {
-        self.may_have_passed(state, call, self.lease)
-    }
-
-    fn may_be_gone(&self, state: &Stand, call: &Observed) -> bool {
-        self.may_have_passed(state, call, self.retention)
-    }
-
-    fn may_have_passed(&self, state: &Stand, call: &Observed, time: Duration) -> bool {
-        let Stand::Claimed { since, .. } = state else {
-            return false;
-        };
-        match &call.replied {
-            Some((at, _)) => at.saturating_add(self.slack) >= since.saturating_add(time),
-            None => true,
+    fn may_have_passed(&self, state: &Stand, by: Duration, time: Duration) -> bool {
+        match state {
+            Stand::Vacant => false,
+            Stand::Claimed { since, .. } => {
+                by.saturating_add(self.slack) >= since.saturating_add(time)
+            }
         }
     }
 }
@@ -290,15 +216,15 @@ fn end(
     let held = match state {
         Stand::Claimed {
             request,
+            since,
             stage: Stage::InFlight { holder, attempt },
-            ..
-        } if *holder == execution => Some((*request, *attempt)),
+        } if *holder == execution => Some((*request, *attempt, *since)),
         _ => None,
     };
-    let applied = held.map(|(request, attempt)| match stage(attempt) {
+    let applied = held.map(|(request, attempt, since)| match stage(attempt) {
         Some(stage) => Stand::Claimed {
             request,
-            since: call.invoked,
+            since: call.invoked.max(since),
             stage,
         },
         None => Stand::Vacant,

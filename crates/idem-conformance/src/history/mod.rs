@@ -12,13 +12,16 @@
 //! key.
 
 mod check;
+mod done;
 mod executions;
+mod key_call;
 mod record;
 mod recording_store;
 mod register;
 
 pub use check::{Limit, Model, Violation, check};
-pub use executions::{Executions, KeyCall, KeyReply, Stage, Stand};
+pub use executions::{Executions, Stage, Stand};
+pub use key_call::{KeyCall, KeyReply};
 pub use record::{Call, History, Pending};
 pub use recording_store::RecordingStore;
 pub use register::{Imprint, Kept, Register, StoreCall, StoreReply};

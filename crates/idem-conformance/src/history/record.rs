@@ -17,6 +17,8 @@ pub struct Call<C, R> {
     pub invoked: Duration,
     /// When the reply came, and what it was; `None` where it is unknown.
     pub replied: Option<(Duration, R)>,
+    /// When a call without a reply can take effect at the latest; `None` for ever.
+    pub void_after: Option<Duration>,
     /// What was called.
     pub call: C,
 }
@@ -55,6 +57,7 @@ impl<C: Clone, R: Clone> History<C, R> {
             // Read under the lock: calls stand in the order of their invocation.
             invoked: self.began.elapsed(),
             replied: None,
+            void_after: None,
             call,
         });
         Pending {
@@ -108,6 +111,14 @@ impl<C: Clone, R: Clone> Pending<C, R> {
         let mut calls = self.history.lock();
         let at = self.history.began.elapsed();
         calls[self.number].replied = Some((at, reply));
+    }
+
+    /// Takes note that there is no reply, and that the call cannot take effect any more after this
+    /// time from now: nothing of it is under way any longer.
+    pub fn lost(self, lingers: Duration) {
+        let mut calls = self.history.lock();
+        let at = self.history.began.elapsed();
+        calls[self.number].void_after = Some(at + lingers);
     }
 }
 

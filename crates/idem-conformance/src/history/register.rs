@@ -82,9 +82,14 @@ impl Model for Register {
         None
     }
 
-    fn step(&self, state: &Self::State, call: &Call<StoreCall, StoreReply>) -> Vec<Self::State> {
+    fn step(
+        &self,
+        state: &Self::State,
+        call: &Call<StoreCall, StoreReply>,
+        by: Duration,
+    ) -> Vec<Self::State> {
         let there = state.filter(|kept| self.may_be_there(kept, call));
-        let may_be_gone = state.is_none_or(|kept| self.may_be_gone(&kept, call));
+        let may_be_gone = state.is_none_or(|kept| self.may_be_gone(&kept, by));
         let mut next = Vec::new();
         if there.is_some() {
             next.extend(self.effect(there, call));
@@ -105,9 +110,8 @@ impl Register {
         end.is_none_or(|end| call.invoked < end.saturating_add(self.slack))
     }
 
-    fn may_be_gone(&self, kept: &Kept, call: &Call<StoreCall, StoreReply>) -> bool {
-        let replied = call.replied.map_or(Duration::MAX, |(at, _)| at);
-        replied.saturating_add(self.slack) >= kept.may_be_gone_from
+    fn may_be_gone(&self, kept: &Kept, by: Duration) -> bool {
+        by.saturating_add(self.slack) >= kept.may_be_gone_from
     }
 
     /// What the call leaves where `there` is; nothing where its reply is impossible.

@@ -5,3 +5,4 @@ mod fault_store;
 mod history;
 mod reference;
 mod reference_passes;
+mod world;

@@ -1,12 +1,13 @@
 //! A broken store as the suite sees it: a harness with every capability.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use idem_conformance::{
     Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, Sweeping,
     async_trait,
 };
 use idem_core::{RecordKey, Store, Watch};
+use tokio::time::Instant;
 
 use super::{
     Flaw,
@@ -31,7 +32,7 @@ impl Broken {
         }
     }
 
-    fn handle(&self) -> Arc<dyn Store> {
+    pub(crate) fn handle(&self) -> Arc<dyn Store> {
         Arc::new(BrokenStore::new(self.flaw, &self.raw, &self.shared))
     }
 

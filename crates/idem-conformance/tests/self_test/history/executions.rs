@@ -203,6 +203,26 @@ fn g5_a_claim_whose_reply_was_lost_may_hold_the_key_until_it_is_taken_back() {
 }
 
 #[test]
+fn g5_an_unknown_call_takes_effect_before_it_is_void() {
+    let calls = |void_after| {
+        let taken_over = Call {
+            void_after: Some(ms(void_after)),
+            ..unknown(1, 200, claim(2))
+        };
+        [
+            replied(0, 0, 10, claim(1), acquired(1)),
+            taken_over,
+            unknown(1, 200, KeyCall::Disown { execution: 2 }),
+            // Could be told so right away, but then it were too late for what is unknown.
+            replied(2, 310, 320, claim(3), KeyReply::InFlight),
+            replied(3, 310, 312, claim(4), acquired(3)),
+        ]
+    };
+    expect_explained(&calls(300));
+    expect_wrong(&calls(50));
+}
+
+#[test]
 fn a_released_or_retryable_key_runs_again() {
     let release = KeyCall::Release { execution: 1 };
     expect_explained(&[

@@ -18,6 +18,7 @@ fn replied<C, R>(client: usize, invoked: u64, at: u64, call: C, reply: R) -> Cal
         client,
         invoked: ms(invoked),
         replied: Some((ms(at), reply)),
+        void_after: None,
         call,
     }
 }
@@ -28,6 +29,7 @@ fn unknown<C, R>(client: usize, invoked: u64, call: C) -> Call<C, R> {
         client,
         invoked: ms(invoked),
         replied: None,
+        void_after: None,
         call,
     }
 }

@@ -6,14 +6,14 @@ mod optional;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use idem_conformance::async_trait;
 use idem_core::{
     Bytes, Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version, codec,
 };
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 pub(crate) use harness::Reference;
 

@@ -1,0 +1,78 @@
+//! What is called and replied on one key, as clients of an engine see it.
+
+use bytes::Bytes;
+
+/// A call to the engine, on one key. Claims are numbered by the caller; the number names the
+/// execution that a claim may have won.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyCall {
+    /// A claim for a request, which the number `request` stands for.
+    Claim {
+        /// Names the execution.
+        execution: u64,
+        /// Stands for the fingerprint.
+        request: u64,
+    },
+    /// What the engine does in the background after a claim that failed or was dropped: take it
+    /// back. Its reply is never known; note it beside the claim, as invoked at the same time.
+    Disown {
+        /// Names the execution.
+        execution: u64,
+    },
+    /// A renewal or checkpoint.
+    Hold {
+        /// Names the execution.
+        execution: u64,
+    },
+    /// A success.
+    Complete {
+        /// Names the execution.
+        execution: u64,
+        /// The answer.
+        payload: Bytes,
+    },
+    /// A failure.
+    Fail {
+        /// Names the execution.
+        execution: u64,
+        /// The failure.
+        payload: Bytes,
+    },
+    /// A retryable ending.
+    FailRetryable {
+        /// Names the execution.
+        execution: u64,
+    },
+    /// A release.
+    Release {
+        /// Names the execution.
+        execution: u64,
+    },
+}
+
+/// What the engine replied. An error, and an ending that is *pending*, is no reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyReply {
+    /// The claim won.
+    Acquired {
+        /// The fencing number.
+        attempt: u32,
+    },
+    /// The stored success.
+    Replay(Bytes),
+    /// The stored failure.
+    ReplayFailure(Bytes),
+    /// Somebody else runs it.
+    InFlight,
+    /// The key belongs to another request.
+    Mismatch,
+    /// Somebody ran it and vanished.
+    Abandoned {
+        /// The lost execution's fencing number.
+        attempt: u32,
+    },
+    /// The renewal, checkpoint or ending is stored.
+    Stored,
+    /// Another execution owns the key.
+    Superseded,
+}

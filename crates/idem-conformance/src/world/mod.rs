@@ -1,0 +1,82 @@
+//! A simulated world: clients that retry, processes that crash and pause, and a store that loses,
+//! delays and repeats calls, all on virtual time and from one [`Plan`].
+//!
+//! The engine is the real one. Nothing sleeps: hours pass in milliseconds, on tokio's paused clock
+//! and one thread, so that a plan always runs the same way. After a run the world checks what was
+//! promised:
+//!
+//! - every answer that anybody got is explained by one linear history of the key (G1 to G5), see
+//!   [`Executions`](crate::history::Executions);
+//! - confirmed answers are byte for byte the same;
+//! - under `Halt` the effect happens at most once, and exactly once where the key is completed;
+//! - when all faults are over, the key is not stuck.
+//!
+//! ```
+//! use idem_conformance::world::{Plan, run};
+//!
+//! let summary = run(&Plan::from_seed(7)).expect("the promises are kept");
+//! assert!(summary.calls > 0);
+//! ```
+
+mod client;
+mod failure;
+mod handler;
+mod plan;
+mod process;
+mod scene;
+mod store;
+mod verdict;
+
+pub use failure::Failure;
+pub use plan::{
+    Abandoned, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble, WorkPlan,
+};
+pub use scene::Summary;
+pub use store::VirtualStore;
+
+use std::sync::Arc;
+
+use idem_core::Store;
+use tokio::{runtime::Builder, time::Instant};
+
+use scene::Scene;
+
+/// Runs a plan over a [`VirtualStore`] with a clock of its own.
+///
+/// # Errors
+/// [`Failure`] when a promise is broken: which, and the timeline of the run.
+pub fn run(plan: &Plan) -> Result<Summary, Failure> {
+    let store = |began| Arc::new(VirtualStore::new(began, plan.store_clock_rate)) as Arc<dyn Store>;
+    run_over(plan, store)
+}
+
+/// Runs a plan over another store, which is made for the run and must take its time from tokio.
+/// The plan's [`store_clock_rate`](Plan::store_clock_rate) has to be 1.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_over(
+    plan: &Plan,
+    store: impl Fn(Instant) -> Arc<dyn Store>,
+) -> Result<Summary, Failure> {
+    run_once(plan, &store, false).map_err(|silent| {
+        // The run is the same every time: once more, with a timeline.
+        run_once(plan, &store, true).err().unwrap_or(silent)
+    })
+}
+
+fn run_once(
+    plan: &Plan,
+    store: &impl Fn(Instant) -> Arc<dyn Store>,
+    with_timeline: bool,
+) -> Result<Summary, Failure> {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O takes nothing from the system that can be missing");
+    runtime.block_on(async {
+        let scene = Scene::new(plan.clone(), store(Instant::now()), with_timeline);
+        scene.play().await
+    })
+}

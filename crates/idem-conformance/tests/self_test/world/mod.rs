@@ -1,0 +1,6 @@
+//! The simulated world: the promises are kept in thousands of schedules, and broken stores break
+//! them.
+
+mod flaws;
+mod schedules;
+mod strategy;

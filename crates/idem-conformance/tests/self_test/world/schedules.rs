@@ -1,0 +1,156 @@
+//! G1 to G8 in simulated schedules.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use idem_conformance::{
+    Odds,
+    world::{
+        Abandoned, Arrival, ClientPlan, Ending, Interruption, Plan, Summary, Trouble, WorkPlan, run,
+    },
+};
+use proptest::test_runner::{Config, TestRunner};
+
+use super::strategy::plans;
+
+/// Schedules per test; there are two. `IDEM_SCHEDULES` asks for more, or fewer.
+fn schedules() -> u32 {
+    let asked = std::env::var("IDEM_SCHEDULES").ok();
+    asked.map_or(10_000, |asked| {
+        asked.parse().expect("a number of schedules")
+    })
+}
+
+/// What many runs came to.
+#[derive(Debug, Default)]
+struct Account {
+    schedules: u64,
+    undecided: u64,
+    calls: usize,
+    effects: usize,
+    answers: usize,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+impl Account {
+    fn add(&mut self, summary: Summary) {
+        self.schedules += 1;
+        self.undecided += u64::from(summary.undecided);
+        self.calls += summary.calls;
+        self.effects += summary.effects;
+        self.answers += summary.answers;
+        for (kind, times) in summary.faults {
+            *self.faults.entry(kind).or_default() += times;
+        }
+    }
+}
+
+fn explore(abandoned: Abandoned) {
+    let mut runner = TestRunner::new(Config {
+        cases: schedules(),
+        source_file: Some(file!()),
+        ..Config::default()
+    });
+    let account = std::cell::RefCell::new(Account::default());
+    let explored = runner.run(&plans(abandoned), |plan| {
+        let summary = run(&plan)
+            .map_err(|failure| proptest::test_runner::TestCaseError::fail(failure.to_string()))?;
+        account.borrow_mut().add(summary);
+        Ok(())
+    });
+    if let Err(failure) = explored {
+        panic!("{failure}");
+    }
+    let account = account.into_inner();
+    println!("{abandoned:?}: {account:?}");
+    let kinds = account.faults.len();
+    assert!(
+        kinds == 11 || account.schedules < 1000,
+        "every kind of fault: {account:?}"
+    );
+    assert!(account.undecided * 1000 <= account.schedules, "{account:?}");
+}
+
+#[test]
+fn the_promises_are_kept_under_reclaim() {
+    explore(Abandoned::Reclaim);
+}
+
+#[test]
+fn the_promises_are_kept_under_halt() {
+    explore(Abandoned::Halt);
+}
+
+/// Two clients, two processes, no fault but what is added.
+fn plain() -> Plan {
+    let client = |arrives, arrival| ClientPlan {
+        arrives: Duration::from_millis(arrives),
+        request: 0,
+        patience: Duration::from_secs(2),
+        tries: 10,
+        arrival,
+        waits: None,
+        work: WorkPlan {
+            before: Duration::from_millis(700),
+            after: Duration::from_millis(700),
+            checkpoint: true,
+            ending: Ending::Complete,
+        },
+    };
+    Plan {
+        seed: 1,
+        processes: 2,
+        clients: vec![client(0, Arrival::Claim), client(500, Arrival::Execute)],
+        interruptions: Vec::new(),
+        outages: Vec::new(),
+        odds: Odds::NONE,
+        store_clock_rate: 1.0,
+        lease: Duration::from_secs(1),
+        abandoned: Abandoned::Reclaim,
+    }
+}
+
+#[test]
+fn a_world_without_faults_has_one_effect_and_answers_everybody() {
+    let summary = run(&plain()).unwrap();
+    assert_eq!((summary.effects, summary.answers), (1, 2), "{summary:?}");
+    assert_eq!(summary.faults, BTreeMap::new());
+}
+
+/// Every await of every task of a process, by the number of its poll.
+#[test]
+fn a_crash_or_a_pause_at_any_await_breaks_no_promise() {
+    for abandoned in [Abandoned::Reclaim, Abandoned::Halt] {
+        for trouble in [
+            Trouble::Crash(Duration::from_millis(300)),
+            Trouble::Pause(Duration::from_millis(1500)),
+        ] {
+            let mut struck = 0;
+            for at_poll in 1.. {
+                let interruptions = (0..2).map(|process| Interruption {
+                    process,
+                    at_poll,
+                    trouble,
+                });
+                let plan = Plan {
+                    interruptions: interruptions.collect(),
+                    abandoned,
+                    ..plain()
+                };
+                let summary = run(&plan).unwrap();
+                if summary.faults.is_empty() {
+                    break;
+                }
+                struck += 1;
+            }
+            assert!(struck >= 10, "{trouble:?} struck at {struck} polls");
+        }
+    }
+}
+
+#[test]
+fn one_plan_gives_one_run() {
+    for seed in 0..50 {
+        let plan = Plan::from_seed(seed);
+        assert_eq!(run(&plan), run(&plan), "seed {seed}");
+    }
+}

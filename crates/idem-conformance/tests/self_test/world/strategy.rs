@@ -1,0 +1,112 @@
+//! Plans for proptest, built of parts so that they shrink.
+
+use std::time::Duration;
+
+use idem_conformance::{
+    Odds,
+    world::{
+        Abandoned, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble, WorkPlan,
+    },
+};
+use proptest::{collection::vec, option, prelude::*};
+
+pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
+    let odds = (
+        prop_oneof![Just(0.0), Just(0.1), Just(0.3), Just(0.6)],
+        millis(0..2000),
+    );
+    (
+        any::<u64>(),
+        1_usize..=3,
+        vec(client(), 1..=4),
+        vec(interruption(), 0..=3),
+        vec(outage(), 0..=1),
+        odds.prop_map(|(share, longest)| Odds::even(share, longest)),
+        prop_oneof![Just(1.0), Just(0.5), Just(2.0)],
+        millis(300..2000),
+    )
+        .prop_map(
+            move |(
+                seed,
+                processes,
+                clients,
+                interruptions,
+                outages,
+                odds,
+                store_clock_rate,
+                lease,
+            )| Plan {
+                seed,
+                processes,
+                clients,
+                interruptions,
+                outages,
+                odds,
+                store_clock_rate,
+                lease,
+                abandoned,
+            },
+        )
+}
+
+fn client() -> impl Strategy<Value = ClientPlan> {
+    (
+        millis(0..3000),
+        prop_oneof![9 => Just(0_u8), 1 => Just(1)],
+        millis(50..3000),
+        1_u8..=5,
+        prop_oneof![Just(Arrival::Claim), Just(Arrival::Execute)],
+        option::weighted(0.3, millis(0..2000)),
+        work(),
+    )
+        .prop_map(
+            |(arrives, request, patience, tries, arrival, waits, work)| ClientPlan {
+                arrives,
+                request,
+                patience,
+                tries,
+                arrival,
+                waits,
+                work,
+            },
+        )
+}
+
+fn work() -> impl Strategy<Value = WorkPlan> {
+    let ending = prop_oneof![
+        6 => Just(Ending::Complete),
+        1 => Just(Ending::Fail),
+        1 => Just(Ending::Retry),
+        2 => Just(Ending::Release),
+        1 => Just(Ending::Panic),
+        1 => Just(Ending::Vanish),
+    ];
+    (millis(0..1500), millis(0..1500), any::<bool>(), ending).prop_map(
+        |(before, after, checkpoint, ending)| WorkPlan {
+            before,
+            after,
+            checkpoint,
+            ending,
+        },
+    )
+}
+
+fn interruption() -> impl Strategy<Value = Interruption> {
+    let trouble = prop_oneof![
+        millis(0..2000).prop_map(Trouble::Crash),
+        millis(0..4000).prop_map(Trouble::Pause),
+    ];
+    (0_usize..3, 0_u32..80, trouble).prop_map(|(process, at_poll, trouble)| Interruption {
+        process,
+        at_poll,
+        trouble,
+    })
+}
+
+fn outage() -> impl Strategy<Value = Outage> {
+    (millis(0..4000), millis(0..3000)).prop_map(|(at, lasts)| Outage { at, lasts })
+}
+
+fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+    range.prop_map(Duration::from_millis)
+}
