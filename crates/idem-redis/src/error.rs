@@ -159,7 +159,7 @@ fn advice(failure: &Failure, kind: StoreErrorKind) -> &'static str {
         }
         (StoreErrorKind::Config, Some("NOAUTH" | "WRONGPASS")) => "check the user and the password",
         (StoreErrorKind::Config, Some("ERR")) => {
-            "the server does not take the command; it has to be Redis 7.0, Valkey, or newer"
+            "the server will not take the command, see the cause; it has to be Redis 7.0, or Valkey"
         }
         (StoreErrorKind::Config, _) => "check the URL, the user and the password",
         (_, Some("MISCONF")) => "the server cannot save to its disk, and takes no writes",

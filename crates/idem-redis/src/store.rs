@@ -36,8 +36,9 @@ impl RedisStore {
     /// | `redis+sentinel://[…@]host[:port],host[:port]…/primary[/database]` | the primary of this name; user and password are the server's, those of the Sentinels are `?sentinel_user=…&sentinel_password=…` |
     /// | `redis+cluster://[…@]host[:port],host[:port]…` | a Cluster, by some of its nodes |
     ///
-    /// With `rediss` instead of `redis` connections are encrypted (feature `tls`). `valkey` and
-    /// `valkeys` mean the same.
+    /// With `rediss` instead of `redis` connections are encrypted (feature `tls`), by the process's
+    /// rustls `CryptoProvider`; where none is installed, *ring*'s is. `valkey` and `valkeys` mean the
+    /// same.
     ///
     /// The connection comes back by itself when it breaks, when the server does not answer within
     /// the response timeout, and when a failover made another server the primary.

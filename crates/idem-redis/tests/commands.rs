@@ -133,3 +133,28 @@ async fn forgotten_scripts_are_taught_again() {
         released.release().await.unwrap();
     }
 }
+
+/// What a record costs beside its name and its payload: a fixed part, and what the server's allocator
+/// rounds up, which is at most a quarter.
+#[tokio::test]
+async fn a_record_costs_little_more_memory_than_its_payload() {
+    const FIXED: usize = 120;
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let idem = engine(&server).await;
+    for payload in [0, 20, 53, 100, 200, 400, 1000, 4000] {
+        let key = key(&format!("8e03978e-40d5-43dd-bc93-{payload:012x}"));
+        let execution = acquire(&idem, &key).await;
+        execution.complete(vec![b'x'; payload]).await.unwrap();
+        let name = format!("idem:{}", key.as_str());
+        let usage = server.command(&["MEMORY", "USAGE", &name]).unwrap();
+        let usage: usize = usage.text().unwrap().parse().unwrap();
+        let overhead = usage - name.len() - payload;
+        println!("{payload} bytes: {overhead} more");
+        assert!(
+            overhead <= FIXED + (FIXED + payload) / 4,
+            "{payload} bytes of payload take {overhead} more than they and their name have"
+        );
+    }
+}

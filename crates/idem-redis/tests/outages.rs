@@ -10,7 +10,7 @@ use std::{
 
 use common::{acquire, fingerprint, key, replayed};
 use idem_core::{Claim, Failure, Idempotency, Policy, Recording};
-use idem_redis::{RedisConfig, RedisStore, redis};
+use idem_redis::RedisStore;
 use idem_testbed::{AppendFsync, Fault, FaultyProxy, Redis, Sentinel, skip_or_fail};
 
 /// Asks on for as long as a test may take.
@@ -156,27 +156,6 @@ async fn g5_a_demoted_primary_is_left() {
         assert!(matches!(claim, Claim::InFlight { .. }), "G1: {claim:?}");
         execution.complete("answer").await.unwrap();
         idem.drained().await;
-        assert_eq!(&replayed(&idem, &key).await[..], b"answer");
-    }
-}
-
-/// A connection of the driver that somebody else opened serves as well as one by URL.
-#[tokio::test]
-async fn a_store_over_connections_that_were_there_already() {
-    let Some(server) = skip_or_fail(Redis::start().await) else {
-        return;
-    };
-    for protocol in ["2", "3"] {
-        let url = format!("{}?protocol={protocol}", server.url());
-        let client = redis::Client::open(url).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
-        let store = RedisStore::new(connection, RedisConfig::default());
-        let idem = Idempotency::builder(store.await.unwrap()).build().unwrap();
-        let key = key(&format!("protocol-{protocol}"));
-        let execution = acquire(&idem, &key).await;
-        let claim = idem.claim(&key, &fingerprint()).await.unwrap();
-        assert!(matches!(claim, Claim::InFlight { .. }));
-        execution.complete("answer").await.unwrap();
         assert_eq!(&replayed(&idem, &key).await[..], b"answer");
     }
 }

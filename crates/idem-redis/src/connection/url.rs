@@ -30,7 +30,11 @@ pub(crate) enum Target {
 impl Target {
     /// Reads a URL; see [`RedisStore::connect`](crate::RedisStore::connect).
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
-        Parts::of(url)?
+        let parts = Parts::of(url)?;
+        if parts.tls {
+            choose_cryptography();
+        }
+        parts
             .target()
             .map_err(|error| StoreError::from(Failure::not_sent(error)))
     }
@@ -67,6 +71,16 @@ impl Target {
             }
         };
         opened.map_err(|error| Failure::not_sent(error).into())
+    }
+}
+
+/// The driver panics over an encrypted connection unless the process has chosen who does the
+/// cryptography. An application that has is not overruled.
+fn choose_cryptography() {
+    #[cfg(feature = "tls")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // It only fails when somebody else has chosen meanwhile.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
