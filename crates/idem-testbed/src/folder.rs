@@ -19,11 +19,21 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder. Anybody may enter it; it belongs to `owner`, if there is one.
+    /// Makes the folder in the temporary folder. Anybody may enter it; it belongs to `owner`, if
+    /// there is one.
     pub(crate) fn create(owner: Option<Account>) -> Result<Self, TestbedError> {
+        Self::create_in(None, owner)
+    }
+
+    /// Makes the folder in `place`, or without one in the temporary folder.
+    pub(crate) fn create_in(
+        place: Option<&Path>,
+        owner: Option<Account>,
+    ) -> Result<Self, TestbedError> {
         // The real path: processes are recognised by their working directory, which the kernel
         // reports with symbolic links resolved.
-        let path = env::temp_dir()
+        let path = place
+            .map_or_else(env::temp_dir, Path::to_owned)
             .canonicalize()
             .map_err(TestbedError::io("find the temporary folder"))?
             .join(format!("idem-testbed-{:016x}", random::u64()));

@@ -63,9 +63,10 @@ const ARROWS: [Arrows; 8] = [
 ];
 
 /// Members that are not published: programs at the edge, free to know all.
-const EDGE: [&str; 5] = [
+const EDGE: [&str; 6] = [
     "custom-store",
     "idem-bench",
+    "idem-torture",
     "job-runner",
     "payments",
     "xtask",

@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use std::{fs::OpenOptions, io::Write as _};
+use std::{fs::OpenOptions, io::Write as _, path::PathBuf};
 
 use super::{Postgres, PostgresPrograms, place::Place};
 use crate::{TestbedError, unblock::unblock};
@@ -33,6 +33,7 @@ pub struct PostgresBuilder {
     programs: Option<PostgresPrograms>,
     durability: Durability,
     settings: Vec<(String, String)>,
+    place: Option<PathBuf>,
 }
 
 impl PostgresBuilder {
@@ -58,6 +59,14 @@ impl PostgresBuilder {
         self
     }
 
+    /// Has the server's folder in `place` instead of the temporary folder: on a disk that is small
+    /// enough to be filled, for example. The user that the server runs as must be able to enter it.
+    #[must_use]
+    pub fn folder_in(mut self, place: impl Into<PathBuf>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
     /// Makes a fresh data folder, starts the server over it and waits until it takes connections.
     ///
     /// # Errors
@@ -78,7 +87,7 @@ impl PostgresBuilder {
             Some(programs) => programs,
             None => PostgresPrograms::find()?,
         };
-        let place = Place::create(programs)?;
+        let place = Place::create(programs, self.place.as_deref())?;
         place.run(
             "initdb",
             &[

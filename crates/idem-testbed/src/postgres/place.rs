@@ -1,6 +1,9 @@
 //! Where a server is going to run.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Postgres, PostgresPrograms, shared_memory::SharedMemory};
 use crate::{
@@ -25,12 +28,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn create(programs: PostgresPrograms) -> Result<Self, TestbedError> {
+    /// Has its folder in `place`, or without one in the temporary folder.
+    pub(super) fn create(
+        programs: PostgresPrograms,
+        place: Option<&Path>,
+    ) -> Result<Self, TestbedError> {
         let account = Account::unprivileged()?;
+        let folder = Folder::create_in(place, account)?;
         Ok(Self {
             programs,
             account,
-            folder: Arc::new(Folder::create(account)?),
+            folder: Arc::new(folder),
         })
     }
 

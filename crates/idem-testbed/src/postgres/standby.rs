@@ -82,7 +82,7 @@ impl Postgres {
     }
 
     fn copy(&self) -> Result<Self, TestbedError> {
-        let place = Place::create(self.programs().clone())?;
+        let place = Place::create(self.programs().clone(), None)?;
         let port = self.port().to_string();
         let source = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
         let how = ["--checkpoint=fast", "--wal-method=stream", "--no-sync"];

@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use super::{Redis, RedisBinary};
 use crate::{
@@ -29,6 +29,7 @@ pub struct RedisBuilder {
     binary: Option<RedisBinary>,
     directives: Vec<(String, String)>,
     sentinel: bool,
+    place: Option<PathBuf>,
 }
 
 impl RedisBuilder {
@@ -74,6 +75,14 @@ impl RedisBuilder {
         self
     }
 
+    /// Has the server's folder in `place` instead of the temporary folder: on a disk that is small
+    /// enough to be filled, for example.
+    #[must_use]
+    pub fn folder_in(mut self, place: impl Into<PathBuf>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
@@ -108,7 +117,7 @@ impl RedisBuilder {
     }
 
     fn start_on(&self, binary: &RedisBinary, port: Port) -> Result<Redis, TestbedError> {
-        let folder = Folder::create(None)?;
+        let folder = Folder::create_in(self.place.as_deref(), None)?;
         let config = folder.path().join("redis.conf");
         fs::write(&config, self.config(&folder, &port))
             .map_err(TestbedError::io("write a Redis configuration"))?;

@@ -1,0 +1,319 @@
+//! What a store may not do.
+
+use super::{
+    super::Rule,
+    story::{IN_FLIGHT, RECLAIM, SHORT, Story, aged, attempt, record, seen},
+};
+use crate::event::{Call, Fault, Phase, Reply, Summary, Ver};
+
+const DONE: Phase = Phase::Completed(77);
+const NONE: [Rule; 0] = [];
+
+/// Created by token 1 and completed, at 10 and at 100 ms.
+fn completed() -> Story {
+    let mut story = Story::new();
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update((90, 100), (1, 1), record(1, 2, DONE), Reply::Applied);
+    story
+}
+
+#[test]
+fn a_life_without_faults_breaks_nothing() {
+    let mut story = completed();
+    story
+        .get((20, 30), aged(record(1, 1, IN_FLIGHT), Some(20)))
+        .get((200, 210), seen(record(1, 2, DONE)));
+    assert_eq!(story.broken(RECLAIM), NONE);
+}
+
+#[test]
+fn a_write_whose_reply_was_lost_may_have_been_applied_or_not() {
+    for was_seen in [false, true] {
+        let mut story = Story::new();
+        let what = Call::Create {
+            record: record(1, 1, IN_FLIGHT),
+            ttl_ms: 1000,
+        };
+        story.call(None, 0, None, what);
+        if was_seen {
+            story.get((500, 510), aged(record(1, 1, IN_FLIGHT), Some(300)));
+        } else {
+            story.get((500, 510), Reply::Vacant);
+        }
+        assert_eq!(story.broken(RECLAIM), NONE, "{was_seen}");
+    }
+}
+
+#[test]
+fn a_write_may_be_sent_again_and_find_itself() {
+    let mut story = completed();
+    let unknown = Reply::Failed(Fault::Unknown);
+    story
+        .update((100, 150), (1, 2), record(1, 3, DONE), unknown)
+        .update(
+            (160, 170),
+            (1, 2),
+            record(1, 3, DONE),
+            seen(record(1, 3, DONE)),
+        );
+    // An ending is not replaced by anybody, but that is another rule.
+    assert_eq!(story.broken(RECLAIM), [Rule::G2]);
+}
+
+#[test]
+fn a_deleted_record_makes_room_for_another() {
+    let mut story = Story::new();
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .delete((20, 30), (1, 1), Reply::Applied)
+        .get((40, 50), Reply::Vacant)
+        .create((60, 70), record(2, 1, IN_FLIGHT), Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), NONE);
+}
+
+#[test]
+fn linear_a_read_is_not_older_than_a_write_that_ended_before_it() {
+    let mut story = completed();
+    story.get((101, 110), aged(record(1, 1, IN_FLIGHT), Some(105)));
+    assert_eq!(story.broken(RECLAIM), [Rule::Linear]);
+}
+
+#[test]
+fn linear_two_creates_do_not_both_win() {
+    let mut story = Story::new();
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .create((0, 12), record(2, 1, IN_FLIGHT), Reply::Applied)
+        .get((20, 30), aged(record(1, 1, IN_FLIGHT), Some(20)))
+        .get((25, 35), aged(record(2, 1, IN_FLIGHT), Some(20)));
+    let broken = story.broken(RECLAIM);
+    assert!(broken.contains(&Rule::Linear), "{broken:?}");
+}
+
+#[test]
+fn s6_of_two_creates_that_won_the_first_record_would_be_gone() {
+    let mut story = Story::new();
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .create((20, 30), record(2, 1, IN_FLIGHT), Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::S6]);
+}
+
+#[test]
+fn linear_nobody_is_told_of_nothing_while_there_is_a_record() {
+    let mut story = completed();
+    story
+        .get((20, 30), Reply::Vacant)
+        .get((40, 50), aged(record(1, 1, IN_FLIGHT), Some(40)));
+    assert_eq!(story.broken(RECLAIM), [Rule::Linear]);
+}
+
+#[test]
+fn s6_a_record_does_not_go_before_its_time() {
+    let mut story = completed();
+    story.get((500, 510), Reply::Vacant);
+    assert_eq!(story.broken(RECLAIM), [Rule::S6]);
+}
+
+#[test]
+fn s6_a_delete_whose_reply_was_lost_explains_what_is_gone() {
+    let mut story = completed();
+    let expected = Ver(1, 2);
+    story
+        .call(None, 300, None, Call::Delete { expected })
+        .get((500, 510), Reply::Vacant);
+    assert_eq!(story.broken(RECLAIM), NONE);
+}
+
+#[test]
+fn s5_a_record_is_gone_after_its_time() {
+    let short = Call::Create {
+        record: record(1, 1, DONE),
+        ttl_ms: 100,
+    };
+    let at = |sent, got, reply| {
+        let mut story = Story::new();
+        story.call(None, 0, Some((10, Reply::Applied)), short);
+        story.get((sent, got), reply);
+        story.broken(SHORT)
+    };
+    assert_eq!(at(90, 95, seen(record(1, 1, DONE))), NONE);
+    assert_eq!(at(200, 210, Reply::Vacant), NONE);
+    assert_eq!(at(200, 210, seen(record(1, 1, DONE))), [Rule::S5]);
+    assert_eq!(at(50, 60, Reply::Vacant), [Rule::S6]);
+}
+
+#[test]
+fn s5_what_has_expired_is_not_updated_either() {
+    let mut story = Story::new();
+    let short = Call::Create {
+        record: record(1, 1, IN_FLIGHT),
+        ttl_ms: 100,
+    };
+    story
+        .call(None, 0, Some((10, Reply::Applied)), short)
+        .update((300, 310), (1, 1), record(1, 2, DONE), Reply::Applied);
+    assert_eq!(story.broken(SHORT), [Rule::S5]);
+}
+
+#[test]
+fn exact_a_version_is_replaced_once() {
+    let mut story = completed();
+    let other = attempt(2, record(2, 2, IN_FLIGHT));
+    story.update((2000, 2010), (1, 1), other, Reply::Applied);
+    assert!(story.broken(RECLAIM).contains(&Rule::Exact));
+}
+
+#[test]
+fn exact_a_version_is_not_removed_after_it_was_replaced() {
+    let mut story = completed();
+    story.delete((200, 210), (1, 1), Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::Exact]);
+}
+
+#[test]
+fn exact_nothing_is_built_on_what_nobody_wrote() {
+    let mut story = Story::new();
+    story.update((0, 10), (9, 9), record(9, 10, DONE), Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::Exact]);
+}
+
+#[test]
+fn exact_a_write_is_applied_once() {
+    let mut story = completed();
+    story.update((150, 160), (1, 1), record(1, 2, DONE), Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::Exact]);
+}
+
+#[test]
+fn exact_no_two_writes_share_a_version() {
+    let mut story = completed();
+    let other = record(1, 2, Phase::Completed(78));
+    let found = seen(record(1, 2, DONE));
+    story.update((150, 160), (1, 1), other, found);
+    assert_eq!(story.broken(RECLAIM), [Rule::Exact]);
+}
+
+#[test]
+fn s4_an_age_is_the_time_since_the_write() {
+    let seen_with = |age| {
+        let mut story = Story::new();
+        story
+            .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+            .get((500, 510), aged(record(1, 1, IN_FLIGHT), age));
+        story.broken(RECLAIM)
+    };
+    assert_eq!(seen_with(Some(495)), NONE);
+    assert_eq!(seen_with(Some(400)), [Rule::S4], "too young");
+    assert_eq!(seen_with(Some(600)), [Rule::S4], "too old");
+    assert_eq!(seen_with(None), [Rule::S4], "none at all, though in flight");
+}
+
+#[test]
+fn s7_what_is_seen_was_written_and_as_it_was_written() {
+    let mut story = completed();
+    let changed = Summary {
+        digest: 5,
+        ..record(1, 2, DONE)
+    };
+    story.get((200, 210), seen(changed));
+    assert_eq!(story.broken(RECLAIM), [Rule::S7]);
+
+    let mut story = Story::new();
+    story.get((200, 210), seen(record(4, 4, DONE)));
+    assert!(story.broken(RECLAIM).contains(&Rule::S7));
+
+    let mut story = Story::new();
+    story.get((200, 210), Reply::Failed(Fault::Corrupt));
+    assert_eq!(story.broken(RECLAIM), [Rule::S7]);
+}
+
+#[test]
+fn s9_a_write_that_was_refused_is_not_there() {
+    for refusal in [Fault::Unavailable, Fault::Full] {
+        let mut story = Story::new();
+        story
+            .create((0, 10), record(1, 1, DONE), Reply::Failed(refusal))
+            .get((20, 30), seen(record(1, 1, DONE)));
+        assert!(story.broken(RECLAIM).contains(&Rule::S9), "{refusal:?}");
+    }
+}
+
+#[test]
+fn s9_nothing_is_built_on_a_write_that_was_refused() {
+    let mut story = Story::new();
+    let refused = Reply::Failed(Fault::Unavailable);
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), refused)
+        .update((20, 30), (1, 1), record(1, 2, DONE), Reply::Applied);
+    assert!(story.broken(RECLAIM).contains(&Rule::S9));
+}
+
+#[test]
+fn linear_a_record_is_not_seen_before_it_is_written() {
+    let mut story = completed();
+    story.get((20, 30), seen(record(1, 2, DONE)));
+    assert!(story.broken(RECLAIM).contains(&Rule::Linear));
+}
+
+#[test]
+fn g1_a_lease_is_not_taken_over_before_it_is_over() {
+    let taken_over_at = |at| {
+        let mut story = Story::new();
+        let other = attempt(2, record(2, 2, IN_FLIGHT));
+        story
+            .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+            .update((at, at + 10), (1, 1), other, Reply::Applied);
+        story.broken(RECLAIM)
+    };
+    assert_eq!(taken_over_at(500), [Rule::G1]);
+    assert_eq!(taken_over_at(1000), NONE);
+}
+
+#[test]
+fn g1_a_take_over_whose_reply_was_lost_is_judged_by_when_it_was_seen() {
+    let mut story = Story::new();
+    let other = attempt(2, record(2, 2, IN_FLIGHT));
+    let unknown = Reply::Failed(Fault::Unknown);
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update((400, 5000), (1, 1), other, unknown)
+        .get((600, 610), aged(other, Some(100)));
+    assert_eq!(story.broken(RECLAIM), [Rule::G1]);
+}
+
+#[test]
+fn g1_attempts_are_counted() {
+    let mut story = Story::new();
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update(
+            (1100, 1110),
+            (1, 1),
+            record(2, 2, IN_FLIGHT),
+            Reply::Applied,
+        );
+    assert_eq!(story.broken(RECLAIM), [Rule::G1]);
+}
+
+#[test]
+fn g2_an_ending_is_not_replaced() {
+    let mut story = completed();
+    let other = attempt(2, record(2, 3, IN_FLIGHT));
+    story.update((5000, 5010), (1, 2), other, Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::G2]);
+}
+
+#[test]
+fn g4_a_record_does_not_become_another_requests() {
+    let mut story = Story::new();
+    let other = Summary {
+        fingerprint: 99,
+        ..attempt(2, record(2, 2, IN_FLIGHT))
+    };
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update((1100, 1110), (1, 1), other, Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), [Rule::G4]);
+}

@@ -1,0 +1,154 @@
+//! What is typed.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::deployment::Plan;
+
+/// Puts idem over real servers under real faults, and checks every history.
+///
+/// Ends with status 1 if any promise was broken; the histories are kept then.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check the kept histories of an earlier run once more
+    Check {
+        /// The folder of one deployment
+        folder: PathBuf,
+    },
+    /// One of the processes that use idem; started by the run itself
+    #[command(hide = true)]
+    Worker {
+        /// Its assignment, as JSON
+        assignment: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// What the records are kept in; several may be given
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    pub(crate) store: Vec<Store>,
+
+    /// For how many minutes to load the stores, all together
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    minutes: Option<u64>,
+
+    /// The same in seconds
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u64,
+
+    /// Where all dice start; drawn, and printed, unless given
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Where to write the histories; a temporary folder unless given
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Option<PathBuf>,
+
+    /// Keep the histories although nothing was wrong with them
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// In the memory of one process
+    Memory,
+    /// One Redis server
+    Redis,
+    /// A primary, two replicas and three Sentinels; once with acknowledged and once with replicated
+    /// writes
+    Sentinel,
+    /// A Cluster of three primaries and three replicas; once with acknowledged and once with
+    /// replicated writes
+    Cluster,
+    /// One Postgres server
+    Postgres,
+    /// Postgres with a synchronous standby
+    Standby,
+    /// Each of them
+    All,
+}
+
+impl Run {
+    pub(crate) fn time(&self) -> Duration {
+        match self.minutes {
+            Some(minutes) => Duration::from_secs(minutes * 60),
+            None => Duration::from_secs(self.seconds),
+        }
+    }
+
+    /// What to run on, one after the other.
+    pub(crate) fn plans(&self) -> Vec<Plan> {
+        let mut plans = Vec::new();
+        for store in &self.store {
+            for plan in store.plans() {
+                if !plans.contains(&plan) {
+                    plans.push(plan);
+                }
+            }
+        }
+        plans
+    }
+}
+
+impl Store {
+    fn plans(self) -> Vec<Plan> {
+        match self {
+            Self::Memory => vec![Plan::Memory],
+            Self::Redis => vec![Plan::Redis],
+            Self::Sentinel => vec![Plan::Sentinel(0), Plan::Sentinel(1)],
+            Self::Cluster => vec![Plan::Cluster(0), Plan::Cluster(1)],
+            Self::Postgres => vec![Plan::Postgres],
+            Self::Standby => vec![Plan::Standby],
+            Self::All => Self::value_variants()
+                .iter()
+                .filter(|store| **store != Self::All)
+                .flat_map(|store| store.plans())
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn run(args: &[&str]) -> Run {
+        let typed = [&["idem-torture"], args].concat();
+        Cli::try_parse_from(typed).unwrap().run
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_word_all_stores_get_a_minute() {
+        let run = run(&[]);
+        assert_eq!(run.plans().len(), 8);
+        assert_eq!(run.time(), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn stores_are_picked_once_each() {
+        let run = run(&["--store", "redis,all", "--minutes", "2"]);
+        assert_eq!(run.plans()[0], Plan::Redis);
+        assert_eq!(run.plans().len(), 8);
+        assert_eq!(run.time(), Duration::from_secs(120));
+        assert!(Cli::try_parse_from(["t", "--minutes", "1", "--seconds", "1"]).is_err());
+    }
+}

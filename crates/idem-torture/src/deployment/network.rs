@@ -1,0 +1,36 @@
+//! Faults on the way between workers and servers.
+
+use idem_testbed::FaultyProxy;
+use tokio::time::sleep;
+
+use crate::fault::{Kind, Strike};
+
+/// Strikes at one of the proxies, at requests of one of the commands where some are given; `false`
+/// when this is no fault of the network.
+///
+/// Where servers speak to each other through the proxies, the commands keep them out of it.
+pub(super) async fn strike(strike: &Strike, proxies: &[FaultyProxy], commands: &[&str]) -> bool {
+    let proxy = &proxies[strike.which % proxies.len()];
+    if let Some(fault) = strike.kind.of_requests(strike.delay) {
+        let rule = fault.times(strike.requests);
+        let rule = match commands {
+            [] => rule,
+            commands => rule.command(commands[strike.which / proxies.len() % commands.len()]),
+        };
+        let armed = proxy.arm(rule);
+        sleep(strike.lasts).await;
+        armed.release();
+        return true;
+    }
+    match strike.kind {
+        Kind::ConnectionsCut => proxy.cut_connections(),
+        Kind::ConnectionsRefused => {
+            proxy.refuse();
+            proxy.cut_connections();
+            sleep(strike.lasts).await;
+            proxy.accept();
+        }
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,144 @@
+//! Postgres with a synchronous standby, which takes over when the primary is killed.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use idem_testbed::{FaultyProxy, Postgres, Replication, TestbedError};
+use tokio::time::sleep;
+
+use super::{
+    Deployment, WORKERS, network,
+    postgres::{builder, lock_rows},
+};
+use crate::{
+    check::Promise,
+    fault::{Kind, Strike},
+    worker::Target,
+};
+
+/// How long a standby may take to be synchronous again after it was away.
+const CATCH_UP: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub(super) struct WithStandby {
+    primary: Postgres,
+    standby: Postgres,
+    /// One for each worker; they lead to the primary, whichever that is.
+    proxies: Vec<FaultyProxy>,
+}
+
+impl WithStandby {
+    pub(super) async fn start() -> Result<Self, TestbedError> {
+        let primary = builder().start().await?;
+        let standby = primary.add_standby(Replication::Synchronous).await?;
+        let proxies = (0..WORKERS)
+            .map(|_| FaultyProxy::start(primary.address()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            primary,
+            standby,
+            proxies,
+        })
+    }
+
+    /// What was committed while the standby was away is promised only once it is back.
+    async fn wait_until_synchronous(&self) -> Result<()> {
+        let question = "SELECT count(*) FROM pg_stat_replication \
+                        WHERE state = 'streaming' AND sync_state = 'sync'";
+        let synchronous = async {
+            loop {
+                let answer = self.primary.sql(question);
+                if matches!(answer.as_deref(), Ok([row]) if row == &[Some("1".to_owned())]) {
+                    return;
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(CATCH_UP, synchronous).await.is_err() {
+            bail!(
+                "the standby is not synchronous: {}",
+                self.standby.log_tail()
+            );
+        }
+        Ok(())
+    }
+
+    async fn fail_over(&mut self, strike: &Strike) -> Result<()> {
+        self.primary.kill();
+        sleep(strike.lasts).await;
+        self.standby.promote().await?;
+        for proxy in &self.proxies {
+            proxy.set_target(self.standby.address());
+            proxy.cut_connections();
+        }
+        let new = self.standby.add_standby(Replication::Synchronous).await?;
+        self.primary = std::mem::replace(&mut self.standby, new);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Deployment for WithStandby {
+    fn promise(&self) -> Promise {
+        Promise::Durable
+    }
+
+    fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = Kind::NETWORK.to_vec();
+        kinds.extend([
+            Kind::ServerKilled,
+            Kind::ServerPaused,
+            Kind::Failover,
+            Kind::StandbyPaused,
+            Kind::RowsLocked,
+        ]);
+        kinds
+    }
+
+    fn target(&self, place: usize) -> Target {
+        let proxy = &self.proxies[place % self.proxies.len()];
+        Target::Postgres {
+            url: format!("postgres://postgres@{}/postgres", proxy.address()),
+        }
+    }
+
+    fn healed_target(&self) -> Target {
+        self.target(0)
+    }
+
+    async fn strike(&mut self, strike: &Strike) -> Result<()> {
+        if network::strike(strike, &self.proxies, &[]).await {
+            return Ok(());
+        }
+        match strike.kind {
+            Kind::ServerKilled => {
+                self.primary.kill();
+                sleep(strike.lasts).await;
+                self.primary.restart().await?;
+            }
+            Kind::ServerPaused => {
+                self.primary.pause();
+                sleep(strike.lasts).await;
+                self.primary.resume();
+            }
+            Kind::StandbyPaused => {
+                self.standby.pause();
+                sleep(strike.lasts).await;
+                self.standby.resume();
+            }
+            Kind::RowsLocked => lock_rows(&self.primary, strike).await?,
+            Kind::Failover => self.fail_over(strike).await?,
+            _ => {}
+        }
+        self.wait_until_synchronous().await
+    }
+
+    fn is_failover(&self, kind: Kind) -> bool {
+        kind == Kind::Failover
+    }
+
+    fn proxies(&self) -> Vec<FaultyProxy> {
+        self.proxies.clone()
+    }
+}

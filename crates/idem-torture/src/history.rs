@@ -1,0 +1,233 @@
+//! What was written down of one key, put together from the files of all processes.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+
+use crate::{
+    clock::Nanos,
+    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Reply, Told, Work},
+    journal,
+    key::KeyId,
+};
+
+/// All histories of a run, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Histories {
+    pub(crate) keys: HashMap<KeyId, History>,
+    /// Panics that were not part of the plan.
+    pub(crate) panics: Vec<Nanos>,
+}
+
+/// The life of one key.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct History {
+    pub(crate) questions: Vec<Question>,
+    pub(crate) calls: Vec<StoreCall>,
+    pub(crate) works: Vec<WorkSpan>,
+}
+
+/// What a client asked, and what it was told if it was.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    pub(crate) id: Id,
+    pub(crate) what: Action,
+    pub(crate) asked: Nanos,
+    pub(crate) told: Option<(Nanos, Told)>,
+}
+
+impl Question {
+    /// Whether the client cannot know what became of it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        match self.told {
+            None | Some((_, Told::Gone | Told::Pending | Told::Failed(Fault::Unknown))) => true,
+            Some(_) => false,
+        }
+    }
+}
+
+/// A call on the store, and its reply if there was one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreCall {
+    pub(crate) by: Option<Id>,
+    pub(crate) what: Call,
+    pub(crate) sent: Nanos,
+    pub(crate) reply: Option<(Nanos, Reply)>,
+}
+
+/// When an execution was at work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WorkSpan {
+    pub(crate) execution: Id,
+    pub(crate) attempt: u32,
+    pub(crate) request: u8,
+    pub(crate) start: Nanos,
+    pub(crate) effect: Option<Digest>,
+    /// When it stopped, and how it was to be ended; never, if its process was killed.
+    pub(crate) stop: Option<(Nanos, Option<Ending>)>,
+}
+
+impl Histories {
+    /// Reads the history of every process in `folder`.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let mut histories = Self::default();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.is_some_and(|name| name.starts_with("history-"))
+            })
+            .collect();
+        files.sort();
+        for file in files {
+            let mut reading = Reading::default();
+            journal::read(&file, |line| histories.add(&mut reading, line))?;
+        }
+        Ok(histories)
+    }
+
+    fn add(&mut self, open: &mut Reading, Line(at, event): Line) {
+        match event {
+            Event::Ask { id, key, what } => {
+                let questions = &mut self.keys.entry(key).or_default().questions;
+                open.questions.insert(id, (key, questions.len()));
+                questions.push(Question {
+                    id,
+                    what,
+                    asked: at,
+                    told: None,
+                });
+            }
+            Event::Told { id, answer } => {
+                if let Some((key, place)) = open.questions.remove(&id) {
+                    self.of(key).questions[place].told = Some((at, answer));
+                }
+            }
+            Event::Call { id, by, key, what } => {
+                let calls = &mut self.keys.entry(key).or_default().calls;
+                open.calls.insert(id, (key, calls.len()));
+                calls.push(StoreCall {
+                    by,
+                    what,
+                    sent: at,
+                    reply: None,
+                });
+            }
+            Event::Reply { id, reply } => {
+                if let Some((key, place)) = open.calls.remove(&id) {
+                    self.of(key).calls[place].reply = Some((at, reply));
+                }
+            }
+            Event::Work {
+                execution,
+                key,
+                what,
+            } => self.work(open, at, execution, key, what),
+            Event::Panicked { .. } => self.panics.push(at),
+        }
+    }
+
+    fn work(&mut self, open: &mut Reading, at: Nanos, execution: Id, key: KeyId, what: Work) {
+        let works = &mut self.keys.entry(key).or_default().works;
+        if let Work::Start { attempt, request } = what {
+            open.works.insert(execution, works.len());
+            works.push(WorkSpan {
+                execution,
+                attempt,
+                request,
+                start: at,
+                effect: None,
+                stop: None,
+            });
+            return;
+        }
+        let Some(span) = open.works.get(&execution).and_then(|at| works.get_mut(*at)) else {
+            return;
+        };
+        match what {
+            Work::Effect { payload } => span.effect = Some(payload),
+            Work::Stop { ending } => span.stop = Some((at, ending)),
+            Work::Start { .. } => {}
+        }
+    }
+
+    fn of(&mut self, key: KeyId) -> &mut History {
+        self.keys.entry(key).or_default()
+    }
+}
+
+/// What is open in one file: where the question, call or work is that a later line belongs to.
+#[derive(Default)]
+struct Reading {
+    questions: HashMap<Id, (KeyId, usize)>,
+    calls: HashMap<Id, (KeyId, usize)>,
+    works: HashMap<Id, usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Ver;
+
+    const KEY: KeyId = KeyId { era: 0, index: 0 };
+
+    fn read(lines: &[Event]) -> History {
+        let (mut histories, mut open) = (Histories::default(), Reading::default());
+        for (at, event) in lines.iter().enumerate() {
+            histories.add(&mut open, Line(at as u64, *event));
+        }
+        histories.keys.remove(&KEY).unwrap()
+    }
+
+    #[test]
+    fn answers_find_their_questions_and_what_has_none_stays_open() {
+        let ask = |id| Event::Ask {
+            id,
+            key: KEY,
+            what: Action::Lookup,
+        };
+        let history = read(&[
+            ask(1),
+            ask(2),
+            Event::Told {
+                id: 2,
+                answer: Told::Mismatch,
+            },
+            Event::Call {
+                id: 3,
+                by: Some(2),
+                key: KEY,
+                what: Call::Delete {
+                    expected: Ver(1, 1),
+                },
+            },
+        ]);
+        assert_eq!(history.questions[0].told, None);
+        assert_eq!(history.questions[1].told, Some((2, Told::Mismatch)));
+        assert_eq!(history.calls[0].by, Some(2));
+        assert_eq!(history.calls[0].reply, None);
+    }
+
+    #[test]
+    fn work_has_a_start_an_effect_and_a_stop() {
+        let work = |what| Event::Work {
+            execution: 9,
+            key: KEY,
+            what,
+        };
+        let history = read(&[
+            work(Work::Start {
+                attempt: 2,
+                request: 1,
+            }),
+            work(Work::Effect { payload: 5 }),
+            work(Work::Stop { ending: None }),
+        ]);
+        let span = history.works[0];
+        assert_eq!((span.start, span.attempt, span.request), (0, 2, 1));
+        assert_eq!((span.effect, span.stop), (Some(5), Some((2, None))));
+    }
+}

@@ -1,0 +1,49 @@
+//! Real servers, several processes, real faults: what idem promises, written down and checked.
+//!
+//! A *coordinator* starts the servers and several *workers*, processes that run the engine over the
+//! real stores, and breaks all of them by a schedule that follows from a seed. Every worker writes
+//! down what its clients asked and were told, and what its store was sent and answered. When the
+//! faults are over, every key is brought to its end, and the histories are checked.
+//!
+//! ```sh
+//! cargo xtask torture --store redis,postgres --minutes 5
+//! ```
+
+mod campaign;
+mod check;
+mod cli;
+mod clock;
+mod deployment;
+mod disk;
+mod event;
+mod fault;
+mod history;
+mod journal;
+mod key;
+mod recording;
+mod report;
+mod run;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let is_clean = match &cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Check { folder }) => run::check(folder),
+        Some(Command::Worker { assignment }) => run::worker(assignment),
+    };
+    match is_clean {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("idem-torture: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
