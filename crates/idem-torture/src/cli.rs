@@ -107,7 +107,7 @@ impl Store {
         match self {
             Self::Memory => vec![Plan::Memory],
             Self::Redis => vec![Plan::Redis],
-            Self::Sentinel => vec![Plan::Sentinel(0), Plan::Sentinel(1)],
+            Self::Sentinel => vec![Plan::Sentinel(0), Plan::Sentinel(2)],
             Self::Cluster => vec![Plan::Cluster(0), Plan::Cluster(1)],
             Self::Postgres => vec![Plan::Postgres],
             Self::Standby => vec![Plan::Standby],

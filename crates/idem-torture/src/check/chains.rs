@@ -19,6 +19,8 @@ pub(super) struct Chain {
     pub(super) removed: Option<(Nanos, Nanos)>,
     /// When deletes of its last version were sent that may have ended it.
     pub(super) maybe_removed: Vec<Nanos>,
+    /// When writes would have run out that may have been applied over its last version.
+    pub(super) maybe_runs_out: Vec<Nanos>,
 }
 
 /// One version while it stood.
@@ -165,20 +167,16 @@ fn at(effective: &HashMap<Ver, Write>, ver: Ver) -> Nanos {
 
 /// How a chain may have ended, beside running out.
 fn end(links: Vec<Link>, writes: &Writes, before: &Writes, found: &mut Findings) -> Chain {
+    let versions: Vec<Ver> = links.iter().map(|link| link.write.record.ver).collect();
+    let unnoticed = unnoticed(versions.last().copied(), writes, before);
     let mut chain = Chain {
         links,
         removed: None,
         maybe_removed: Vec::new(),
+        maybe_runs_out: unnoticed.values().copied().collect(),
     };
-    let versions: Vec<Ver> = chain
-        .links
-        .iter()
-        .map(|link| link.write.record.ver)
-        .collect();
-    let late = before
-        .deletes
-        .iter()
-        .filter(|delete| delete.acknowledged.is_none());
+    let late = before.deletes.iter();
+    let late = late.filter(|delete| delete.acknowledged.is_none());
     for delete in writes.deletes.iter().chain(late) {
         let is_last = versions.last() == Some(&delete.expected);
         match delete.acknowledged {
@@ -186,15 +184,34 @@ fn end(links: Vec<Link>, writes: &Writes, before: &Writes, found: &mut Findings)
                 chain.removed = Some((delete.sent, got));
             }
             Some(got) if versions.contains(&delete.expected) => {
-                let what = format!(
-                    "{:?} was removed after it had been replaced",
-                    delete.expected
-                );
+                let what = format!("{:?} was removed when it was not there", delete.expected);
                 found.add(Rule::Exact, got, what);
             }
-            None if is_last => chain.maybe_removed.push(delete.sent),
+            None if is_last || unnoticed.contains_key(&delete.expected) => {
+                chain.maybe_removed.push(delete.sent);
+            }
             _ => {}
         }
     }
     chain
+}
+
+/// The writes that may have been applied over the last version of a chain without anybody noticing,
+/// and when each of them would have run out.
+fn unnoticed(last: Option<Ver>, writes: &Writes, before: &Writes) -> HashMap<Ver, Nanos> {
+    let mut unnoticed = HashMap::new();
+    let mut over: Vec<Ver> = last.into_iter().collect();
+    while let Some(replaced) = over.pop() {
+        for write in writes.writes.values().chain(before.writes.values()) {
+            let ver = write.record.ver;
+            if write.replaces != Some(replaced) || unnoticed.contains_key(&ver) {
+                continue;
+            }
+            if let (Some(sent), None) = (write.sent, write.acknowledged) {
+                unnoticed.insert(ver, sent.saturating_add(write.ttl));
+                over.push(ver);
+            }
+        }
+    }
+    unnoticed
 }

@@ -127,6 +127,21 @@ fn s6_a_delete_whose_reply_was_lost_explains_what_is_gone() {
 }
 
 #[test]
+fn s6_a_write_whose_reply_was_lost_may_have_shortened_the_time() {
+    let mut story = Story::new();
+    let short = Call::Update {
+        expected: Ver(1, 1),
+        record: record(1, 2, DONE),
+        ttl_ms: 100,
+    };
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .call(None, 20, None, short)
+        .get((500, 510), Reply::Vacant);
+    assert_eq!(story.broken(RECLAIM), NONE);
+}
+
+#[test]
 fn s5_a_record_is_gone_after_its_time() {
     let short = Call::Create {
         record: record(1, 1, DONE),
