@@ -17,6 +17,7 @@ mod chains;
 mod effects;
 mod explained;
 mod order;
+mod search;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -110,6 +111,8 @@ pub(crate) enum Rule {
     S7,
     /// Errors say what they mean for the write.
     S9,
+    /// The search for an order comes to the same result.
+    Search,
     /// Nothing panics.
     Panics,
 }
@@ -120,6 +123,7 @@ impl fmt::Display for Rule {
             Self::Effects => f.write_str("effects"),
             Self::Linear => f.write_str("linearizability"),
             Self::Exact => f.write_str("S2/S3"),
+            Self::Search => f.write_str("second opinion"),
             Self::Panics => f.write_str("panics"),
             rule => write!(f, "{rule:?}"),
         }
@@ -169,6 +173,10 @@ pub(crate) struct Tally {
     /// Executions that took over from one whose lease ran out or that gave up.
     pub(crate) takeovers: u64,
     pub(crate) effects: u64,
+    /// Orders that were searched for as well.
+    pub(crate) searched: u64,
+    /// Those that the search gave up on.
+    pub(crate) given_up: u64,
     /// What clients were told, by its name.
     pub(crate) answers: BTreeMap<&'static str, u64>,
 }
@@ -206,6 +214,11 @@ pub(crate) fn check_key(key: KeyId, history: &History, rules: &Rules, ledger: &[
     explained::check(history, &mut found);
     answers::check(key, history, rules, &mut found);
     effects::check(key, history, rules, ledger, &mut found);
+    let mut tally = Tally::of(history);
+    if rules.promise == Promise::Durable {
+        tally.searched = 2;
+        tally.given_up = search::check(key, history, rules, &mut found);
+    }
     if rules.promise != Promise::MayLose {
         for lost in &lost {
             let what = format!(
@@ -218,7 +231,7 @@ pub(crate) fn check_key(key: KeyId, history: &History, rules: &Rules, ledger: &[
     Verdict {
         violations: found.violations,
         lost_acknowledgements: lost.len() as u64,
-        tally: Tally::of(history),
+        tally,
     }
 }
 
@@ -288,6 +301,8 @@ impl Tally {
         self.executions += other.executions;
         self.takeovers += other.takeovers;
         self.effects += other.effects;
+        self.searched += other.searched;
+        self.given_up += other.given_up;
         for (name, count) in &other.answers {
             *self.answers.entry(name).or_default() += count;
         }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::deployment::Plan;
+use crate::{deployment::Plan, key::KeyId};
 
 /// Puts idem over real servers under real faults, and checks every history.
 ///
@@ -24,6 +24,9 @@ pub(crate) enum Command {
     Check {
         /// The folder of one deployment
         folder: PathBuf,
+        /// Only this key, such as `e0-k3`
+        #[arg(long, value_parser = key)]
+        key: Option<KeyId>,
     },
     /// One of the processes that use idem; started by the run itself
     #[command(hide = true)]
@@ -118,6 +121,10 @@ impl Store {
                 .collect(),
         }
     }
+}
+
+fn key(name: &str) -> Result<KeyId, &'static str> {
+    KeyId::parse(name).ok_or("a key is named as in `e0-k3`")
 }
 
 #[cfg(test)]

@@ -50,8 +50,13 @@ impl KeyId {
     }
 
     /// The key that [`record_key`](Self::record_key) wrote.
-    pub(crate) fn parse(key: &RecordKey) -> Option<Self> {
-        let (era, index) = key.key().strip_prefix('e')?.split_once("-k")?;
+    pub(crate) fn of(key: &RecordKey) -> Option<Self> {
+        Self::parse(key.key())
+    }
+
+    /// The key of this name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let (era, index) = name.strip_prefix('e')?.split_once("-k")?;
         Some(Self {
             era: era.parse().ok()?,
             index: index.parse().ok()?,
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn a_key_is_read_back() {
         let key = KeyId { era: 12, index: 3 };
-        assert_eq!(KeyId::parse(&key.record_key()), Some(key));
+        assert_eq!(KeyId::of(&key.record_key()), Some(key));
     }
 
     #[test]

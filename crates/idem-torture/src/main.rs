@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let is_clean = match &cli.command {
         None => run::run(&cli.run),
-        Some(Command::Check { folder }) => run::check(folder),
+        Some(Command::Check { folder, key }) => run::check(folder, *key),
         Some(Command::Worker { assignment }) => run::worker(assignment),
     };
     match is_clean {

@@ -41,7 +41,7 @@ impl<S> Recording<S> {
         read: impl Fn(&T) -> Reply,
     ) -> Result<T, StoreError> {
         let id = self.journal.id();
-        let key = KeyId::parse(key).expect("no other keys are used here");
+        let key = KeyId::of(key).expect("no other keys are used here");
         let by = BY.try_with(|by| *by).ok();
         self.journal.write(Event::Call { id, by, key, what });
         let answer = call.await;

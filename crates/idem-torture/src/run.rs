@@ -12,6 +12,7 @@ use crate::{
     campaign::{self, Campaign, Obstacle},
     cli::Run,
     disk::{self, SmallDisk},
+    key::KeyId,
     report::{self, Report},
     worker,
 };
@@ -69,8 +70,8 @@ pub(crate) fn run(run: &Run) -> Result<bool> {
 }
 
 /// Checks a kept folder once more.
-pub(crate) fn check(folder: &Path) -> Result<bool> {
-    let verdict = campaign::recheck(folder)?;
+pub(crate) fn check(folder: &Path, key: Option<KeyId>) -> Result<bool> {
+    let verdict = campaign::recheck(folder, key)?;
     for violation in &verdict.violations {
         println!("{violation}");
     }

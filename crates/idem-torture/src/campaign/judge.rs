@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     check::{self, Rules, Verdict},
     history::Histories,
+    key::KeyId,
     worker::Ledger,
 };
 
@@ -16,7 +17,10 @@ pub(super) fn save(folder: &Path, rules: &Rules) -> Result<()> {
 }
 
 pub(super) fn judge(folder: &Path, rules: &Rules) -> Result<Verdict> {
-    let histories = Histories::read(folder)?;
+    judge_all(folder, &Histories::read(folder)?, rules)
+}
+
+fn judge_all(folder: &Path, histories: &Histories, rules: &Rules) -> Result<Verdict> {
     let ledger = Ledger::of_run(folder);
     let mut unreadable = None;
     let entries = |key| {
@@ -25,18 +29,22 @@ pub(super) fn judge(folder: &Path, rules: &Rules) -> Result<Verdict> {
             Vec::new()
         })
     };
-    let verdict = check::check(&histories, rules, entries);
+    let verdict = check::check(histories, rules, entries);
     match unreadable {
         Some(error) => Err(error),
         None => Ok(verdict),
     }
 }
 
-/// Checks the histories of an earlier campaign.
-pub(crate) fn recheck(folder: &Path) -> Result<Verdict> {
+/// Checks the histories of an earlier campaign, or that of one key.
+pub(crate) fn recheck(folder: &Path, key: Option<KeyId>) -> Result<Verdict> {
     let rules = std::fs::read(rules_in(folder))
         .with_context(|| format!("{} has no campaign in it", folder.display()))?;
-    judge(folder, &serde_json::from_slice(&rules)?)
+    let mut histories = Histories::read(folder)?;
+    if let Some(key) = key {
+        histories.keys.retain(|other, _| *other == key);
+    }
+    judge_all(folder, &histories, &serde_json::from_slice(&rules)?)
 }
 
 fn rules_in(folder: &Path) -> PathBuf {

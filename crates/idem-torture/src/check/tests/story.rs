@@ -230,7 +230,9 @@ impl Story {
 
     pub(super) fn broken_under(&self, key: KeyId, rules: &Rules) -> Vec<Rule> {
         let verdict = check_key(key, &self.history, rules, &self.ledger);
-        let mut broken: Vec<_> = verdict.violations.iter().map(|v| v.rule).collect();
+        let rules = verdict.violations.iter().map(|v| v.rule);
+        // Its opinion is asked for by tests of its own.
+        let mut broken: Vec<_> = rules.filter(|rule| *rule != Rule::Search).collect();
         broken.sort_unstable();
         broken.dedup();
         broken

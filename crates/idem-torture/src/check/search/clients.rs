@@ -1,0 +1,248 @@
+//! What clients were told, as calls of the engine's model, with an operator beside them.
+
+use std::{collections::HashMap, time::Duration};
+
+use bytes::Bytes;
+use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Model, Stage, Stand};
+
+use super::time;
+use crate::{
+    clock::Nanos,
+    event::{Action, Digest, Ending, Id, Told},
+    history::{History, Question, WorkSpan},
+    key::{Class, KeyId, LEASE},
+};
+
+/// What clients, holders and operators may do.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    Key(KeyCall),
+    /// Settles an execution whose lease is over.
+    Resolve(Ending),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Answered {
+    Key(KeyReply),
+    Resolved,
+}
+
+/// The promises of the engine, and those to operators.
+pub(super) struct Clients {
+    executions: Executions,
+}
+
+impl Clients {
+    pub(super) fn of(key: KeyId, slack: Duration) -> Self {
+        Self {
+            executions: Executions {
+                lease: LEASE,
+                retention: key.policy().retention_time(),
+                reclaims: key.class() != Class::Halt,
+                slack,
+            },
+        }
+    }
+
+    fn resolve(&self, state: &Stand, ending: Ending, call: &Call<Asked, Answered>) -> Vec<Stand> {
+        let Stand::Claimed {
+            request,
+            since,
+            stage: Stage::InFlight { attempt, .. },
+        } = state
+        else {
+            return Vec::new();
+        };
+        let until = call.replied.as_ref().map_or(Duration::MAX, |(at, _)| *at);
+        let slack = self.executions.slack;
+        if until.saturating_add(slack) < since.saturating_add(self.executions.lease) {
+            return Vec::new();
+        }
+        let stage = match ending {
+            Ending::Complete(payload) => Stage::Completed(bytes(payload)),
+            Ending::Fail(payload) => Stage::Failed(bytes(payload)),
+            Ending::Retry | Ending::Release => Stage::Retryable { attempt: *attempt },
+        };
+        vec![Stand::Claimed {
+            request: *request,
+            since: call.invoked,
+            stage,
+        }]
+    }
+}
+
+impl Model for Clients {
+    type State = Stand;
+    type Call = Asked;
+    type Reply = Answered;
+
+    fn start(&self) -> Stand {
+        self.executions.start()
+    }
+
+    fn step(&self, state: &Stand, call: &Call<Asked, Answered>) -> Vec<Stand> {
+        match &call.call {
+            Asked::Resolve(ending) => self.resolve(state, *ending, call),
+            Asked::Key(key_call) => {
+                let replied = call.replied.as_ref().and_then(|(at, reply)| match reply {
+                    Answered::Key(reply) => Some((*at, reply.clone())),
+                    Answered::Resolved => None,
+                });
+                let call = Call {
+                    client: call.client,
+                    invoked: call.invoked,
+                    replied,
+                    call: key_call.clone(),
+                };
+                self.executions.step(state, &call)
+            }
+        }
+    }
+}
+
+/// What clients asked and were told, in the order in which it was asked.
+pub(super) fn calls(history: &History) -> Vec<Call<Asked, Answered>> {
+    let works: HashMap<Id, &WorkSpan> = history.works.iter().map(|w| (w.execution, w)).collect();
+    let mut calls = Calls(Vec::new());
+    for question in &history.questions {
+        calls.add(question, works.get(&question.id).copied());
+    }
+    let Calls(mut calls) = calls;
+    calls.sort_by_key(|call| call.invoked);
+    calls
+}
+
+struct Calls(Vec<Call<Asked, Answered>>);
+
+impl Calls {
+    fn add(&mut self, question: &Question, work: Option<&WorkSpan>) {
+        let asked = question.asked;
+        match question.what {
+            Action::Claim { request } => {
+                let reply = question
+                    .told
+                    .and_then(|(at, told)| Some((at, to_claim(told)?)));
+                self.claim(question.id, request, asked, reply);
+            }
+            Action::Execute { request } => self.execute(question, request, work),
+            Action::Renew { execution } | Action::Checkpoint { execution, .. } => {
+                let reply = question
+                    .told
+                    .and_then(|(at, told)| Some((at, to_holder(told)?)));
+                self.key(asked, reply, KeyCall::Hold { execution });
+            }
+            Action::End { execution, ending } => {
+                let reply = question
+                    .told
+                    .and_then(|(at, told)| Some((at, to_holder(told)?)));
+                self.key(asked, reply, ended(execution, ending));
+            }
+            Action::Resolve { resolution } => self.resolve(question, resolution),
+            Action::Lookup => {}
+        }
+    }
+
+    fn claim(
+        &mut self,
+        execution: Id,
+        request: u8,
+        asked: Nanos,
+        reply: Option<(Nanos, KeyReply)>,
+    ) {
+        if reply.is_none() {
+            // It may have gone through, and is taken back then.
+            self.key(asked, None, KeyCall::Disown { execution });
+        }
+        let request = u64::from(request);
+        self.key(asked, reply, KeyCall::Claim { execution, request });
+    }
+
+    /// A claim, and an ending if it came to that.
+    fn execute(&mut self, question: &Question, request: u8, work: Option<&WorkSpan>) {
+        let (id, asked) = (question.id, question.asked);
+        let Some(work) = work else {
+            let reply = question
+                .told
+                .and_then(|(at, told)| Some((at, to_claim(told)?)));
+            return self.claim(id, request, asked, reply);
+        };
+        let acquired = KeyReply::Acquired {
+            attempt: work.attempt,
+        };
+        self.claim(id, request, asked, Some((work.start, acquired)));
+        let told = question
+            .told
+            .and_then(|(at, told)| Some((at, to_holder(told)?)));
+        match work.stop {
+            Some((stopped, Some(ending))) => self.key(stopped, told, ended(id, ending)),
+            // It was dropped, because a renewal had found that it was superseded, or with its caller.
+            Some((stopped, None)) if matches!(told, Some((_, KeyReply::Superseded))) => {
+                let renewed = KeyCall::Hold { execution: id };
+                self.key(work.start, Some((stopped, KeyReply::Superseded)), renewed);
+            }
+            _ => {}
+        }
+    }
+
+    fn resolve(&mut self, question: &Question, resolution: Ending) {
+        let replied = match question.told {
+            Some((_, Told::Refused | Told::Changed)) => return,
+            Some((at, Told::Done)) => Some((time(at), Answered::Resolved)),
+            _ => None,
+        };
+        self.0.push(Call {
+            client: 0,
+            invoked: time(question.asked),
+            replied,
+            call: Asked::Resolve(resolution),
+        });
+    }
+
+    fn key(&mut self, asked: Nanos, reply: Option<(Nanos, KeyReply)>, call: KeyCall) {
+        self.0.push(Call {
+            client: 0,
+            invoked: time(asked),
+            replied: reply.map(|(at, reply)| (time(at), Answered::Key(reply))),
+            call: Asked::Key(call),
+        });
+    }
+}
+
+fn to_claim(told: Told) -> Option<KeyReply> {
+    match told {
+        Told::Acquired { attempt, .. } => Some(KeyReply::Acquired { attempt }),
+        Told::Replay(payload) => Some(KeyReply::Replay(bytes(payload))),
+        Told::ReplayFailure(payload) => Some(KeyReply::ReplayFailure(bytes(payload))),
+        Told::InFlight => Some(KeyReply::InFlight),
+        Told::Mismatch => Some(KeyReply::Mismatch),
+        Told::Abandoned { attempt } => Some(KeyReply::Abandoned { attempt }),
+        _ => None,
+    }
+}
+
+fn to_holder(told: Told) -> Option<KeyReply> {
+    match told {
+        Told::Stored | Told::Done => Some(KeyReply::Stored),
+        Told::Superseded => Some(KeyReply::Superseded),
+        _ => None,
+    }
+}
+
+fn ended(execution: Id, ending: Ending) -> KeyCall {
+    match ending {
+        Ending::Complete(payload) => KeyCall::Complete {
+            execution,
+            payload: bytes(payload),
+        },
+        Ending::Fail(payload) => KeyCall::Fail {
+            execution,
+            payload: bytes(payload),
+        },
+        Ending::Retry => KeyCall::FailRetryable { execution },
+        Ending::Release => KeyCall::Release { execution },
+    }
+}
+
+fn bytes(digest: Digest) -> Bytes {
+    Bytes::copy_from_slice(&digest.to_be_bytes())
+}
