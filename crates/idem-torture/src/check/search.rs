@@ -74,6 +74,7 @@ fn store_calls(calls: &[StoreCall]) -> Vec<Searched<Asked, StoreReply>> {
             replied: call
                 .reply
                 .and_then(|(got, reply)| Some((time(got), replied(reply)?))),
+            void_after: None,
             call: asked(call.what),
         })
         .collect();

@@ -80,7 +80,7 @@ impl Model for Clients {
         self.executions.start()
     }
 
-    fn step(&self, state: &Stand, call: &Call<Asked, Answered>) -> Vec<Stand> {
+    fn step(&self, state: &Stand, call: &Call<Asked, Answered>, by: Duration) -> Vec<Stand> {
         match &call.call {
             Asked::Resolve(ending) => self.resolve(state, *ending, call),
             Asked::Key(key_call) => {
@@ -92,9 +92,10 @@ impl Model for Clients {
                     client: call.client,
                     invoked: call.invoked,
                     replied,
+                    void_after: call.void_after,
                     call: key_call.clone(),
                 };
-                self.executions.step(state, &call)
+                self.executions.step(state, &call, by)
             }
         }
     }
@@ -194,6 +195,7 @@ impl Calls {
             client: 0,
             invoked: time(question.asked),
             replied,
+            void_after: None,
             call: Asked::Resolve(resolution),
         });
     }
@@ -203,6 +205,7 @@ impl Calls {
             client: 0,
             invoked: time(asked),
             replied: reply.map(|(at, reply)| (time(at), Answered::Key(reply))),
+            void_after: None,
             call: Asked::Key(call),
         });
     }
