@@ -23,7 +23,7 @@ pub(crate) struct Cli {
     )]
     pub(crate) concurrency: Vec<NonZeroUsize>,
 
-    /// How long each row is measured
+    /// How long each row is measured, without the time to set it up
     #[arg(long, default_value_t = 4.0, value_name = "N", value_parser = seconds)]
     seconds: f64,
 

@@ -1,10 +1,7 @@
 //! An operation and its floor in short slices that take turns, so that whatever else the machine
 //! does meanwhile falls on both.
 
-use std::{
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroUsize, time::Duration};
 
 use anyhow::Result;
 
@@ -39,14 +36,15 @@ pub(crate) struct Measured {
 pub(crate) async fn compare(case: &Case, plan: Plan, progress: &Progress) -> Result<Measured> {
     let mut sides = case.open();
     let ops = ops_per_slice(&mut sides, plan, case.slice).await?;
-    let started = Instant::now();
+    let mut measured = Duration::ZERO;
     let mut pairs = Vec::new();
     let mut latencies = Vec::new();
-    while started.elapsed() < plan.time || pairs.len() < FEWEST {
+    while measured < plan.time || pairs.len() < FEWEST {
         let (subject, floor) = pair(&mut sides, plan, ops, pairs.len() % 2 == 0).await?;
+        measured += subject.time + floor.time;
         pairs.push((subject.ops_per_second(), floor.ops_per_second()));
         latencies.extend(subject.latencies);
-        progress.at(started.elapsed().div_duration_f64(plan.time));
+        progress.at(measured.div_duration_f64(plan.time));
     }
     latencies.sort_unstable();
     Ok(Measured {
