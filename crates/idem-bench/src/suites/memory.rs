@@ -23,6 +23,7 @@ use idem_core::{
     Scope, State, Timestamp, Version, codec,
 };
 use idem_memory::MemoryStore;
+use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Load};
 
@@ -30,7 +31,7 @@ use crate::case::{Case, Load};
 const HELD: usize = 250_000;
 /// Fresh keys that a world takes until there are twice as many.
 const TAKEN: usize = HELD;
-const SLICE: Duration = Duration::from_millis(2);
+const SLICE: Duration = Duration::from_millis(5);
 /// Reading the clock twice takes a good part of the time of an operation.
 const SAMPLE: usize = 16;
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
@@ -42,9 +43,19 @@ pub(crate) async fn cases() -> Result<Vec<Case>> {
     ])
 }
 
-/// The answer of the work: the number of a charge. Small, because turning a large answer into bytes
-/// is work that both sides would have.
-const CHARGE: u64 = 4_711_081_500_017;
+/// The answer of the work, as a small API gives it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Receipt {
+    charge: u64,
+    amount: u64,
+    captured: bool,
+}
+
+const RECEIPT: Receipt = Receipt {
+    charge: 4_711_081_500_017,
+    amount: 500,
+    captured: true,
+};
 
 struct Fresh;
 
@@ -121,8 +132,8 @@ impl Engine {
 }
 
 /// The work: there is nothing to do but to answer.
-async fn charge(_running: Running) -> Result<u64, Failure<String>> {
-    Ok(CHARGE)
+async fn charge(_running: Running) -> Result<Receipt, Failure<String>> {
+    Ok(RECEIPT)
 }
 
 struct TwoWrites;
@@ -184,7 +195,7 @@ impl Map {
         let lease = Duration::from_secs(30);
         let checkpoint = None;
         let claim = record(1, State::InFlight { lease, checkpoint });
-        let payload = Bytes::from(serde_json::to_vec(&CHARGE)?);
+        let payload = Bytes::from(serde_json::to_vec(&RECEIPT)?);
         let completion = record(2, State::Completed { payload });
         let map = Self {
             records: DashMap::new(),
