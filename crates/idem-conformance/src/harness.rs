@@ -28,6 +28,9 @@ pub trait Harness: Send + Sync {
 
     /// A fresh handle on the data, as another process would open one: with connections and caches
     /// of its own. All handles of one harness see the same data.
+    ///
+    /// Give it timeouts that a slow machine keeps to: a call that fails without a fault fails its
+    /// case, and 16 MiB have to get through.
     async fn store(&self) -> Arc<dyn Store>;
 
     /// The scope under which all keys of the suite lie. Cases draw a random scope below it.

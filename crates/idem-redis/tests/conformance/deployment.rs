@@ -1,11 +1,14 @@
 //! Servers that all tests of the process share.
 
-use std::{collections::HashMap, future::Future, sync::Mutex};
+use std::{collections::HashMap, future::Future, sync::Mutex, time::Duration};
 
 use idem_redis::{RedisConfig, RedisStore};
 use idem_testbed::{
     Cluster, FaultyProxy, Redis, RedisBuilder, Sentinel, TestbedError, redis::Reply,
 };
+
+/// Longer than a server takes that shares its machine with many.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One deployment; clones are handles of the same.
 #[derive(Clone)]
@@ -98,7 +101,12 @@ impl Deployment {
 
     /// A fresh connection, as another process would open one.
     pub(crate) async fn connect(&self, prefix: &str) -> RedisStore {
-        let config = RedisConfig::default().prefix(prefix);
+        // On a busy machine a reply may take longer than in production; a call that times out
+        // without a fault would fail its case.
+        let config = RedisConfig::default()
+            .prefix(prefix)
+            .connect_timeout(PATIENCE)
+            .response_timeout(PATIENCE);
         RedisStore::connect_with(&self.url(), config).await.unwrap()
     }
 
