@@ -47,18 +47,24 @@ async fn check_version(
         );
         return Ok(());
     };
-    let needed = match config.durability {
+    match too_old(&hello, config.durability) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn too_old(hello: &Hello, durability: Durability) -> Option<StoreError> {
+    let needed = match durability {
         Durability::Fsynced { .. } => OLDEST_WITH_WAITAOF,
         Durability::Acknowledged | Durability::Replicated { .. } => OLDEST,
     };
-    if hello.version < needed {
-        let (major, minor) = hello.version;
-        return Err(StoreError::config(format!(
+    let (major, minor) = hello.version;
+    (hello.version < needed).then(|| {
+        StoreError::config(format!(
             "{} {major}.{minor} is too old; it has to be {}.{} or newer",
             hello.server, needed.0, needed.1
-        )));
-    }
-    Ok(())
+        ))
+    })
 }
 
 async fn check_eviction(
@@ -139,5 +145,45 @@ fn told(reply: Result<Value, Failure>) -> Result<Option<Value>, StoreError> {
         Ok(reply) => Ok(Some(reply)),
         Err(failure) if failure.is_unsupported() => Ok(None),
         Err(failure) => Err(failure.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FSYNCED: Durability = Durability::Fsynced {
+        replicas: 0,
+        timeout: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn a_server_that_lacks_a_command_is_too_old() {
+        let server = |version| Hello {
+            server: "redis".to_owned(),
+            version,
+            is_primary: true,
+        };
+        for (version, durability, too_old_for_it) in [
+            ((6, 2), Durability::Acknowledged, true),
+            ((7, 0), Durability::Acknowledged, false),
+            ((7, 0), FSYNCED, true),
+            ((7, 2), FSYNCED, false),
+            ((8, 0), FSYNCED, false),
+            ((10, 0), FSYNCED, false),
+        ] {
+            let error = too_old(&server(version), durability);
+            assert_eq!(
+                error.is_some(),
+                too_old_for_it,
+                "{version:?} {durability:?}"
+            );
+            if let Some(error) = error {
+                assert_eq!(error.kind(), StoreErrorKind::Config);
+                assert!(error.to_string().contains("too old"));
+            }
+        }
     }
 }
