@@ -163,7 +163,9 @@ impl Execution {
     /// Removes the record as if the key had never been claimed: for work that never began.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete), also for cancel safety.
+    /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that is
+    /// gone, or was claimed anew since, is reported as released, also if it was a successor who took
+    /// the key over and removed it: nothing is left there to tell the two apart.
     pub async fn release(self) -> Result<Recording, Superseded> {
         in_place!(self.end(End::Release))
     }
