@@ -8,7 +8,7 @@ use crate::command::Step;
 use crate::lane::{Outcome, Report};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{docs, links, purity, tests_lane, tools};
+use crate::{docs, links, purity, tests_lane, tools, torture};
 
 /// In the order in which they run: what fails fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,11 +25,17 @@ pub(crate) enum CiLane {
     Clippy,
     /// The API docs build, a warning being an error
     Docs,
+    /// A minute of `cargo xtask torture`
+    Torture,
     /// `cargo xtask test`
     Test,
 }
 
 impl CiLane {
+    fn is_slow(self) -> bool {
+        matches!(self, Self::Torture | Self::Test)
+    }
+
     fn name(self) -> String {
         self.to_possible_value()
             .map(|value| value.get_name().to_owned())
@@ -54,6 +60,7 @@ pub(crate) fn run(
             CiLane::Deny => deny(workspace),
             CiLane::Clippy => clippy(workspace),
             CiLane::Docs => docs::rustdoc(workspace),
+            CiLane::Torture => torture::lane(workspace, install),
             CiLane::Test => tests_lane::as_typed(workspace, install, &mut tally),
         });
     }
@@ -67,7 +74,7 @@ fn lanes_to_run(picked: &[CiLane], fast: bool) -> Vec<CiLane> {
         .iter()
         .copied()
         .filter(|lane| picked.is_empty() || picked.contains(lane))
-        .filter(|lane| !(fast && *lane == CiLane::Test))
+        .filter(|lane| !(fast && lane.is_slow()))
         .collect()
 }
 
@@ -109,10 +116,10 @@ mod tests {
     }
 
     #[test]
-    fn fast_leaves_out_the_tests_alone() {
+    fn fast_leaves_out_torture_and_the_tests_alone() {
         let lanes = lanes_to_run(&[], true);
-        assert_eq!(lanes.len(), CiLane::value_variants().len() - 1);
-        assert!(!lanes.contains(&CiLane::Test));
+        assert_eq!(lanes.len(), CiLane::value_variants().len() - 2);
+        assert!(!lanes.iter().any(|lane| lane.is_slow()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::fuzz::{self, Fuzz};
 use crate::lane::Report;
 use crate::matrix::{self, Matrix};
 use crate::workspace::Workspace;
-use crate::{docs, purity, tests_lane};
+use crate::{docs, purity, tests_lane, torture};
 
 #[derive(Parser)]
 #[command(
@@ -30,7 +30,7 @@ enum Chore {
     Test(Install),
     /// Everything that has to hold before a change lands; the last lane is `cargo xtask test`
     Ci {
-        /// Leave out the tests
+        /// Leave out torture and the tests
         #[arg(long)]
         fast: bool,
         #[command(flatten)]
@@ -46,6 +46,12 @@ enum Chore {
     /// Benchmarks beside their floors, in a release build; arguments go to idem-bench
     Bench {
         /// Such as `memory http --concurrency 1,64`; `-- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Real servers, several processes, real faults, in a release build; arguments go to idem-torture
+    Torture {
+        /// Such as `--store redis,postgres --minutes 5 --seed 7`; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -88,6 +94,7 @@ pub(crate) fn run() -> Result<Report> {
         Chore::Purity => report.lane("purity", || purity::lane(&workspace)),
         Chore::Docs => docs::run(&workspace, &mut report),
         Chore::Bench { args } => bench(&workspace, &args)?,
+        Chore::Torture { args } => torture::as_typed(&workspace, &args)?,
         Chore::Matrix(matrix) => matrix::run(&workspace, &matrix, &mut report),
         Chore::Hack => report.lane("hack", || deep::hack(&workspace)),
         Chore::Mutants(mutants) => report.lane("mutants", || deep::mutants(&workspace, &mutants)),
@@ -144,6 +151,16 @@ mod tests {
         let cli = Cli::try_parse_from(typed).expect("all of it is for idem-bench");
         let Chore::Bench { args } = cli.chore else {
             panic!("`bench` was typed");
+        };
+        assert_eq!(args, typed[2..]);
+    }
+
+    #[test]
+    fn arguments_of_torture_are_passed_on_untouched() {
+        let typed = ["xtask", "torture", "--store", "redis", "--minutes", "5"];
+        let cli = Cli::try_parse_from(typed).expect("all of it is for idem-torture");
+        let Chore::Torture { args } = cli.chore else {
+            panic!("`torture` was typed");
         };
         assert_eq!(args, typed[2..]);
     }

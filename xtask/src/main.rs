@@ -18,6 +18,7 @@ mod purity;
 mod tally;
 mod tests_lane;
 mod tools;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;

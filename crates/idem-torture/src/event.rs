@@ -3,10 +3,13 @@
 //! All of it is numbers: a run writes millions of these. Payloads and contents appear as the first
 //! 64 bits of their hash.
 
-use idem_core::{Fingerprint, Record, State, StoreErrorKind, Stored, Version, codec};
+mod record;
+
+use idem_core::StoreErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{clock::Nanos, key::KeyId};
+pub(crate) use record::{Digest, Phase, Seen, Summary, Ver, digest, first};
 
 /// An event and when it was written down: a question right before it was asked, an answer right
 /// after it was there.
@@ -15,9 +18,6 @@ pub(crate) struct Line(pub(crate) Nanos, pub(crate) Event);
 
 /// Names a question; its answer bears the same. Unique in a run.
 pub(crate) type Id = u64;
-
-/// The first 64 bits of the hash of some bytes.
-pub(crate) type Digest = u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Event {
@@ -195,95 +195,6 @@ pub(crate) enum Reply {
     Failed(Fault),
 }
 
-/// A version: the start of its token, and its revision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Ver(pub(crate) u64, pub(crate) u64);
-
-/// A record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Summary {
-    pub(crate) ver: Ver,
-    pub(crate) attempt: u32,
-    pub(crate) fingerprint: Digest,
-    pub(crate) state: Phase,
-    /// All of it.
-    pub(crate) digest: Digest,
-}
-
-/// A [`State`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Phase {
-    InFlight { lease_ms: u64 },
-    Retryable,
-    Completed(Digest),
-    Failed(Digest),
-}
-
-/// A record as a store answers with it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    pub(crate) record: Summary,
-    pub(crate) age_us: Option<u64>,
-}
-
-pub(crate) fn digest(bytes: &[u8]) -> Digest {
-    first(&Fingerprint::of("digest", bytes))
-}
-
-/// What stands for a fingerprint.
-pub(crate) fn first(fingerprint: &Fingerprint) -> Digest {
-    head(fingerprint.as_bytes())
-}
-
-fn head(bytes: &[u8]) -> u64 {
-    let head = bytes
-        .first_chunk()
-        .expect("hashes and tokens have 16 bytes or more");
-    u64::from_be_bytes(*head)
-}
-
-impl From<Version> for Ver {
-    fn from(version: Version) -> Self {
-        Self(head(version.token.as_bytes()), version.revision)
-    }
-}
-
-impl From<&Record> for Summary {
-    fn from(record: &Record) -> Self {
-        Self {
-            ver: record.version.into(),
-            attempt: record.attempt,
-            fingerprint: first(&record.fingerprint),
-            state: (&record.state).into(),
-            digest: digest(&codec::encode(record, std::time::Duration::ZERO)),
-        }
-    }
-}
-
-impl From<&State> for Phase {
-    fn from(state: &State) -> Self {
-        match state {
-            State::InFlight { lease, .. } => Self::InFlight {
-                lease_ms: millis(*lease),
-            },
-            State::Retryable { .. } => Self::Retryable,
-            State::Completed { payload } => Self::Completed(digest(payload)),
-            State::Failed { payload } => Self::Failed(digest(payload)),
-        }
-    }
-}
-
-impl From<&Stored> for Seen {
-    fn from(stored: &Stored) -> Self {
-        Self {
-            record: (&stored.record).into(),
-            age_us: stored
-                .age
-                .map(|age| u64::try_from(age.as_micros()).unwrap_or(u64::MAX)),
-        }
-    }
-}
-
 impl From<StoreErrorKind> for Fault {
     fn from(kind: StoreErrorKind) -> Self {
         match kind {
@@ -294,10 +205,6 @@ impl From<StoreErrorKind> for Fault {
             StoreErrorKind::Config => Self::Config,
         }
     }
-}
-
-pub(crate) fn millis(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

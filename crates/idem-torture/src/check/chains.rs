@@ -17,9 +17,10 @@ pub(super) struct Chain {
     pub(super) links: Vec<Link>,
     /// The delete that ended it, if one was acknowledged: sent, answered.
     pub(super) removed: Option<(Nanos, Nanos)>,
-    /// When deletes of its last version were sent that may have ended it.
+    /// When deletes may have ended it, at the earliest.
     pub(super) maybe_removed: Vec<Nanos>,
-    /// When writes would have run out that may have been applied over its last version.
+    /// When writes would have run out that may have been applied over its last version, at the
+    /// earliest.
     pub(super) maybe_runs_out: Vec<Nanos>,
 }
 
@@ -173,7 +174,7 @@ fn end(links: Vec<Link>, writes: &Writes, before: &Writes, found: &mut Findings)
         links,
         removed: None,
         maybe_removed: Vec::new(),
-        maybe_runs_out: unnoticed.values().copied().collect(),
+        maybe_runs_out: unnoticed.values().map(|write| write.runs_out).collect(),
     };
     let late = before.deletes.iter();
     let late = late.filter(|delete| delete.acknowledged.is_none());
@@ -187,31 +188,42 @@ fn end(links: Vec<Link>, writes: &Writes, before: &Writes, found: &mut Findings)
                 let what = format!("{:?} was removed when it was not there", delete.expected);
                 found.add(Rule::Exact, got, what);
             }
-            None if is_last || unnoticed.contains_key(&delete.expected) => {
-                chain.maybe_removed.push(delete.sent);
+            None if is_last => chain.maybe_removed.push(delete.sent),
+            None => {
+                let write = unnoticed.get(&delete.expected);
+                let removed = write.map(|write| write.applied.max(delete.sent));
+                chain.maybe_removed.extend(removed);
             }
-            _ => {}
+            Some(_) => {}
         }
     }
     chain
 }
 
-/// The writes that may have been applied over the last version of a chain without anybody noticing,
-/// and when each of them would have run out.
-fn unnoticed(last: Option<Ver>, writes: &Writes, before: &Writes) -> HashMap<Ver, Nanos> {
-    let mut unnoticed = HashMap::new();
-    let mut over: Vec<Ver> = last.into_iter().collect();
-    while let Some(replaced) = over.pop() {
+/// The writes that may have been applied over the last version of a chain without anybody noticing.
+fn unnoticed(last: Option<Ver>, writes: &Writes, before: &Writes) -> HashMap<Ver, Unnoticed> {
+    let mut unnoticed: HashMap<Ver, Unnoticed> = HashMap::new();
+    let mut over: Vec<(Ver, Nanos)> = last.map(|ver| (ver, 0)).into_iter().collect();
+    while let Some((replaced, not_before)) = over.pop() {
         for write in writes.writes.values().chain(before.writes.values()) {
             let ver = write.record.ver;
             if write.replaces != Some(replaced) || unnoticed.contains_key(&ver) {
                 continue;
             }
             if let (Some(sent), None) = (write.sent, write.acknowledged) {
-                unnoticed.insert(ver, sent.saturating_add(write.ttl));
-                over.push(ver);
+                let applied = sent.max(not_before);
+                let runs_out = applied.saturating_add(write.ttl);
+                unnoticed.insert(ver, Unnoticed { applied, runs_out });
+                over.push((ver, applied));
             }
         }
     }
     unnoticed
+}
+
+/// When a write that nobody noticed can have been applied, and have run out, at the earliest.
+#[derive(Debug, Clone, Copy)]
+struct Unnoticed {
+    applied: Nanos,
+    runs_out: Nanos,
 }

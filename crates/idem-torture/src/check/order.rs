@@ -6,7 +6,10 @@ use super::{
     chains::{Chain, Link},
     writes::NEVER,
 };
-use crate::{clock::Nanos, event::Ver};
+use crate::{
+    clock::Nanos,
+    event::{Summary, Ver},
+};
 
 /// Checks the order within each chain and of all chains, and puts the chains into it.
 pub(super) fn check(
@@ -18,20 +21,10 @@ pub(super) fn check(
     for chain in chains.iter() {
         check_within(chain, found);
     }
-    chains.sort_by_key(|chain| {
-        let zone = Zone::of(chain);
-        zone.known_from.min(zone.known_until)
-    });
-    let zones: Vec<Zone> = chains.iter().map(Zone::of).collect();
-    check_between(chains, &zones, found);
-    let order = Order::of(&zones);
-    let mut deadlines = order.deadlines(&zones);
-    for vacancy in vacancies {
-        order.place(*vacancy, &mut deadlines, found);
-    }
-    for (chain, deadline) in chains.iter().zip(deadlines) {
-        check_end(chain, deadline, slack, found);
-    }
+    chains.sort_by_key(|chain| Zone::of(chain, slack).place());
+    let zones = chains.iter().map(|chain| Zone::of(chain, slack));
+    let vacancies = vacancies.iter().map(|vacancy| Zone::of_vacancy(*vacancy));
+    check_between(zones.chain(vacancies).collect(), found);
 }
 
 /// Something that happened at one moment between `sent` and `got`.
@@ -86,110 +79,97 @@ fn check_within(chain: &Chain, found: &mut Findings) {
     }
 }
 
-/// When a chain must have been there: it was known by the end of the first thing that happened to
-/// it, and still when the last thing began.
+/// A stretch of the key's life: a record, or somebody's being told that there is none. One comes
+/// behind another.
 #[derive(Debug, Clone, Copy)]
 struct Zone {
+    /// It began by then: the first thing that happened to it was over.
     known_from: Nanos,
+    /// It was still there then: the last thing that happened to it began.
     known_until: Nanos,
+    /// It cannot have ended before that, and can have by then.
+    ends: Nanos,
+    record: Option<Summary>,
 }
 
 impl Zone {
-    fn of(chain: &Chain) -> Self {
-        let mut zone = Self {
-            known_from: NEVER,
-            known_until: 0,
-        };
-        for (_, place) in moments(chain) {
-            for moment in place {
-                zone.known_from = zone.known_from.min(moment.got);
-                zone.known_until = zone.known_until.max(moment.sent);
-            }
+    fn of(chain: &Chain, slack: Nanos) -> Self {
+        let moments = moments(chain).flat_map(|(_, place)| place);
+        let (mut known_from, mut known_until) = (NEVER, 0);
+        for moment in moments {
+            known_from = known_from.min(moment.got);
+            known_until = known_until.max(moment.sent);
         }
-        zone
+        Self {
+            known_from,
+            known_until,
+            ends: known_until.max(may_end(chain, slack)),
+            record: chain.links.last().map(|link| link.write.record),
+        }
+    }
+
+    fn of_vacancy((sent, got): (Nanos, Nanos)) -> Self {
+        Self {
+            known_from: got,
+            known_until: sent,
+            ends: sent,
+            record: None,
+        }
+    }
+
+    /// By this they are sorted. One zone may come before another if it ends before the other is
+    /// known; and if any order keeps to that, then this one does: where it puts `a` before `b` although
+    /// `a` ends after `b` is known, `a` is known by the time that `b` ends, and the other way round is
+    /// wrong as well.
+    fn place(&self) -> (Nanos, Nanos) {
+        (self.known_from.min(self.ends), self.ends)
     }
 }
 
-fn check_between(chains: &[Chain], zones: &[Zone], found: &mut Findings) {
-    let mut until = 0;
-    for (chain, zone) in chains.iter().zip(zones) {
-        if zone.known_from < until {
-            let what = format!(
-                "two records were there at once: {:?} and one before it",
-                chain.links[0].write.record
-            );
-            found.add(Rule::Linear, zone.known_from, what);
+/// The earliest time at which the record can be gone.
+fn may_end(chain: &Chain, slack: Nanos) -> Nanos {
+    if chain.removed.is_some() {
+        return 0;
+    }
+    let last = chain.links.last().map(|link| {
+        let (written, _) = link.span;
+        written.saturating_add(link.write.ttl)
+    });
+    let runs_out = chain.maybe_runs_out.iter().copied().chain(last);
+    let runs_out = runs_out.map(|at| at.saturating_sub(slack));
+    let removed = chain.maybe_removed.iter().copied();
+    runs_out.chain(removed).min().unwrap_or(NEVER)
+}
+
+fn check_between(mut zones: Vec<Zone>, found: &mut Findings) {
+    zones.sort_by_key(Zone::place);
+    let (mut until, mut ends) = (0, 0);
+    for zone in &zones {
+        let at = zone.known_from;
+        match zone.record {
+            Some(record) if at < until => {
+                found.add(
+                    Rule::Linear,
+                    at,
+                    format!("there was another beside {record:?}"),
+                );
+            }
+            None if at < until => {
+                let what = "somebody was told that there is nothing while there was a record";
+                found.add(Rule::Linear, at, what);
+            }
+            _ if at < ends => {
+                let what = match zone.record {
+                    Some(record) => {
+                        format!("a record went before its time, replaced by {record:?}")
+                    }
+                    None => "a record went before its time, and there was nothing".to_owned(),
+                };
+                found.add(Rule::S6, at, what);
+            }
+            _ => {}
         }
         until = until.max(zone.known_until);
-    }
-}
-
-/// The gaps between chains: gap `i` is before chain `i`, and the last one is behind all.
-struct Order {
-    /// For each gap: when the last chain before it was still known to be there.
-    not_before: Vec<Nanos>,
-    /// For each gap: when the first chain behind it was known.
-    not_after: Vec<Nanos>,
-}
-
-impl Order {
-    fn of(zones: &[Zone]) -> Self {
-        let mut not_before = vec![0];
-        for zone in zones {
-            let last = *not_before.last().expect("it begins with one");
-            not_before.push(last.max(zone.known_until));
-        }
-        let mut not_after = vec![NEVER];
-        for zone in zones.iter().rev() {
-            let next = *not_after.last().expect("it begins with one");
-            not_after.push(next.min(zone.known_from));
-        }
-        not_after.reverse();
-        Self {
-            not_before,
-            not_after,
-        }
-    }
-
-    /// By when each chain must have ended, for the next one to begin; the last one need not.
-    fn deadlines(&self, zones: &[Zone]) -> Vec<Nanos> {
-        (0..zones.len())
-            .map(|chain| self.not_after[chain + 1])
-            .collect()
-    }
-
-    /// Puts somebody who was told that there is nothing into the earliest gap there is for him; the
-    /// chains before it must have ended by the time that he was told.
-    fn place(&self, (sent, got): (Nanos, Nanos), deadlines: &mut [Nanos], found: &mut Findings) {
-        let gap = self
-            .not_after
-            .partition_point(|not_after| *not_after < sent);
-        if self.not_before[gap] > got {
-            let what = "somebody was told that there is nothing while there was a record";
-            found.add(Rule::Linear, got, what);
-            return;
-        }
-        if let Some(before) = gap.checked_sub(1) {
-            deadlines[before] = deadlines[before].min(got);
-        }
-    }
-}
-
-/// A chain that has to be over by `deadline` was removed, or ran out.
-fn check_end(chain: &Chain, deadline: Nanos, slack: Nanos, found: &mut Findings) {
-    if deadline == NEVER || chain.removed.is_some() {
-        return;
-    }
-    if chain.maybe_removed.iter().any(|sent| *sent <= deadline) {
-        return;
-    }
-    let last = chain.links.last().expect("a chain has a first link");
-    let (written, _) = last.span;
-    let runs_out = chain.maybe_runs_out.iter().copied();
-    let runs_out = runs_out.chain([written.saturating_add(last.write.ttl)]);
-    let latest = deadline.saturating_add(slack);
-    if !runs_out.into_iter().any(|at| at <= latest) {
-        let what = format!("a record went before its time: {:?}", last.write.record);
-        found.add(Rule::S6, deadline, what);
+        ends = ends.max(zone.ends);
     }
 }

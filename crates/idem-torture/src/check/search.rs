@@ -25,7 +25,7 @@ use crate::{
 
 /// Configurations to try for one order. An order that there is is mostly found within a few thousand.
 const LIMIT: Limit = Limit {
-    configurations: 50_000,
+    configurations: 200_000,
 };
 
 /// Looks for both orders, and says how many of them it gave up on.
@@ -42,7 +42,7 @@ pub(super) fn check(key: KeyId, history: &History, rules: &Rules, found: &mut Fi
         "store calls",
         found,
     );
-    let told = judge(&clients, &clients::calls(history), "answers", found);
+    let told = judge(&clients, &clients::calls(key, history), "answers", found);
     u64::from(!store) + u64::from(!told)
 }
 

@@ -1,7 +1,10 @@
 //! The checks find what is wrong, and nothing where nothing is.
 
+mod against_search;
 mod clients;
 mod effects;
 mod failovers;
+mod record;
+mod second_opinion;
 mod store;
 mod story;

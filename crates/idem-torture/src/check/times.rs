@@ -18,6 +18,11 @@ pub(super) fn check(chain: &Chain, slack: Nanos, found: &mut Findings) {
             check_expiry(link, *span, sight.sent, slack, found);
         }
     }
+    if let (Some(last), Some(span), Some((sent, _))) =
+        (chain.links.last(), spans.last(), chain.removed)
+    {
+        check_expiry(last, *span, sent, slack, found);
+    }
     for (pair, spans) in chain.links.windows(2).zip(spans.windows(2)) {
         check_expiry(&pair[0], spans[0], spans[1].0, slack, found);
         check_lease(&pair[0], &pair[1], spans, slack, found);
@@ -78,7 +83,7 @@ fn check_expiry(
     found: &mut Findings,
 ) {
     let over = latest.saturating_add(link.write.ttl).saturating_add(slack);
-    if used > over {
+    if used >= over {
         let what = format!(
             "{} ms after its time it was still there: {:?}",
             (used - over) / MILLISECOND,

@@ -93,11 +93,17 @@ impl Writes {
             Call::Get => {}
         }
         match call.reply {
-            Some((got, Reply::Found(seen))) => self.sights.push(Sight {
-                seen,
-                sent: call.sent,
-                got,
-            }),
+            Some((got, Reply::Found(seen))) => {
+                if expected_by(call) == Some(seen.record.ver) {
+                    let what = format!("refused, though it stood at {:?}", seen.record.ver);
+                    found.add(Rule::Exact, got, what);
+                }
+                self.sights.push(Sight {
+                    seen,
+                    sent: call.sent,
+                    got,
+                });
+            }
             Some((got, Reply::Vacant)) => self.vacancies.push((call.sent, got)),
             Some((got, Reply::Failed(Fault::Corrupt))) => {
                 found.add(Rule::S7, got, "the store calls its record damaged");
@@ -181,6 +187,14 @@ fn acknowledged(call: &StoreCall) -> Option<Nanos> {
     match call.reply {
         Some((got, Reply::Applied)) => Some(got),
         _ => None,
+    }
+}
+
+/// The version that a call is about.
+fn expected_by(call: &StoreCall) -> Option<Ver> {
+    match call.what {
+        Call::Update { expected, .. } | Call::Delete { expected } => Some(expected),
+        Call::Create { .. } | Call::Get => None,
     }
 }
 

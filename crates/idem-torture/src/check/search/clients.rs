@@ -8,8 +8,8 @@ use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Model, Stag
 use super::time;
 use crate::{
     clock::Nanos,
-    event::{Action, Digest, Ending, Id, Told},
-    history::{History, Question, WorkSpan},
+    event::{Action, Call as StoreAsked, Digest, Ending, Fault, Id, Reply, Told},
+    history::{History, Question, StoreCall, WorkSpan},
     key::{Class, KeyId, LEASE},
 };
 
@@ -102,18 +102,41 @@ impl Model for Clients {
 }
 
 /// What clients asked and were told, in the order in which it was asked.
-pub(super) fn calls(history: &History) -> Vec<Call<Asked, Answered>> {
+pub(super) fn calls(key: KeyId, history: &History) -> Vec<Call<Asked, Answered>> {
     let works: HashMap<Id, &WorkSpan> = history.works.iter().map(|w| (w.execution, w)).collect();
-    let mut calls = Calls(Vec::new());
+    let mut collected = Calls {
+        calls: Vec::new(),
+        lost: lost(&history.calls),
+        retention: key.policy().retention_time(),
+    };
     for question in &history.questions {
-        calls.add(question, works.get(&question.id).copied());
+        collected.add(question, works.get(&question.id).copied());
     }
-    let Calls(mut calls) = calls;
+    let mut calls = collected.calls;
     calls.sort_by_key(|call| call.invoked);
     calls
 }
 
-struct Calls(Vec<Call<Asked, Answered>>);
+struct Calls {
+    calls: Vec<Call<Asked, Answered>>,
+    /// See [`lost`].
+    lost: HashMap<Id, u64>,
+    /// How long an ending is kept.
+    retention: Duration,
+}
+
+/// The questions to which replies of the store were lost, and how many of them to creates.
+fn lost(calls: &[StoreCall]) -> HashMap<Id, u64> {
+    let mut all: HashMap<Id, u64> = HashMap::new();
+    for call in calls {
+        let reply = call.reply.map(|(_, reply)| reply);
+        if let (Some(by), None | Some(Reply::Failed(Fault::Unknown))) = (call.by, reply) {
+            let is_create = matches!(call.what, StoreAsked::Create { .. });
+            *all.entry(by).or_default() += u64::from(is_create);
+        }
+    }
+    all
+}
 
 impl Calls {
     fn add(&mut self, question: &Question, work: Option<&WorkSpan>) {
@@ -133,13 +156,25 @@ impl Calls {
                 self.key(asked, reply, KeyCall::Hold { execution });
             }
             Action::End { execution, ending } => {
-                let reply = question
-                    .told
-                    .and_then(|(at, told)| Some((at, to_holder(told)?)));
+                let told = question.told.filter(|_| self.is_told(question, ending));
+                let reply = told.and_then(|(at, told)| Some((at, to_holder(told)?)));
                 self.key(asked, reply, ended(execution, ending));
             }
             Action::Resolve { resolution } => self.resolve(question, resolution),
             Action::Lookup => {}
+        }
+    }
+
+    /// Whether an ending's answer tells what became of it. After a lost reply, a key that is gone
+    /// counts as released, whoever removed it; and an ending that was stored and has expired before
+    /// it was sent again counts as superseded.
+    fn is_told(&self, question: &Question, ending: Ending) -> bool {
+        let (true, Some((at, told))) = (self.lost.contains_key(&question.id), question.told) else {
+            return true;
+        };
+        match told {
+            Told::Superseded => time(at) - time(question.asked) < self.retention,
+            _ => ending != Ending::Release,
         }
     }
 
@@ -155,6 +190,13 @@ impl Calls {
             self.key(asked, None, KeyCall::Disown { execution });
         }
         let request = u64::from(request);
+        // A create whose reply was lost may arrive when the claim has long been answered, and the
+        // key is free again: then nobody runs it, for a lease.
+        let late = self.lost.get(&execution).copied().unwrap_or_default();
+        for number in 1..=late.min(15) {
+            let execution = execution | number << 60;
+            self.key(asked, None, KeyCall::Claim { execution, request });
+        }
         self.key(asked, reply, KeyCall::Claim { execution, request });
     }
 
@@ -191,7 +233,7 @@ impl Calls {
             Some((at, Told::Done)) => Some((time(at), Answered::Resolved)),
             _ => None,
         };
-        self.0.push(Call {
+        self.calls.push(Call {
             client: 0,
             invoked: time(question.asked),
             replied,
@@ -201,7 +243,7 @@ impl Calls {
     }
 
     fn key(&mut self, asked: Nanos, reply: Option<(Nanos, KeyReply)>, call: KeyCall) {
-        self.0.push(Call {
+        self.calls.push(Call {
             client: 0,
             invoked: time(asked),
             replied: reply.map(|(at, reply)| (time(at), Answered::Key(reply))),
