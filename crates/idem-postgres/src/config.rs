@@ -136,6 +136,10 @@ pub enum Protocol {
 pub(crate) struct Schema(String);
 
 impl Schema {
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// The name as an identifier.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0.replace('"', "\"\""))

@@ -59,6 +59,13 @@ fn write_array<T>(out: &mut String, items: &[T], write_item: impl Fn(&mut String
     out.push(']');
 }
 
+/// A text as a literal of its own.
+pub(crate) fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 3);
+    write_text(&mut out, text);
+    out
+}
+
 /// An `E'…'` string, which reads the same whatever `standard_conforming_strings` says.
 fn write_text(out: &mut String, text: &str) {
     out.push_str("E'");

@@ -11,6 +11,7 @@ use crate::{
     PostgresStore,
     config::Schema,
     error::{Stage, store_error},
+    literal,
 };
 
 /// The steps, in order. One that was released never changes: it is followed by another.
@@ -52,7 +53,9 @@ impl PostgresStore {
     pub fn migration_sql(&self) -> String {
         let schema = &self.sessions().config().schema;
         let mut sql = format!(
-            "{BEGIN};\n\n{};\n\n{};\n",
+            "{BEGIN};\n\n{};\n\n{};\n{};\n\n{};\n",
+            lock(schema),
+            schemas_of_that_name(schema),
             create_schema(schema),
             schema.apply(LEDGER)
         );
@@ -88,13 +91,7 @@ async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<usize
 
 async fn latest(connection: &mut PgConnection, schema: &Schema) -> Result<usize, sqlx::Error> {
     let sql = schema.apply("SELECT coalesce(max(version), 0)::text FROM idem.migrations");
-    let row = sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_one(connection)
-        .await?;
-    let taken: String = sqlx::Row::try_get(&row, 0)?;
-    taken
-        .parse()
-        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+    number(connection, sql).await
 }
 
 async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), sqlx::Error> {
@@ -102,7 +99,9 @@ async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), s
     // Whoever comes second waits for the first, however long the database lets others wait.
     run(&mut tx, PATIENT.to_owned()).await?;
     run(&mut tx, lock(schema)).await?;
-    run(&mut tx, create_schema(schema)).await?;
+    if number(&mut tx, schemas_of_that_name(schema)).await? == 0 {
+        run(&mut tx, create_schema(schema)).await?;
+    }
     run(&mut tx, schema.apply(LEDGER)).await?;
     let taken = latest(&mut tx, schema).await?;
     for (index, step) in STEPS.iter().enumerate().skip(taken) {
@@ -114,12 +113,35 @@ async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), s
 
 const PATIENT: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0";
 
+/// The only answer of a query.
+async fn number(connection: &mut PgConnection, sql: String) -> Result<usize, sqlx::Error> {
+    // Safe: as in `run`.
+    let row = sqlx::raw_sql(AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await?;
+    let number: String = sqlx::Row::try_get(&row, 0)?;
+    number
+        .parse()
+        .map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
 async fn run(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
     // Safe: the crate's own text, with the schema's name quoted.
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Asks the catalogue itself, which answers with what is committed. `IF NOT EXISTS` goes by what
+/// the session remembers, and that is not looked over after waiting for an advisory lock: a session
+/// that once found no such schema would make it a second time. It is looked over by this query, for
+/// the statements that follow.
+fn schemas_of_that_name(schema: &Schema) -> String {
+    format!(
+        "SELECT count(*)::text FROM pg_catalog.pg_namespace WHERE nspname = {}",
+        literal::text(schema.name())
+    )
 }
 
 fn create_schema(schema: &Schema) -> String {
@@ -134,7 +156,6 @@ fn note(schema: &Schema, version: usize) -> String {
 
 /// Until the transaction ends, no other migrator of this schema gets further than this.
 fn lock(schema: &Schema) -> String {
-    let mut name = String::from("idem-postgres migrations ");
-    name.push_str(&schema.quoted().replace('\'', "''").replace('\\', "\\\\"));
-    format!("SELECT pg_advisory_xact_lock(hashtextextended(E'{name}', 0))")
+    let name = literal::text(&format!("idem-postgres migrations {}", schema.quoted()));
+    format!("SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))")
 }

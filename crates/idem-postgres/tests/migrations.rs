@@ -1,9 +1,21 @@
 //! Making the tables: many at once, by hand, in a schema of the user's choice.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::{env, sync::Arc};
+
 use idem_core::{IdempotencyKey, Scope, Store, StoreErrorKind};
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, skip_or_fail};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgPoolOptions};
+use tokio::sync::Barrier;
+
+const MIGRATORS: usize = 10;
+
+/// How many schemas are made: `IDEM_MIGRATION_ROUNDS` for a long run.
+fn rounds() -> usize {
+    let rounds = env::var("IDEM_MIGRATION_ROUNDS").ok();
+    rounds.map_or(30, |rounds| rounds.parse().unwrap())
+}
 
 const TABLES: &str = "SELECT table_name FROM information_schema.tables \
     WHERE table_schema = 'idem' ORDER BY table_name";
@@ -29,6 +41,82 @@ async fn ten_migrators_at_once_make_the_tables_once() {
     assert_eq!(tables(&postgres), ["migrations", "records"]);
     let versions = postgres.sql("SELECT version FROM idem.migrations").unwrap();
     assert_eq!(versions, [[Some("1".to_owned())]]);
+}
+
+/// Whether somebody waits for the lock of the migrators.
+const WAITS: &str = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+
+#[tokio::test]
+async fn a_migrator_that_waited_sees_what_it_waited_for() {
+    let Some(postgres) = skip_or_fail(Postgres::start().await) else {
+        return;
+    };
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect(&postgres.url()).await.unwrap();
+    // From here on the session has no reason to look at the catalogue when it makes a schema.
+    let other = PostgresConfig::default().schema("other").unwrap();
+    let other = PostgresStore::with_config(pool.clone(), other);
+    other.migrate().await.unwrap();
+    let store = PostgresStore::new(pool);
+    let printed = store.migration_sql();
+    let uncommitted = printed.trim_end().strip_suffix("COMMIT;").unwrap();
+    let mut first = PgConnection::connect(&postgres.url()).await.unwrap();
+    let uncommitted = sqlx::raw_sql(AssertSqlSafe(uncommitted));
+    uncommitted.execute(&mut first).await.unwrap();
+
+    let second = tokio::spawn(async move { store.migrate().await });
+    while postgres.sql(WAITS).unwrap() != [[Some("t".to_owned())]] {
+        assert!(!second.is_finished(), "it did not wait: {second:?}");
+        tokio::task::yield_now().await;
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut first).await.unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(tables(&postgres), ["migrations", "records"]);
+}
+
+#[tokio::test]
+async fn a_schema_that_is_there_needs_no_right_to_make_schemas() {
+    let Some(postgres) = skip_or_fail(Postgres::start().await) else {
+        return;
+    };
+    postgres
+        .sql("CREATE ROLE app LOGIN; CREATE SCHEMA idem AUTHORIZATION app")
+        .unwrap();
+    let url = postgres.url().replace("postgres@", "app@");
+    let app = PostgresStore::connect(&url).await.unwrap();
+    app.migrate().await.unwrap();
+    assert_eq!(tables(&postgres), ["migrations", "records"]);
+}
+
+/// What one session believes about a schema is older than what another has just committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_migrators_at_once_make_each_of_many_schemas() {
+    let Some(postgres) = skip_or_fail(Postgres::start().await) else {
+        return;
+    };
+    let schemas = rounds();
+    let start = Arc::new(Barrier::new(MIGRATORS));
+    let mut migrators = Vec::new();
+    for _ in 0..MIGRATORS {
+        let pool = PgPoolOptions::new().max_connections(1);
+        let pool = pool.connect(&postgres.url()).await.unwrap();
+        let start = Arc::clone(&start);
+        migrators.push(tokio::spawn(async move {
+            for schema in 0..schemas {
+                let config = PostgresConfig::default()
+                    .schema(format!("s{schema}"))
+                    .unwrap();
+                let store = PostgresStore::with_config(pool.clone(), config);
+                start.wait().await;
+                store.migrate().await.unwrap();
+            }
+        }));
+    }
+    for migrator in migrators {
+        migrator.await.unwrap();
+    }
+    let made = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'records'";
+    assert_eq!(postgres.sql(made).unwrap(), [[Some(schemas.to_string())]]);
 }
 
 #[tokio::test]
