@@ -6,12 +6,11 @@
 //! u8       format (1)            ┐
 //! [u8; 16] claim token           │ the version prefix: two records share it
 //! varint   revision              ┘ if and only if they share their version
-//! u8       state (0 in flight, 1 retryable, 2 completed, 3 failed; +8 with a checkpoint)
-//! varint   ttl as written, ms
+//! u8       state and attempt, which a varint follows where it is large; see `head.rs`
+//! varint   ttl as written, in its largest unit; see `span.rs`
 //! varint   created_at, ms since the epoch
-//! varint   attempt
 //! [u8; 32] fingerprint
-//! varint   lease, ms             (in flight only)
+//! varint   lease, as the ttl     (in flight only)
 //! rest     checkpoint or payload
 //! u32      CRC-32 (IEEE) of all before it
 //! ```
@@ -19,22 +18,27 @@
 //! The ttl is part of the value because a store that counts a ttl down learns a record's age from
 //! it: `age = ttl as written − ttl left`. The checksum tells damage from data: a value that was
 //! cut short or has a byte flipped is refused, never read as something else (rule S7).
+//!
+//! A completed record kept for a day takes 62 bytes beside its payload.
 
+mod head;
+mod span;
 mod varint;
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
+use head::{Head, Kind};
 
 use crate::{ClaimToken, Fingerprint, Record, State, StoreError, Timestamp, Version};
 
 /// The format that [`encode`] writes. [`decode`] reads it and every one before it.
 pub const FORMAT: u8 = 1;
 
-const CHECKPOINT_FLAG: u8 = 8;
+const VERSION_LEN: usize = 1 + 16 + varint::MAX_LEN;
+/// The longest form of what comes before the checkpoint or payload.
+const HEADER_LEN: usize = VERSION_LEN + 1 + 4 * varint::MAX_LEN + 32;
 const CHECKSUM_LEN: usize = 4;
-/// Longest header: format, token, five varints, state, fingerprint, checksum.
-const MAX_OVERHEAD: usize = 1 + 16 + 5 * varint::MAX_LEN + 1 + 32 + CHECKSUM_LEN;
 
 /// A record and the ttl that it was written with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,42 +72,41 @@ impl From<CodecError> for StoreError {
 /// Durations are kept in whole milliseconds, rounded up, so that no lease gets shorter.
 #[must_use]
 pub fn encode(record: &Record, ttl: Duration) -> Bytes {
-    let (tag, lease, tail) = match &record.state {
-        State::InFlight { lease, checkpoint } => (0, Some(*lease), checkpoint.as_ref()),
-        State::Retryable { checkpoint } => (1, None, checkpoint.as_ref()),
-        State::Completed { payload } => (2, None, Some(payload)),
-        State::Failed { payload } => (3, None, Some(payload)),
+    let (lease, tail) = match &record.state {
+        State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_ref()),
+        State::Retryable { checkpoint } => (None, checkpoint.as_ref()),
+        State::Completed { payload } | State::Failed { payload } => (None, Some(payload)),
     };
-    let flag = if tag < 2 && tail.is_some() {
-        CHECKPOINT_FLAG
-    } else {
-        0
-    };
-    let mut out = BytesMut::with_capacity(MAX_OVERHEAD + tail.map_or(0, Bytes::len));
-    put_version(&mut out, record.version);
-    out.put_u8(tag | flag);
-    varint::put(&mut out, millis(ttl));
-    varint::put(&mut out, record.created_at.as_millis());
-    varint::put(&mut out, u64::from(record.attempt));
-    out.put_slice(record.fingerprint.as_bytes());
+    let mut header = [0; HEADER_LEN];
+    let mut rest = &mut header[..];
+    put_version(&mut rest, record.version);
+    Head::put(&mut rest, Kind::of(&record.state), record.attempt);
+    span::put(&mut rest, ttl);
+    varint::put(&mut rest, record.created_at.as_millis());
+    rest.put_slice(record.fingerprint.as_bytes());
     if let Some(lease) = lease {
-        varint::put(&mut out, millis(lease));
+        span::put(&mut rest, lease);
     }
-    if let Some(tail) = tail {
-        out.put_slice(tail);
-    }
-    let checksum = crc32fast::hash(&out);
-    out.put_u32(checksum);
-    out.freeze()
+    let header_len = HEADER_LEN - rest.len();
+
+    // As large as need be: bytes with room to spare would have to be allocated a second time.
+    let tail = tail.map_or(&[][..], |tail| tail);
+    let mut out = Vec::with_capacity(header_len + tail.len() + CHECKSUM_LEN);
+    out.extend_from_slice(&header[..header_len]);
+    out.extend_from_slice(tail);
+    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    out.into()
 }
 
 /// The first bytes of every record with this version, and of no other: what a conditional write
 /// compares.
 #[must_use]
 pub fn version_prefix(version: Version) -> Bytes {
-    let mut out = BytesMut::with_capacity(17 + varint::MAX_LEN);
-    put_version(&mut out, version);
-    out.freeze()
+    let mut prefix = [0; VERSION_LEN];
+    let mut rest = &mut prefix[..];
+    put_version(&mut rest, version);
+    let len = VERSION_LEN - rest.len();
+    Bytes::copy_from_slice(&prefix[..len])
 }
 
 /// Reads a record; the payload shares the memory of `bytes`.
@@ -125,18 +128,16 @@ pub fn decode(bytes: &Bytes) -> Result<Decoded, CodecError> {
     }
     let mut reader = Reader { body, at: 1 };
     let version = reader.version()?;
-    let tag = reader.byte()?;
+    let head = Head::from_byte(reader.byte()?).ok_or(CodecError::Damaged("its state is none"))?;
+    let attempt = reader.attempt(head)?;
     let ttl = reader.duration()?;
     let created_at = Timestamp::from_millis(reader.varint()?);
-    let attempt = u32::try_from(reader.varint()?)
-        .map_err(|_| CodecError::Damaged("its attempt is out of range"))?;
     let fingerprint = Fingerprint::from_bytes(reader.array()?);
-    let lease = if tag & !CHECKPOINT_FLAG == 0 {
-        reader.duration()?
-    } else {
-        Duration::ZERO
+    let lease = match head.kind {
+        Kind::InFlight { .. } => reader.duration()?,
+        Kind::Retryable { .. } | Kind::Completed | Kind::Failed => Duration::ZERO,
     };
-    let state = state(tag, lease, bytes.slice(reader.at..body_len))?;
+    let state = state(head.kind, lease, bytes.slice(reader.at..body_len))?;
     Ok(Decoded {
         record: Record {
             fingerprint,
@@ -149,41 +150,29 @@ pub fn decode(bytes: &Bytes) -> Result<Decoded, CodecError> {
     })
 }
 
-fn state(tag: u8, lease: Duration, tail: Bytes) -> Result<State, CodecError> {
-    let none = |state| match tail.is_empty() {
-        true => Ok(state),
+fn state(kind: Kind, lease: Duration, tail: Bytes) -> Result<State, CodecError> {
+    let checkpoint = |is_there: bool| match is_there {
+        true => Ok(Some(tail.clone())),
+        false if tail.is_empty() => Ok(None),
         false => Err(CodecError::Damaged("it has bytes left over")),
     };
-    const IN_FLIGHT_CHECKPOINT: u8 = CHECKPOINT_FLAG;
-    const RETRYABLE_CHECKPOINT: u8 = 1 | CHECKPOINT_FLAG;
-    match tag {
-        0 => none(State::InFlight {
+    Ok(match kind {
+        Kind::InFlight { checkpoint: there } => State::InFlight {
             lease,
-            checkpoint: None,
-        }),
-        1 => none(State::Retryable { checkpoint: None }),
-        2 => Ok(State::Completed { payload: tail }),
-        3 => Ok(State::Failed { payload: tail }),
-        IN_FLIGHT_CHECKPOINT => Ok(State::InFlight {
-            lease,
-            checkpoint: Some(tail),
-        }),
-        RETRYABLE_CHECKPOINT => Ok(State::Retryable {
-            checkpoint: Some(tail),
-        }),
-        _ => Err(CodecError::Damaged("its state is none")),
-    }
+            checkpoint: checkpoint(there)?,
+        },
+        Kind::Retryable { checkpoint: there } => State::Retryable {
+            checkpoint: checkpoint(there)?,
+        },
+        Kind::Completed => State::Completed { payload: tail },
+        Kind::Failed => State::Failed { payload: tail },
+    })
 }
 
-fn put_version(out: &mut BytesMut, version: Version) {
+fn put_version(out: &mut impl BufMut, version: Version) {
     out.put_u8(FORMAT);
     out.put_slice(version.token.as_bytes());
     varint::put(out, version.revision);
-}
-
-/// Whole milliseconds, rounded up.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 struct Reader<'a> {
@@ -210,8 +199,20 @@ impl Reader<'_> {
         })
     }
 
+    fn attempt(&mut self, head: Head) -> Result<u32, CodecError> {
+        let more = if head.more_attempts {
+            self.varint()?
+        } else {
+            0
+        };
+        u32::try_from(more)
+            .ok()
+            .and_then(|more| more.checked_add(head.attempt))
+            .ok_or(CodecError::Damaged("its attempt is out of range"))
+    }
+
     fn duration(&mut self) -> Result<Duration, CodecError> {
-        self.varint().map(Duration::from_millis)
+        span::from_number(self.varint()?).ok_or(CodecError::Damaged("a duration in it is none"))
     }
 
     fn varint(&mut self) -> Result<u64, CodecError> {

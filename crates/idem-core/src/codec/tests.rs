@@ -23,30 +23,30 @@ fn s7_format_1_golden_bytes() {
                 lease,
                 checkpoint: None,
             },
-            "0107070707070707070707070707070707ac020080b8992980d095ffbc3103f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1b0ea01b38b409e",
+            "0107070707070707070707070707070707ac02186380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1799f3fa131",
         ),
         (
             State::InFlight {
                 lease,
                 checkpoint: Some(bytes("")),
             },
-            "0107070707070707070707070707070707ac020880b8992980d095ffbc3103f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1b0ea014ea11734",
+            "0107070707070707070707070707070707ac021c6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1798983ef37",
         ),
         (
             State::Retryable {
                 checkpoint: Some(bytes("step 2")),
             },
-            "0107070707070707070707070707070707ac020980b8992980d095ffbc3103f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1737465702032b8ec1244",
+            "0107070707070707070707070707070707ac021d6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f17374657020328557a087",
         ),
         (
             State::Completed { payload: bytes("") },
-            "0107070707070707070707070707070707ac020280b8992980d095ffbc3103f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f133ac025c",
+            "0107070707070707070707070707070707ac021a6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f10ad7c6d6",
         ),
         (
             State::Failed {
                 payload: bytes("no"),
             },
-            "0107070707070707070707070707070707ac020380b8992980d095ffbc3103f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f16e6fe063f354",
+            "0107070707070707070707070707070707ac021b6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f16e6f63f6a33a",
         ),
     ];
     let ttl = Duration::from_secs(24 * 3600);
@@ -58,6 +58,30 @@ fn s7_format_1_golden_bytes() {
             Decoded { record, ttl }
         );
     }
+}
+
+/// Golden bytes of format 1 where the short forms do not do.
+#[test]
+fn s7_format_1_golden_bytes_of_a_large_attempt_and_an_odd_ttl() {
+    let record = Record {
+        fingerprint: Fingerprint::from_bytes([0xf1; 32]),
+        attempt: 300,
+        version: Version {
+            token: ClaimToken::from_bytes([7; 16]),
+            revision: 300,
+        },
+        created_at: Timestamp::from_millis(1_700_000_000_000),
+        state: State::Completed {
+            payload: Bytes::from_static(b"yes"),
+        },
+    };
+    let ttl = Duration::from_millis(90_061_001);
+    let expected = "0107070707070707070707070707070707ac02fa8d02a4c6e3ab0180d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f179657331dd36a7";
+    assert_eq!(hex(&encode(&record, ttl)), expected);
+    assert_eq!(
+        decode(&from_hex(expected)).unwrap(),
+        Decoded { record, ttl }
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -82,7 +106,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
     ];
     (
         any::<[u8; 32]>(),
-        any::<u32>(),
+        prop_oneof![0..40u32, any::<u32>()],
         any::<[u8; 16]>(),
         any::<u64>(),
         any::<u64>(),
@@ -157,8 +181,21 @@ fn s7_an_unknown_format_is_an_error_that_says_so() {
     );
 }
 
+/// What a store's memory per record rests on.
 #[test]
-fn a_lease_is_rounded_up_to_whole_milliseconds() {
-    assert_eq!(millis(Duration::from_nanos(1)), 1);
-    assert_eq!(millis(Duration::from_millis(5)), 5);
+fn a_completed_record_takes_62_bytes_beside_its_payload() {
+    let record = Record {
+        fingerprint: Fingerprint::from_bytes([0xf1; 32]),
+        attempt: 1,
+        version: Version {
+            token: ClaimToken::from_bytes([7; 16]),
+            revision: 2,
+        },
+        created_at: Timestamp::from_millis(1_800_000_000_000),
+        state: State::Completed {
+            payload: Bytes::from_static(b"answer"),
+        },
+    };
+    let value = encode(&record, Duration::from_secs(24 * 3600));
+    assert_eq!(value.len(), 62 + b"answer".len());
 }

@@ -1,11 +1,11 @@
 //! LEB128 for `u64`, in its shortest form only, so that one number has one form.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 /// The longest form of a `u64`.
 pub(super) const MAX_LEN: usize = 10;
 
-pub(super) fn put(out: &mut BytesMut, mut value: u64) {
+pub(super) fn put(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
@@ -34,6 +34,8 @@ pub(super) fn get(bytes: &[u8]) -> Option<(u64, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     #[test]
