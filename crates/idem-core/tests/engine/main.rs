@@ -6,7 +6,6 @@ mod claiming;
 mod detached;
 mod ending;
 mod executing;
-mod observing;
 mod outage;
 mod renewing;
 mod resolving;
