@@ -1,4 +1,4 @@
-//! Events through `tracing`, counters and histograms through the `metrics` facade.
+//! Events through `tracing`, counters and gauges through the `metrics` facade.
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
@@ -17,6 +17,8 @@
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
+use tracing::{Level, Span, level_filters::LevelFilter};
+
 use crate::{RecordKey, StoreError, StoreErrorKind};
 
 /// Counts under one of a fixed set of label values, without allocating.
@@ -30,13 +32,26 @@ macro_rules! count {
 }
 
 /// The span of a claim, waiting included.
-pub(crate) fn claim_span(key: &RecordKey) -> tracing::Span {
-    tracing::debug_span!("idem.claim", %key)
+pub(crate) fn claim_span(key: &RecordKey) -> Span {
+    listened_to(Level::DEBUG, || tracing::debug_span!("idem.claim", %key))
 }
 
 /// The span that the work runs in: its own events show which key and attempt they belong to.
-pub(crate) fn run_span(key: &RecordKey, attempt: u32) -> tracing::Span {
-    tracing::info_span!("idem.run", %key, attempt)
+pub(crate) fn run_span(key: &RecordKey, attempt: u32) -> Span {
+    listened_to(
+        Level::INFO,
+        || tracing::info_span!("idem.run", %key, attempt),
+    )
+}
+
+/// A span that no subscriber takes still goes to `log` where that feature of tracing is on, and
+/// each step into it and out of it asks `log` anew, which is dear beside a store in memory. Events
+/// go there as ever.
+fn listened_to(level: Level, span: impl FnOnce() -> Span) -> Span {
+    if LevelFilter::current() < level {
+        return Span::none();
+    }
+    span()
 }
 
 pub(crate) fn claimed(outcome: &'static str) {

@@ -39,7 +39,7 @@ impl Scope {
     /// # Errors
     /// [`KeyError`] when the segment is empty, too long, or has a control character.
     pub fn new(segment: impl AsRef<str>) -> Result<Self, KeyError> {
-        Self::global().child(segment)
+        Self::joined("", segment.as_ref())
     }
 
     /// The scope one level further down.
@@ -48,13 +48,16 @@ impl Scope {
     /// As [`Scope::new`], and [`KeyError::TooLong`] when the whole path passes
     /// [`MAX_LEN`](Self::MAX_LEN).
     pub fn child(&self, segment: impl AsRef<str>) -> Result<Self, KeyError> {
-        let segment = segment.as_ref();
+        Self::joined(&self.0, segment.as_ref())
+    }
+
+    fn joined(parent: &str, segment: &str) -> Result<Self, KeyError> {
         check_text(segment, Self::MAX_SEGMENT)?;
-        if self.0.is_empty() && !segment.contains(ESCAPED) {
+        if parent.is_empty() && !segment.contains(ESCAPED) {
             return Ok(Self(Arc::from(segment)));
         }
-        let mut text = String::with_capacity(self.0.len() + segment.len() + 1);
-        text.push_str(&self.0);
+        let mut text = String::with_capacity(parent.len() + segment.len() + 1);
+        text.push_str(parent);
         if !text.is_empty() {
             text.push('/');
         }
