@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) idem: Idempotency,
     pub(crate) profile: Profile,
     pub(crate) on_error: OnError,
+    /// Whether handlers may hand a transaction over.
+    pub(crate) transactions: bool,
     pub(crate) scope: ScopeOf,
 }
 

@@ -50,9 +50,11 @@ impl<S> Work<S> {
         inner.call(Request::from_parts(*head, RequestBody::read(body)))
     }
 
-    /// Lets the handler hand a transaction over.
-    fn recorded_with(mut self, record_with: RecordWith) -> Self {
-        self.head.extensions.insert(record_with);
+    /// Lets the handler hand a transaction over, where it may.
+    fn recorded_with(mut self, record_with: Option<&RecordWith>) -> Self {
+        if let Some(record_with) = record_with {
+            self.head.extensions.insert(record_with.clone());
+        }
         self
     }
 }
@@ -74,9 +76,9 @@ where
     let task = {
         let config = Arc::clone(&config);
         async move {
-            let record_with = RecordWith::default();
+            let record_with = config.transactions.then(RecordWith::default);
             let ran = {
-                let work = work.recorded_with(record_with.clone());
+                let work = work.recorded_with(record_with.as_ref());
                 let running = execution.running();
                 // Pinned before it is wrapped: moving it would cost more than a small handler.
                 let answering = pin!(async {
@@ -87,7 +89,7 @@ where
                 });
                 execution.run(answering).await
             };
-            let recorder = record_with.close();
+            let recorder = record_with.and_then(|place| place.close());
             match ran {
                 Ran::Finished(Ok(answer)) => {
                     let ending = answer.ending(&config);

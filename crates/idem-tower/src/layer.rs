@@ -56,6 +56,7 @@ impl IdempotencyLayer {
             idem,
             profile: Profile::default(),
             on_error: Arc::new(Problem::into_response),
+            transactions: false,
             scope: NoScope,
         }
     }
@@ -91,6 +92,7 @@ pub struct Builder<W> {
     idem: Idempotency,
     profile: Profile,
     on_error: OnError,
+    transactions: bool,
     scope: W,
 }
 
@@ -117,6 +119,7 @@ impl Builder<NoScope> {
             idem: self.idem,
             profile: self.profile,
             on_error: self.on_error,
+            transactions: self.transactions,
             scope: Scoped(scope),
         }
     }
@@ -209,6 +212,14 @@ impl<W> Builder<W> {
         self
     }
 
+    /// Lets handlers hand over the transaction that they write in, to be committed together with
+    /// the answer (G7): they find a [`RecordWith`](crate::RecordWith) in the extensions of every
+    /// request that runs under a claim.
+    pub fn transactions(mut self) -> Self {
+        self.transactions = true;
+        self
+    }
+
     /// Answers problems in this route's own words, instead of as problem details. The status and
     /// `Retry-After` are the hook's to keep: [`Problem::into_response`] shows how.
     pub fn on_error(
@@ -229,6 +240,7 @@ impl Builder<Scoped> {
                 idem: self.idem,
                 profile: self.profile,
                 on_error: self.on_error,
+                transactions: self.transactions,
                 scope: self.scope.0,
             }),
         }

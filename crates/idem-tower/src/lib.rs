@@ -27,8 +27,9 @@
 //!   of an execution that vanished, `derive_key`.
 //! - Put an [`Ending`](idem_http::Ending) into the response's extensions, where its status does not
 //!   tell whether the next request may run.
-//! - Hand the transaction that it wrote in over to [`RecordWith`]: it commits together with the
-//!   stored answer, or not at all.
+//! - Hand the transaction that it wrote in over to [`RecordWith`], where the layer was built with
+//!   [`transactions`](Builder::transactions): it commits together with the stored answer, or not at
+//!   all.
 //!
 //! # Where to put the layer
 //! Inside of authentication, because the scope is the verified caller. Outside of whatever may

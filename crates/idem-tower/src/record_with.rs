@@ -8,7 +8,8 @@ use std::{
 use idem_core::Recorder;
 
 /// Takes the transaction in which a handler wrote, to be committed together with the stored answer
-/// (G7). A handler finds it in the extensions of every request that runs under a claim.
+/// (G7). A handler finds it in the extensions of every request that runs under a claim, behind a
+/// layer that was built with [`transactions`](crate::Builder::transactions).
 ///
 /// The layer ends the execution as ever, with the status, headers and body that the handler
 /// answers with, but through the recorder. So a final answer commits what the handler wrote, of

@@ -103,7 +103,7 @@ impl Shop {
         };
         let app = Router::new().fallback(any(handler));
         Self {
-            app: app.layer(layer(&idem).build()),
+            app: app.layer(layer(&idem).transactions().build()),
             table,
             runs,
             idem,
@@ -206,7 +206,7 @@ async fn a_second_transaction_and_a_late_one_are_not_taken() {
         async move { assert_eq!(answers, [Ok(()), Err(NotTaken::Second)]) }
     };
     let app = Router::new().fallback(any(handler));
-    let app = app.layer(layer(&memory()).build());
+    let app = app.layer(layer(&memory()).transactions().build());
     assert_eq!(pay("k").send(&app).await.status, StatusCode::OK);
     let record = kept.lock().unwrap().take().unwrap();
     assert_eq!(
@@ -222,8 +222,17 @@ async fn a_second_transaction_and_a_late_one_are_not_taken() {
 async fn a_request_without_a_key_has_nowhere_to_hand_over_to() {
     let handler = async |record: Option<Extension<RecordWith>>| record.is_some().to_string();
     let app: Router = Router::new().fallback(any(handler));
-    let app = app.layer(layer(&memory()).optional().build());
+    let app = app.layer(layer(&memory()).optional().transactions().build());
     let without = support::call(http::Method::POST, "/payments");
     assert_eq!(without.send(&app).await.body, "false");
     assert_eq!(pay("k").send(&app).await.body, "true");
+}
+
+/// A request pays for a place to hand over to only where the layer was told that handlers use it.
+#[tokio::test]
+async fn a_layer_without_transactions_gives_no_place_to_hand_over_to() {
+    let handler = async |record: Option<Extension<RecordWith>>| record.is_some().to_string();
+    let app: Router = Router::new().fallback(any(handler));
+    let app = app.layer(layer(&memory()).build());
+    assert_eq!(pay("k").send(&app).await.body, "false");
 }

@@ -57,6 +57,7 @@ fn api() -> Router<App> {
 fn idempotency(idem: Idempotency, profile: idem_http::Profile) -> IdempotencyLayer {
     IdempotencyLayer::builder(idem)
         .profile(profile)
+        .transactions()
         .scope(|request| match request.extensions.get::<Merchant>() {
             Some(merchant) => Ok(merchant.scope()?),
             None => Err(StatusCode::UNAUTHORIZED.into()),
