@@ -1,7 +1,7 @@
 //! Idempotency records in PostgreSQL.
 //!
-//! Claims commit before work starts, and with the transactional mode the user's own rows commit
-//! together with the record that says they are there (G7).
+//! Claims commit before work starts, and with the [transactional mode](Transactional) the user's own
+//! rows commit together with the record that says they are there (G7).
 //!
 //! ```no_run
 //! use idem_core::Idempotency;
