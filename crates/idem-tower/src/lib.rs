@@ -36,6 +36,10 @@
 //! fail by itself, such as a timeout: an error of an inner service is stored as a 500, because the
 //! effect may have happened. Compression goes outside, so that stored bodies fit every client.
 //!
+//! A handler goes on in a task of its own once it has to wait, where task-locals that an outer layer
+//! set are not there any more. Set them in a layer inside of this one, or put what they hold into
+//! the request's extensions. The current `tracing` span comes along.
+//!
 //! The path is part of a request's fingerprint. Where nested routers strip prefixes, turn on the
 //! feature `axum`, or put [`RememberTarget`] outside of all routers.
 //!
