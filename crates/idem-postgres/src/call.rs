@@ -27,6 +27,19 @@ pub(crate) enum Argument<'a> {
     Ints(Vec<Option<i64>>),
 }
 
+impl Argument<'_> {
+    /// How many bytes of text and binary it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::One(Scalar::Text(text)) => text.len(),
+            Self::One(Scalar::Bytes(bytes)) => bytes.map_or(0, <[u8]>::len),
+            Self::Texts(texts) => texts.iter().map(|text| text.len()).sum(),
+            Self::BytesList(list) => list.iter().flatten().map(|bytes| bytes.len()).sum(),
+            Self::One(Scalar::Int(_)) | Self::Ints(_) => 0,
+        }
+    }
+}
+
 /// The columns of many calls as one array each. All rows have the same types in the same places.
 pub(crate) fn columns<'a>(rows: &[Vec<Scalar<'a>>]) -> Vec<Argument<'a>> {
     let width = rows.first().map_or(0, Vec::len);

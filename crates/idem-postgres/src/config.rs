@@ -108,7 +108,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How long the server may keep silent about a statement before its connection is given up;
+    /// How long the server may keep silent about a statement before its connection is given up, and
+    /// a second more for each megabyte that is sent;
     /// also how long to wait for a connection. Longer than the longest statement, and than
     /// [`lock_timeout`](Self::lock_timeout).
     #[must_use]

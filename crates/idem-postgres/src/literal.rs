@@ -69,13 +69,14 @@ pub(crate) fn text(text: &str) -> String {
 /// An `E'…'` string, which reads the same whatever `standard_conforming_strings` says.
 fn write_text(out: &mut String, text: &str) {
     out.push_str("E'");
-    for c in text.chars() {
-        match c {
-            '\'' => out.push_str("''"),
-            '\\' => out.push_str("\\\\"),
-            c => out.push(c),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.find(['\'', '\\']) {
+        out.push_str(&rest[..=at]);
+        // Doubled, either of them stands for itself.
+        out.push_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('\'');
 }
 

@@ -175,11 +175,17 @@ impl Sessions {
         sql: &Arc<str>,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<PgRow>, Failure> {
-        let patience = self.inner.config.patience;
+        let patience = self.inner.config.patience + time_to_travel(arguments);
         let sent = call::call(connection, dialect, sql, arguments);
         match tokio::time::timeout(patience, sent).await {
             Ok(rows) => rows.map_err(Failure::Sqlx),
             Err(_) => Err(Failure::Silence(patience)),
         }
     }
+}
+
+/// What a slow line takes for large payloads: a megabyte a second.
+fn time_to_travel(arguments: &[Argument<'_>]) -> Duration {
+    let bytes: usize = arguments.iter().map(Argument::len).sum();
+    Duration::from_micros(bytes as u64)
 }

@@ -7,7 +7,9 @@ use std::{
 
 use idem_core::IdempotencyKey;
 use idem_postgres::{PostgresConfig, PostgresStore, Protocol};
-use idem_testbed::{FaultyProxy, PgBouncer, Postgres, PostgresBuilder, TestbedError};
+use idem_testbed::{
+    FaultyProxy, PgBouncer, Postgres, PostgresBuilder, TestbedError, postgres::PgBouncerBuilder,
+};
 
 /// How a store reaches the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +41,7 @@ impl Deployment {
             _ => None,
         };
         let bouncer = match way {
-            Way::PgBouncer => Some(PgBouncer::builder().start_blocking(server.address())?),
+            Way::PgBouncer => Some(pgbouncer().start_blocking(server.address())?),
             _ => None,
         };
         Ok(Self {
@@ -85,6 +87,11 @@ impl Deployment {
         store.migrate().await.unwrap();
         store
     }
+}
+
+/// One that asks again at once for a server that was away, and not only after 15 seconds.
+fn pgbouncer() -> PgBouncerBuilder {
+    PgBouncer::builder().setting("server_login_retry", "0")
 }
 
 /// A schema that nobody else uses.
