@@ -30,6 +30,10 @@ pub(crate) static SUITES: &[Suite] = &[
         open: || postgres::cases().boxed(),
     },
     Suite {
+        name: "postgres-large",
+        open: || postgres::large_cases().boxed(),
+    },
+    Suite {
         name: "redis",
         open: || redis::cases().boxed(),
     },
