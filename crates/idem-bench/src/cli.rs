@@ -14,6 +14,10 @@ pub(crate) struct Cli {
     #[arg(required = true, value_name = "SUITE", value_parser = names())]
     suites: Vec<String>,
 
+    /// Which of their cases; all of them unless said otherwise
+    #[arg(long, value_delimiter = ',', value_name = "CASE")]
+    case: Vec<String>,
+
     /// How many tasks at once; several figures give a row each
     #[arg(
         long,
@@ -37,6 +41,10 @@ impl Cli {
         SUITES
             .iter()
             .filter(|suite| self.suites.iter().any(|name| name == suite.name))
+    }
+
+    pub(crate) fn wants(&self, case: &str) -> bool {
+        self.case.is_empty() || self.case.iter().any(|name| name == case)
     }
 
     pub(crate) fn time(&self) -> Duration {
@@ -76,6 +84,9 @@ mod tests {
         assert_eq!(cli.suites().count(), 1);
         assert_eq!(cli.concurrency.len(), 2);
         assert_eq!(cli.time(), Duration::from_millis(500));
+        assert!(cli.wants("fresh"));
+        let one = Cli::parse_from(["idem-bench", "memory", "--case", "fresh"]);
+        assert!(one.wants("fresh") && !one.wants("replay"));
         assert!(Cli::try_parse_from(["idem-bench"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--concurrency", "0"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--seconds", "nan"]).is_err());

@@ -37,7 +37,7 @@ async fn run(cli: &Cli) -> Result<Report> {
         let cases = (suite.open)()
             .await
             .with_context(|| format!("cannot set up the suite `{}`", suite.name))?;
-        for case in &cases {
+        for case in cases.iter().filter(|case| cli.wants(case.name)) {
             for &concurrency in &cli.concurrency {
                 let plan = Plan {
                     concurrency,
