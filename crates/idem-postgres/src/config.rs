@@ -70,7 +70,8 @@ impl PostgresConfig {
     /// How many statements this store has under way at once, each on a connection of the pool.
     ///
     /// Calls that come while all of them are busy travel together in the next one, so one or two
-    /// do more than many.
+    /// do more than many. A connection stays with the store for some ten milliseconds after its
+    /// last call, unless it is the last that the pool has.
     #[must_use]
     pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
         self.lanes = lanes;

@@ -41,9 +41,15 @@ impl Lane {
 
     pub(super) async fn run(mut self) {
         while let Some(batch) = self.next() {
+            let calls = batch.groups.len();
             self.serve(batch).await;
-            // Whoever was answered has its next call ready a moment later.
-            tokio::task::yield_now().await;
+            if calls > 1 {
+                // Whoever was answered has its next call ready a moment later.
+                tokio::task::yield_now().await;
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            self.shared.parked.put(connection, &self.shared.sessions);
         }
     }
 
@@ -88,7 +94,10 @@ impl Lane {
     async fn send(&mut self, batch: &UnderWay, guard: Duration) -> Result<Answers, Trouble> {
         let sessions = &self.shared.sessions;
         if self.connection.is_none() {
-            self.connection = Some(sessions.acquire().await.map_err(Trouble::Unsent)?);
+            self.connection = match self.shared.parked.take() {
+                Some(connection) => Some(connection),
+                None => Some(sessions.acquire().await.map_err(Trouble::Unsent)?),
+            };
         }
         let connection = self.connection.as_mut().expect("it was made above");
         let guard = guard.min(sessions.config().lock_timeout);

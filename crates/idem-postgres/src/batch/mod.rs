@@ -10,6 +10,7 @@
 mod detour;
 mod job;
 mod lane;
+mod parked;
 mod queue;
 mod under_way;
 
@@ -21,6 +22,7 @@ use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
 pub(crate) use job::Job;
 use job::{Call, Reply};
 use lane::Lane;
+use parked::Parked;
 use queue::Queues;
 
 use crate::session::Sessions;
@@ -38,6 +40,7 @@ pub(crate) struct Batcher {
 struct Shared {
     sessions: Sessions,
     queues: Mutex<Queues>,
+    parked: Arc<Parked>,
     /// Places for calls that wait for a lock.
     detours: Semaphore,
 }
@@ -48,6 +51,7 @@ impl Batcher {
         Self {
             shared: Arc::new(Shared {
                 queues: Mutex::new(Queues::new(config)),
+                parked: Arc::default(),
                 detours: Semaphore::new(config.detours.get()),
                 sessions,
             }),

@@ -1,0 +1,110 @@
+//! Calls that come one by one: what their callers may do meanwhile, and what they leave behind.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
+
+use idem_core::{Created, Store};
+use idem_postgres::PostgresStore;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::world::{LONG, World, all, claim, create, key, keys};
+
+/// At every point at which a call waits: whoever has the only connection next finds it usable.
+#[tokio::test]
+async fn s10_a_caller_may_go_away_at_any_point_of_its_call() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect(&world.server.url()).await.unwrap();
+    let store = PostgresStore::new(pool);
+    let mut kept = 0;
+    for (looks, key) in keys(60).into_iter().enumerate() {
+        let kept_it = {
+            let mut call = pin!(create(store.clone(), key.clone(), claim(1)));
+            let mut answered = false;
+            for _ in 0..looks {
+                if look(&mut call).await.is_ready() {
+                    answered = true;
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            answered
+        };
+        kept += usize::from(kept_it);
+        match store.create(&key, &claim(2), LONG).await {
+            Ok(Created::New) => assert!(!kept_it, "an answer was given for nothing"),
+            Ok(Created::Exists(found)) => assert_eq!(found.record, claim(1)),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(
+            world.number("SELECT count(*) FROM idem.records"),
+            looks as u64 + 1
+        );
+    }
+    assert!(kept < 60, "no call was ever dropped");
+}
+
+/// It may be one arm of a `select!` whose other arm takes long.
+#[tokio::test]
+async fn s10_a_caller_that_does_not_look_at_its_call_holds_up_nobody() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let store = &world.store;
+    let mut first = pin!(create(store.clone(), key("key-0000"), claim(1)));
+    assert!(look(&mut first).await.is_pending());
+
+    // Of the same key as well, which waits for the first one.
+    let others = keys(10)
+        .into_iter()
+        .map(|key| create(store.clone(), key, claim(2)));
+    let others: Vec<_> = others.map(tokio::spawn).collect();
+    let others = all(others).await;
+    let Ok(Created::Exists(found)) = &others[0] else {
+        panic!("the first call came first: {:?}", others[0]);
+    };
+    assert_eq!(found.record, claim(1));
+    assert!(
+        others[1..]
+            .iter()
+            .all(|other| matches!(other, Ok(Created::New)))
+    );
+    assert!(matches!(
+        look(&mut first).await,
+        Poll::Ready(Ok(Created::New))
+    ));
+}
+
+/// A connection that was in use stays with the store for a moment; not for longer, and not when it
+/// is the last one.
+#[tokio::test]
+async fn connections_go_back_to_the_pool() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    for most in [1, 2, 10] {
+        let pool = PgPoolOptions::new().max_connections(most);
+        let pool = pool.connect(&world.server.url()).await.unwrap();
+        let store = PostgresStore::new(pool.clone());
+        for key in keys(10) {
+            store.get(&key).await.unwrap();
+        }
+        let mut all = Vec::new();
+        for _ in 0..most {
+            all.push(pool.acquire().await.unwrap());
+        }
+        drop(all);
+        store.get(&key("key-0000")).await.unwrap();
+        pool.close().await;
+    }
+}
+
+/// Polls a call once.
+async fn look<F: Future + Unpin>(call: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *call).poll(cx))).await
+}
