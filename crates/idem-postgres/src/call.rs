@@ -114,6 +114,17 @@ pub(crate) async fn call(
     }
 }
 
+/// Sends a statement within a transaction, and says how many rows it changed.
+pub(crate) async fn execute(
+    connection: &mut PgConnection,
+    dialect: Dialect,
+    sql: &Arc<str>,
+    arguments: &[Argument<'_>],
+) -> Result<u64, sqlx::Error> {
+    let query = prepared(sql, arguments).persistent(dialect == Dialect::Prepared);
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
 fn prepared<'a>(sql: &Arc<str>, arguments: &'a [Argument<'a>]) -> Query<'a, Postgres, PgArguments> {
     // Safe: the text is one of this crate's own, with a quoted schema name.
     let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));

@@ -275,9 +275,16 @@ const UPDATE_IN_TX: &str = concat!(
     unguard_after!("done")
 );
 
-/// Replaces a live record of a version that this transaction or its user holds. Answers with a
-/// row, or with none: [`UPDATE_IN_TX`] then tells why.
-const END_IN_TX: &str = concat!(set!(), expected!(), " RETURNING 1");
+/// Ends a live record of a version, which keeps whatever its claim wrote. [`UPDATE_IN_TX`] tells
+/// why if it changes nothing.
+const END_IN_TX: &str = concat!(
+    "UPDATE idem.records r SET status = $5::text, revision = $6::int8, lease_ms = NULL, \
+     checkpoint = $7::bytea, payload = $8::bytea, updated_at = clock_timestamp(), expires_at = ",
+    expires!("$9"),
+    " WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
+     AND r.revision = $4::int8 AND ",
+    live!()
+);
 
 /// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
 /// these never wait for each other; one that is locked already is left as it is.
