@@ -1,117 +1,86 @@
-//! `idem-postgres` over a large table beside a small one, and beside its own sweeper.
+//! `idem-postgres` over a large table beside a small one, beside its own sweeper, and beside a
+//! transaction that does not end.
 //!
-//! In `ten-million` both sides are claim and completion with idem: over a table that holds ten
-//! million live rows, and, as the floor, over one that holds ten thousand. `IDEM_BENCH_ROWS` holds
-//! fewer. In `sweeping` both sides write into the same table, and the one that is measured does so
-//! while a million expired rows are swept from it.
+//! On both sides it is claim and completion with idem. In `ten-million` over a table that holds ten
+//! million live rows, and, as the floor, over one that holds ten thousand; `IDEM_BENCH_ROWS` holds
+//! fewer. In the others over one table, and the side that is measured does so while a million
+//! expired rows are swept from it, or while a transaction holds a key that others ask for.
 
-use std::{
-    env,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod disturbed;
+mod held;
+mod swept;
+
+use std::{env, sync::Arc};
 
 use anyhow::{Context, Result};
-use idem_core::RecordKey;
-use idem_postgres::Sweeper;
+use tokio::sync::OnceCell;
 
 use super::{
-    Fresh,
-    world::{Engine, SLICE, Server},
+    Fresh, connections,
+    world::{Engine, Server},
 };
 use crate::case::{Case, Load};
+use disturbed::{Disturbed, Undisturbed};
+use held::Held;
+use swept::Swept;
 
 const FEW: u64 = 10_000;
 const MANY: u64 = 10_000_000;
-const EXPIRED: u64 = 1_000_000;
-const CONNECTIONS: u32 = 10;
 
 pub(crate) async fn cases() -> Result<Vec<Case>> {
     let many = match env::var("IDEM_BENCH_ROWS") {
         Ok(rows) => rows.parse().context("IDEM_BENCH_ROWS is a number")?,
         Err(_) => MANY,
     };
-    let server = Server::start(CONNECTIONS).await?;
-    let large = Engine::open(&server, "large").await?;
-    large.hold(0, many, "1 day").await?;
-    let small = Engine::open(&server, "small").await?;
-    small.hold(0, FEW, "1 day").await?;
-    let swept = Arc::new(Swept {
-        engine: Engine::open(&server, "swept").await?,
-        sweeper: Mutex::default(),
-        expired: AtomicU64::new(0),
-    });
-    for engine in [&large, &small, &swept.engine] {
-        engine.settle().await?;
-    }
+    let server = Server::start(connections()?).await?;
+    let large = Full::new(&server, "large", many).await?;
+    let small = Full::new(&server, "small", FEW).await?;
+    let swept = Arc::new(Swept::new(Engine::open(&server, "swept").await?));
+    let held = Arc::new(Held::new(Engine::open(&server, "held").await?));
     Ok(vec![
-        Case::new("ten-million", Fresh(large), Fresh(small)),
-        Case::new("sweeping", Sweeping(swept.clone()), Resting(swept)),
+        Case::new("ten-million", large, small),
+        Case::new("sweeping", Disturbed(swept.clone()), Undisturbed(swept)),
+        Case::new("held-key", Disturbed(held.clone()), Undisturbed(held)),
     ])
 }
 
-/// A table from which rows are swept now and then.
-pub(super) struct Swept {
+/// Claim and completion over a table that holds so many live rows.
+struct Full {
     engine: Arc<Engine>,
-    sweeper: Mutex<Option<Sweeper>>,
-    /// The number of the next expired row.
-    expired: AtomicU64,
+    rows: u64,
+    filled: OnceCell<()>,
 }
 
-impl Swept {
-    fn sweep(&self, sweeper: Option<Sweeper>) {
-        *self.sweeper.lock().unwrap_or_else(PoisonError::into_inner) = sweeper;
+impl Full {
+    async fn new(server: &Arc<Server>, schema: &'static str, rows: u64) -> Result<Self> {
+        Ok(Self {
+            engine: Engine::open(server, schema).await?,
+            rows,
+            filled: OnceCell::new(),
+        })
     }
 
-    async fn execute(&self, key: &RecordKey) -> Result<()> {
-        self.engine.execute(key).await.map(drop)
-    }
-}
-
-struct Sweeping(Arc<Swept>);
-
-impl Load for Sweeping {
-    type World = Arc<Swept>;
-    type Batch = Vec<RecordKey>;
-    const SLICE: Duration = SLICE;
-
-    async fn world(&self) -> Result<Arc<Swept>> {
-        let first = self.0.expired.fetch_add(EXPIRED, Ordering::Relaxed);
-        self.0.engine.hold(first, EXPIRED, "0 s").await?;
-        self.0.engine.settle().await?;
-        Ok(Arc::clone(&self.0))
-    }
-
-    async fn batch(swept: &Arc<Swept>, ops: usize) -> Result<Vec<RecordKey>> {
-        let at_once = Duration::from_millis(1);
-        swept.sweep(Some(swept.engine.store.sweep_in_background(at_once)));
-        swept.engine.fresh_keys(ops)
-    }
-
-    async fn op(swept: &Arc<Swept>, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
-        swept.execute(&keys[index]).await
+    async fn fill(&self) -> Result<()> {
+        self.engine.hold(0, self.rows, "1 day").await?;
+        self.engine.settle().await
     }
 }
 
-struct Resting(Arc<Swept>);
+impl Load for Full {
+    type World = <Fresh as Load>::World;
+    type Batch = <Fresh as Load>::Batch;
+    const SLICE: std::time::Duration = Fresh::SLICE;
 
-impl Load for Resting {
-    type World = Arc<Swept>;
-    type Batch = Vec<RecordKey>;
-
-    async fn world(&self) -> Result<Arc<Swept>> {
-        Ok(Arc::clone(&self.0))
+    async fn world(&self) -> Result<Self::World> {
+        self.filled.get_or_try_init(|| self.fill()).await?;
+        Ok(Arc::clone(&self.engine))
     }
 
-    async fn batch(swept: &Arc<Swept>, ops: usize) -> Result<Vec<RecordKey>> {
-        swept.sweep(None);
-        swept.engine.fresh_keys(ops)
+    async fn batch(engine: &Self::World, ops: usize) -> Result<Self::Batch> {
+        Fresh::batch(engine, ops).await
     }
 
-    async fn op(swept: &Arc<Swept>, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
-        swept.execute(&keys[index]).await
+    async fn op(engine: &Self::World, keys: &Self::Batch, index: usize) -> Result<()> {
+        Fresh::op(engine, keys, index).await
     }
 }

@@ -3,8 +3,8 @@
 //! The server flushes every commit (`fsync` and `synchronous_commit` are on). The floor writes into
 //! a table of the same definition. The floor of `fresh` is one INSERT and one UPDATE, each a commit
 //! of its own; that of `replay` one SELECT; that of `once-in-tx` the INSERT and the UPDATE in one
-//! transaction. All statements are prepared. The pool has as many connections as sqlx gives it
-//! unless told otherwise; `IDEM_BENCH_CONNECTIONS` tells it otherwise.
+//! transaction. All statements are prepared. Both sides share one pool of 32 connections, as many
+//! as a server of moderate size gives one application; `IDEM_BENCH_CONNECTIONS` says otherwise.
 
 mod floor;
 mod large;
@@ -46,7 +46,7 @@ fn connections() -> Result<u32> {
         Ok(connections) => connections
             .parse()
             .context("IDEM_BENCH_CONNECTIONS is a number"),
-        Err(_) => Ok(10),
+        Err(_) => Ok(32),
     }
 }
 

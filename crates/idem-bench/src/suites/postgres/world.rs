@@ -51,7 +51,7 @@ impl Server {
         let postgres = Postgres::builder()
             .durability(Durability::Flushed)
             .setting("shared_buffers", "512MB")
-            .setting("max_wal_size", "16GB")
+            .setting("max_wal_size", "4GB")
             .start()
             .await?;
         let pool = PgPoolOptions::new().max_connections(connections);
@@ -119,6 +119,16 @@ impl Engine {
         Ok(())
     }
 
+    /// How many rows are there that have expired.
+    pub(super) async fn expired(&self) -> Result<i64> {
+        let count = format!(
+            "SELECT count(*) FROM {}.records WHERE expires_at <= clock_timestamp()",
+            self.schema
+        );
+        let count = sqlx::query_scalar(AssertSqlSafe(count));
+        Ok(count.fetch_one(&self.server.pool).await?)
+    }
+
     /// The keys that [`hold`](Self::hold) made.
     pub(super) fn held_keys(
         &self,
@@ -152,7 +162,7 @@ impl Engine {
     }
 }
 
-fn record_key(key: String) -> Result<RecordKey> {
+pub(super) fn record_key(key: String) -> Result<RecordKey> {
     Ok(Scope::new("merchant-7")?.key(&IdempotencyKey::new(key)?))
 }
 
