@@ -86,14 +86,14 @@ impl Place {
 
 impl Shared {
     async fn first_place(&self) -> Result<Option<Place>, StoreError> {
-        let nodes = self.link.connection.nodes().await?;
+        let nodes = self.link.connection().nodes().await?;
         Ok(nodes.into_iter().next().map(Place::at))
     }
 
     /// Looks a bit further: the names found there, or the next node; `None` after the last.
     async fn scan(&self, place: Place, limit: usize) -> Result<Option<Place>, StoreError> {
         let Some(cursor) = place.scan else {
-            let nodes = self.link.connection.nodes().await?;
+            let nodes = self.link.connection().nodes().await?;
             let next = nodes.into_iter().find(|node| *node > place.node);
             return Ok(next.map(Place::at));
         };
@@ -101,7 +101,7 @@ impl Shared {
         scan.arg(cursor).arg("MATCH").arg(self.names.pattern());
         scan.arg("COUNT")
             .arg(limit.clamp(*SCAN_COUNT.start(), *SCAN_COUNT.end()));
-        let reply = self.link.connection.command_at(&place.node, scan).await?;
+        let reply = self.link.connection().command_at(&place.node, scan).await?;
         let (next, names) = scanned(reply)?;
         Ok(Some(Place {
             node: place.node,

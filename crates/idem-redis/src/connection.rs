@@ -7,6 +7,7 @@ mod hello;
 mod kept;
 mod nodes;
 mod sentinel;
+mod server;
 mod url;
 
 use std::{any::Any, fmt, sync::Arc};
@@ -19,11 +20,11 @@ use redis::{
 
 pub(crate) use hello::Hello;
 pub(crate) use nodes::Node;
+pub(crate) use server::{Replied, Server};
 pub(crate) use url::Target;
 
 use crate::error::Failure;
 use cluster::Cluster;
-use given::Given;
 use kept::Kept;
 
 /// What a [`RedisStore`](crate::RedisStore) sends its commands through. Clones share it.
@@ -47,10 +48,8 @@ pub struct Connection(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Multiplexed(MultiplexedConnection),
-    Given(Arc<dyn Given>),
+    Server(Server),
     Cluster(Cluster),
-    Kept(Arc<Kept>),
 }
 
 impl Connection {
@@ -71,7 +70,7 @@ impl Connection {
         if let Some(multiplexed) = any.downcast_ref::<MultiplexedConnection>() {
             return Self::from(multiplexed.clone());
         }
-        Self(Kind::Given(Arc::new(connection)))
+        Self(Kind::Server(Server::Given(Arc::new(connection))))
     }
 
     /// The connections that a Sentinel client opens: the first one with the first command, another
@@ -94,27 +93,27 @@ impl Connection {
     }
 
     pub(crate) fn kept(connector: connector::Connector) -> Self {
-        Self(Kind::Kept(Arc::new(Kept::new(connector))))
+        Self(Kind::Server(Server::Kept(Arc::new(Kept::new(connector)))))
     }
 
     /// Sends a command to the server that takes writes for this name, and never to a replica: a
     /// reader must not see an older record than the last writer left.
     pub(crate) async fn command(&self, name: &str, cmd: Cmd) -> Result<Value, Failure> {
         match &self.0 {
-            Kind::Multiplexed(connection) => {
-                answered(connection.clone().send_packed_command(&cmd).await)
-            }
-            Kind::Given(given) => answered(given.handle().req_packed_command(&cmd).await),
-            Kind::Kept(kept) => {
-                let mut live = kept.live().await?;
-                let result = live.connection.send_packed_command(&cmd).await;
-                reply(result).map_err(|error| kept.failed(&live, error))
-            }
+            Kind::Server(server) => server.command(&cmd).await,
             // Boxed, so that it does not make every other call's future larger.
             Kind::Cluster(cluster) => {
                 let sending = Box::pin(cluster.send(name, [cmd]));
                 sending.await.map(|[reply]| reply)
             }
+        }
+    }
+
+    /// The one server that all commands go to; none in a Cluster.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        match &self.0 {
+            Kind::Server(server) => Some(server),
+            Kind::Cluster(_) => None,
         }
     }
 
@@ -125,38 +124,28 @@ impl Connection {
         name: &str,
         first: Cmd,
         second: Cmd,
-    ) -> Result<(Value, Value), Failure> {
-        let mut pipeline = Pipeline::with_capacity(2);
-        let replies = match &self.0 {
-            Kind::Multiplexed(connection) => {
-                pipeline.add_command(first).add_command(second);
-                let mut connection = connection.clone();
-                let result = connection.send_packed_commands(&pipeline, 0, 2).await;
-                result.map_err(Failure::maybe)?
+    ) -> Result<(Value, Replied), Failure> {
+        let server = match &self.0 {
+            Kind::Server(server) => server,
+            Kind::Cluster(cluster) => {
+                let [first, second] = cluster.send(name, [first, second]).await?;
+                let second = reply(Ok(second)).map_err(|error| cluster.failure(error));
+                return Ok((first, second));
             }
-            Kind::Given(given) => {
-                pipeline.add_command(first).add_command(second);
-                let mut handle = given.handle();
-                let result = handle.req_packed_commands(&pipeline, 0, 2).await;
-                result.map_err(Failure::maybe)?
-            }
-            Kind::Kept(kept) => {
-                pipeline.add_command(first).add_command(second);
-                let mut live = kept.live().await?;
-                let result = live.connection.send_packed_commands(&pipeline, 0, 2).await;
-                result.map_err(|error| kept.failed(&live, error))?
-            }
-            Kind::Cluster(cluster) => cluster.send(name, [first, second]).await?.to_vec(),
         };
-        let [first, second] = <[Value; 2]>::try_from(replies)
-            .map_err(|_| Failure::maybe(io_error("two commands had not two replies")))?;
-        Ok((reply(Ok(first)).map_err(Failure::maybe)?, second))
+        let mut pipeline = Pipeline::with_capacity(2);
+        pipeline.add_command(first).add_command(second);
+        let mut replies = server.commands(&pipeline).await?.into_iter();
+        match (replies.next(), replies.next()) {
+            (Some(first), Some(second)) => Ok((first?, second)),
+            _ => Err(Failure::maybe(io_error("two commands had not two replies"))),
+        }
     }
 }
 
 impl From<MultiplexedConnection> for Connection {
     fn from(connection: MultiplexedConnection) -> Self {
-        Self(Kind::Multiplexed(connection))
+        Self(Kind::Server(Server::Multiplexed(connection)))
     }
 }
 
@@ -172,22 +161,21 @@ impl From<ClusterConnection> for Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Kind::Multiplexed(_) | Kind::Given(_) => "Connection(given)",
+            Kind::Server(Server::Kept(_)) => "Connection(kept)",
+            Kind::Server(_) => "Connection(given)",
             Kind::Cluster(_) => "Connection(cluster)",
-            Kind::Kept(_) => "Connection(kept)",
         })
     }
 }
 
-fn answered(result: Result<Value, RedisError>) -> Result<Value, Failure> {
-    reply(result).map_err(Failure::maybe)
-}
-
-/// An error that the server answers is an error.
+/// An error that the server answers is an error; one among a script's several answers is not.
 fn reply(result: Result<Value, RedisError>) -> Result<Value, RedisError> {
-    result.and_then(Value::extract_error)
+    match result? {
+        Value::ServerError(error) => Err(error.into()),
+        value => Ok(value),
+    }
 }
 
-fn io_error(what: &'static str) -> RedisError {
+pub(crate) fn io_error(what: &'static str) -> RedisError {
     std::io::Error::other(what).into()
 }

@@ -42,8 +42,8 @@ use crate::error::{self, Failure};
 /// use a store with synchronous commits, such as Postgres.
 ///
 /// # What it costs
-/// One connection waits for one write at a time, so throughput is bounded by the round trip to the
-/// replica, or by the disk.
+/// A wait holds up what comes after it on the same connection, for the round trip to the replica or
+/// to the disk. Writes that are made at the same time wait together; in a Cluster each waits alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// The primary has it in memory, and on disk as far as its `appendfsync` says.
@@ -101,11 +101,11 @@ impl Durability {
     }
 
     /// Whether what [`wait`](Self::wait) answered is enough.
-    pub(crate) fn confirmed(self, answer: Value) -> Result<(), StoreError> {
+    pub(crate) fn confirmed(self, answer: &Result<Value, Failure>) -> Result<(), StoreError> {
         let answer = answer
-            .extract_error()
-            .map_err(|error| error::unconfirmed(Failure::maybe(error)))?;
-        let enough = match (self, &answer) {
+            .as_ref()
+            .map_err(|failure| error::unconfirmed(failure.clone()))?;
+        let enough = match (self, answer) {
             (Self::Acknowledged, _) => true,
             (Self::Replicated { replicas, .. }, Value::Int(got)) => *got >= i64::from(replicas),
             (Self::Fsynced { replicas, .. }, Value::Array(got)) => {
@@ -144,19 +144,19 @@ mod tests {
             replicas: 2,
             timeout: TIMEOUT,
         };
-        assert!(replicated.confirmed(Value::Int(2)).is_ok());
-        let error = replicated.confirmed(Value::Int(1)).unwrap_err();
+        assert!(replicated.confirmed(&Ok(Value::Int(2))).is_ok());
+        let error = replicated.confirmed(&Ok(Value::Int(1))).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unknown);
 
         let fsynced = Durability::Fsynced {
             replicas: 1,
             timeout: TIMEOUT,
         };
-        let answer = |local, others| Value::Array(vec![Value::Int(local), Value::Int(others)]);
-        assert!(fsynced.confirmed(answer(1, 1)).is_ok());
-        assert!(fsynced.confirmed(answer(0, 1)).is_err());
-        assert!(fsynced.confirmed(answer(1, 0)).is_err());
-        assert!(fsynced.confirmed(Value::Nil).is_err());
+        let answer = |local, others| Ok(Value::Array(vec![Value::Int(local), Value::Int(others)]));
+        assert!(fsynced.confirmed(&answer(1, 1)).is_ok());
+        assert!(fsynced.confirmed(&answer(0, 1)).is_err());
+        assert!(fsynced.confirmed(&answer(1, 0)).is_err());
+        assert!(fsynced.confirmed(&Ok(Value::Nil)).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use idem_core::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// A command that failed, and how far it may have got.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) error: RedisError,
     pub(crate) sent: Sent,

@@ -19,6 +19,10 @@
 //! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
 //! | `get` | a script: the value and its ttl at one moment |
 //!
+//! Calls made at the same time travel together: one pipeline, and one run of a script for all records
+//! that it replaces, each with an answer of its own. A call that finds no others goes at once. In a
+//! Cluster each call travels by itself.
+//!
 //! # The server
 //! - Redis 7.0 or newer, or any Valkey. `maxmemory-policy` has to be `noeviction`, which is checked
 //!   where the user may ask.
@@ -45,6 +49,7 @@ mod connection;
 mod durability;
 mod error;
 mod keys;
+mod lane;
 mod link;
 mod native;
 mod reply;

@@ -1,5 +1,6 @@
 //! [`Link`]: commands of this store's kinds, sent as durably as it is set up.
 
+use futures_util::TryFutureExt;
 use idem_core::{StoreError, Version};
 use redis::{Cmd, Value};
 
@@ -7,12 +8,13 @@ use crate::{
     Durability,
     connection::Connection,
     error::{Failure, unexpected_reply},
-    scripts::{Call, Prefix, Script, Scripts},
+    lane::{Lane, Request},
+    scripts::{Call, Prefix, Replacement, Script, Scripts},
 };
 
 /// Where commands go, and how sure a write has to be.
 pub(crate) struct Link {
-    pub(crate) connection: Connection,
+    lane: Lane,
     pub(crate) scripts: Scripts,
     pub(crate) durability: Durability,
 }
@@ -33,28 +35,47 @@ impl Written {
 impl Link {
     pub(crate) fn new(connection: Connection, durability: Durability) -> Self {
         Self {
-            connection,
+            lane: Lane::new(connection, durability.wait()),
             scripts: Scripts::new(),
             durability,
         }
     }
 
+    pub(crate) fn connection(&self) -> &Connection {
+        self.lane.connection()
+    }
+
     /// Sends a write, and waits for what makes it durable on the same connection.
-    pub(crate) async fn write(&self, name: &str, cmd: Cmd) -> Result<Written, Failure> {
-        match self.durability.wait() {
-            None => Ok(Written {
-                reply: self.connection.command(name, cmd).await?,
-                confirmation: Ok(()),
-            }),
-            Some(wait) => {
-                let pair = Box::pin(self.connection.pair(name, cmd, wait));
-                let (reply, answer) = pair.await?;
-                Ok(Written {
-                    reply,
-                    confirmation: self.durability.confirmed(answer),
-                })
-            }
-        }
+    pub(crate) fn write<'a>(
+        &'a self,
+        name: &'a str,
+        cmd: Cmd,
+    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
+        self.send(name, Request::Write(cmd))
+    }
+
+    /// Puts a record in the place of another, by a script.
+    pub(crate) fn replace<'a>(
+        &'a self,
+        name: &'a str,
+        replacement: Replacement,
+    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
+        self.send(name, Request::Replace(replacement))
+    }
+
+    /// No `async fn`, which would carry the request around.
+    fn send<'a>(
+        &'a self,
+        name: &'a str,
+        request: Request,
+    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
+        self.lane.send(name, request).map_ok(|answer| Written {
+            reply: answer.reply,
+            confirmation: match answer.wait {
+                None => Ok(()),
+                Some(wait) => self.durability.confirmed(&wait),
+            },
+        })
     }
 
     /// Runs a script that writes.
@@ -73,14 +94,19 @@ impl Link {
         let call = Call {
             name,
             expected: None,
-            value: None,
         };
-        match self.connection.command(name, script.by_digest(call)).await {
+        let answer = match self
+            .lane
+            .send(name, Request::Read(script.by_digest(call)))
+            .await
+        {
             Err(failure) if failure.is_script_unknown() => {
-                self.connection.command(name, script.by_text(call)).await
+                let taught = Request::Read(script.by_text(call));
+                Box::pin(self.lane.send(name, taught)).await
             }
-            reply => reply,
-        }
+            answer => answer,
+        };
+        answer.map(|answer| answer.reply)
     }
 
     /// Makes sure that a record that was found is as durable as one that was written here.
@@ -91,7 +117,6 @@ impl Link {
         let call = Call {
             name,
             expected: Some(&Prefix::of(version)),
-            value: None,
         };
         let touched = self.run(&self.scripts.touch, call).await?;
         match touched.reply {

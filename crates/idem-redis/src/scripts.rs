@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 use idem_core::{Version, codec};
-use redis::Cmd;
+use redis::{Cmd, Value};
+
+use crate::{
+    connection::{Replied, io_error},
+    error::Failure,
+};
 
 /// A script and its digest, by which a server that has seen it knows it.
 #[derive(Debug)]
@@ -18,11 +23,10 @@ pub(crate) struct Call<'a> {
     pub(crate) name: &'a str,
     /// The version that has to be there, for a script that compares.
     pub(crate) expected: Option<&'a Prefix>,
-    /// The new value and its ttl in milliseconds, for a script that writes one.
-    pub(crate) value: Option<(&'a Bytes, u64)>,
 }
 
 /// The first bytes of every record with a version, and of no other.
+#[derive(Debug)]
 pub(crate) struct Prefix(Bytes);
 
 impl Prefix {
@@ -52,28 +56,23 @@ impl Script {
 
 impl Call<'_> {
     fn of(self, command: &str, script: &str) -> Cmd {
-        const ARGS: usize = 8;
-        const NUMBERS: usize = 64;
-        let value_len = self.value.map_or(0, |(value, _)| value.len());
-        let mut cmd = Cmd::with_capacity(
-            ARGS,
-            command.len() + script.len() + self.name.len() + value_len + NUMBERS,
-        );
+        const ARGS: usize = 6;
+        let bytes = command.len() + script.len() + self.name.len() + NUMBERS;
+        let mut cmd = Cmd::with_capacity(ARGS, bytes);
         cmd.arg(command).arg(script).arg(1).arg(self.name);
         if let Some(Prefix(prefix)) = self.expected {
             cmd.arg(&prefix[..]).arg(prefix.len() - 1);
-        }
-        if let Some((value, ttl)) = self.value {
-            cmd.arg(&value[..]).arg(ttl);
         }
         cmd
     }
 }
 
-/// All of them.
+/// Room for the numbers among a command's arguments, and for a version.
+const NUMBERS: usize = 64;
+
+/// Those that look at one record.
 #[derive(Debug)]
 pub(crate) struct Scripts {
-    pub(crate) update: Script,
     pub(crate) delete: Script,
     pub(crate) read: Script,
     pub(crate) touch: Script,
@@ -82,10 +81,83 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            update: Script::new(include_str!("scripts/update.lua")),
             delete: Script::new(include_str!("scripts/delete.lua")),
             read: Script::new(include_str!("scripts/read.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
         }
+    }
+}
+
+/// The script that replaces records: one, or as many as travel together.
+#[derive(Debug)]
+pub(crate) struct Replace(Script);
+
+/// A record's new value, in the place of the version that has to be there.
+#[derive(Debug)]
+pub(crate) struct Replacement {
+    pub(crate) name: String,
+    pub(crate) expected: Prefix,
+    pub(crate) value: Bytes,
+    /// In milliseconds.
+    pub(crate) ttl: u64,
+}
+
+impl Replace {
+    pub(crate) fn new() -> Self {
+        Self(Script::new(include_str!("scripts/update.lua")))
+    }
+
+    pub(crate) fn by_digest(&self, replacements: &[Replacement]) -> Cmd {
+        Self::of("EVALSHA", &self.0.digest, replacements)
+    }
+
+    pub(crate) fn by_text(&self, replacements: &[Replacement]) -> Cmd {
+        Self::of("EVAL", self.0.text, replacements)
+    }
+
+    fn of(command: &str, script: &str, replacements: &[Replacement]) -> Cmd {
+        const EACH: usize = 5;
+        let bytes = replacements.iter().map(Replacement::len).sum::<usize>();
+        let mut cmd = Cmd::with_capacity(
+            3 + EACH * replacements.len(),
+            command.len() + script.len() + NUMBERS + bytes,
+        );
+        cmd.arg(command).arg(script).arg(replacements.len());
+        for replacement in replacements {
+            cmd.arg(&replacement.name);
+        }
+        for replacement in replacements {
+            let prefix = &replacement.expected.0[..];
+            cmd.arg(prefix).arg(prefix.len() - 1);
+            cmd.arg(&replacement.value[..]).arg(replacement.ttl);
+        }
+        cmd
+    }
+
+    /// What the script says of each of so many records.
+    pub(crate) fn replies(
+        reply: Value,
+        n: usize,
+    ) -> Result<impl Iterator<Item = Replied>, Failure> {
+        match reply {
+            Value::Array(replies) if replies.len() == n => Ok(replies
+                .into_iter()
+                .map(|reply| reply.extract_error().map_err(Failure::maybe))),
+            _ => Err(Failure::maybe(io_error(
+                "the script answered otherwise than it does",
+            ))),
+        }
+    }
+
+    /// What the script says of the only record.
+    pub(crate) fn reply(reply: Value) -> Replied {
+        let only = Self::replies(reply, 1)?.next();
+        only.unwrap_or_else(|| Err(Failure::maybe(io_error("the script answered nothing"))))
+    }
+}
+
+impl Replacement {
+    fn len(&self) -> usize {
+        self.name.len() + self.value.len() + NUMBERS
     }
 }

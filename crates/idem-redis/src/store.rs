@@ -109,7 +109,7 @@ impl RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("connection", &self.shared.link.connection)
+            .field("connection", &self.shared.link.connection())
             .field("durability", &self.shared.link.durability)
             .finish_non_exhaustive()
     }

@@ -14,7 +14,7 @@ use crate::{
     error::{Failure, unexpected_reply},
     link::Written,
     reply,
-    scripts::{Call, Prefix},
+    scripts::{Call, Prefix, Replacement},
     store::Shared,
 };
 
@@ -113,7 +113,6 @@ impl Shared {
         let call = Call {
             name,
             expected: Some(&Prefix::of(expected)),
-            value: None,
         };
         let written = self.link.run(&self.link.scripts.delete, call).await?;
         Ok(match obstacle(written)? {
@@ -169,12 +168,13 @@ impl Shared {
                 return written.confirmed().map(|()| None);
             }
         }
-        let call = Call {
-            name,
-            expected: Some(&Prefix::of(expected)),
-            value: Some((value, *ttl)),
+        let replacement = Replacement {
+            name: name.clone(),
+            expected: Prefix::of(expected),
+            value: value.clone(),
+            ttl: *ttl,
         };
-        obstacle(self.link.run(&self.link.scripts.update, call).await?)
+        obstacle(self.link.replace(name, replacement).await?)
     }
 
     /// Completes what is known of a record that was found, so that a decision may rest on it: the age
@@ -204,7 +204,7 @@ impl Shared {
 /// What a script that writes found instead of the expected version; `None` if it wrote.
 fn obstacle(written: Written) -> Result<Option<Obstacle>, StoreError> {
     match written.reply {
-        Value::Int(1) => written.confirmed().map(|()| None),
+        Value::Okay | Value::Int(1) => written.confirmed().map(|()| None),
         _ => Ok(Some(match reply::read(written.reply)? {
             None => Obstacle::Nothing,
             Some(found) => Obstacle::Record(found),

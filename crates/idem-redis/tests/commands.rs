@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{CommandCounts, acquire, fingerprint, key, replayed};
+use common::{CommandCounts, acquire, fingerprint, key, replaces_natively, replayed};
 use idem_core::{Claim, Idempotency};
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, RedisBinary, RedisFlavor, skip_or_fail};
@@ -35,14 +35,6 @@ fn ran(commands: &[(&str, u64)]) -> BTreeMap<String, u64> {
         .iter()
         .map(|(name, n)| ((*name).to_owned(), *n))
         .collect()
-}
-
-/// `SET … IFEQ`.
-fn replaces_natively(binary: &RedisBinary) -> bool {
-    match binary.flavor() {
-        RedisFlavor::Valkey => binary.version() >= (8, 1, 0),
-        RedisFlavor::Redis => binary.version() >= (8, 4, 0),
-    }
 }
 
 /// `DELIFEQ` or `DELEX`.

@@ -6,9 +6,9 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
+use redis::{RedisError, RedisResult, Value, aio::MultiplexedConnection};
 
-use super::connector::Connector;
+use super::{connector::Connector, server::Replied};
 use crate::error::Failure;
 
 /// All callers share one connection, and one attempt to open it. Whoever finds it broken, or a
@@ -99,6 +99,17 @@ impl Kept {
             self.replace(live.generation);
         }
         failure
+    }
+
+    /// Throws the connection away if an error among a script's several answers blames it.
+    pub(crate) fn hear(&self, live: &Live, replied: &Replied) {
+        if let Ok(Value::Array(answers)) = replied {
+            for answer in answers {
+                if let Value::ServerError(error) = answer {
+                    self.failed(live, error.clone().into());
+                }
+            }
+        }
     }
 
     /// Makes the next call open a new connection, unless somebody has seen to that already. Calls

@@ -11,7 +11,7 @@ use idem_core::{
     Claim, ClaimToken, Execution, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey,
     Scope, State, Timestamp, Version,
 };
-use idem_testbed::Redis;
+use idem_testbed::{Redis, RedisBinary, RedisFlavor};
 
 /// A key of its own for every test.
 pub(crate) fn random_key() -> RecordKey {
@@ -128,3 +128,11 @@ fn rand_byte() -> u8 {
 
 /// How long records of tests live.
 pub(crate) const TTL: Duration = Duration::from_secs(3600);
+
+/// Whether the server has `SET … IFEQ`.
+pub(crate) fn replaces_natively(binary: &RedisBinary) -> bool {
+    match binary.flavor() {
+        RedisFlavor::Valkey => binary.version() >= (8, 1, 0),
+        RedisFlavor::Redis => binary.version() >= (8, 4, 0),
+    }
+}

@@ -1,0 +1,273 @@
+//! Calls made at the same time travel together, and still have nothing to do with each other.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::{task::Context, time::Duration};
+
+use common::{CommandCounts, TTL, claim_record, completed, random_key, replaces_natively};
+use futures_util::{
+    future::{join_all, poll_immediate},
+    task::noop_waker_ref,
+};
+use idem_core::{Created, Record, RecordKey, Store, StoreErrorKind, Stored, Updated};
+use idem_redis::{Durability, RedisConfig, RedisStore};
+use idem_testbed::{Redis, Sentinel, skip_or_fail};
+
+/// Enough for several runs of the script.
+const MANY: usize = 200;
+
+async fn store(server: &Redis) -> RedisStore {
+    RedisStore::connect(&server.url()).await.unwrap()
+}
+
+/// Claims of so many keys.
+async fn claims(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
+    let claims: Vec<_> = (0..n).map(|_| (random_key(), claim_record())).collect();
+    let creates = claims
+        .iter()
+        .map(|(key, record)| store.create(key, record, TTL));
+    for created in join_all(creates).await {
+        assert_eq!(created.unwrap(), Created::New);
+    }
+    claims
+}
+
+fn name(key: &RecordKey) -> String {
+    format!("idem:{}", key.as_str())
+}
+
+async fn found(store: &RedisStore, key: &RecordKey) -> Option<Record> {
+    let stored = store.get(key).await.unwrap();
+    stored.map(|Stored { record, .. }| record)
+}
+
+/// S2, S9: whatever one caller finds, the others' records are replaced; and each one is told what
+/// was there instead of its own.
+#[tokio::test]
+async fn s9_what_is_wrong_with_one_record_is_its_own_caller_s_matter() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let store = store(&server).await;
+    let claims = claims(&store, MANY).await;
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect();
+    let (gone, foreign, taken, damaged) = (5, 50, 100, 150);
+    server.command(&["DEL", &name(&claims[gone].0)]).unwrap();
+    server.command(&["DEL", &name(&claims[foreign].0)]).unwrap();
+    server
+        .command(&["HSET", &name(&claims[foreign].0), "a", "b"])
+        .unwrap();
+    server
+        .command(&["SET", &name(&claims[damaged].0), "no record"])
+        .unwrap();
+    let successor = claim_record();
+    server.command(&["DEL", &name(&claims[taken].0)]).unwrap();
+    let created = store.create(&claims[taken].0, &successor, TTL).await;
+    assert_eq!(created.unwrap(), Created::New);
+
+    let updates = claims
+        .iter()
+        .zip(&endings)
+        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
+    for (n, updated) in join_all(updates).await.into_iter().enumerate() {
+        let (key, _) = &claims[n];
+        match updated {
+            Ok(Updated::Done) => assert_eq!(found(&store, key).await.as_ref(), Some(&endings[n])),
+            Ok(Updated::Conflict(None)) => assert_eq!(n, gone),
+            Ok(Updated::Conflict(Some(found))) => {
+                assert_eq!(n, taken);
+                assert_eq!(found.record, successor);
+                assert!(found.age.is_some());
+            }
+            Err(error) => {
+                assert!(n == foreign || n == damaged, "{n}: {error}");
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+            }
+        }
+    }
+}
+
+/// S10: callers that go away, before or after their write is sent, take nobody with them.
+#[tokio::test]
+async fn s10_callers_that_go_away_hold_nobody_up() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let store = store(&server).await;
+    let claims = claims(&store, MANY).await;
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect();
+    let mut updates: Vec<_> = claims
+        .iter()
+        .zip(&endings)
+        .map(|((key, claim), ending)| Some(store.update(key, claim.version, ending, TTL)))
+        .collect();
+    for (n, update) in updates.iter_mut().enumerate() {
+        let early = poll_immediate(update.as_mut().unwrap()).await;
+        assert!(early.is_none(), "nothing was sent yet");
+        if n % 3 == 0 {
+            *update = None;
+        }
+    }
+    tokio::task::yield_now().await;
+    for update in updates.iter_mut().skip(1).step_by(3) {
+        *update = None;
+    }
+    for updated in join_all(updates.into_iter().flatten()).await {
+        assert_eq!(updated.unwrap(), Updated::Done);
+    }
+    for ((key, claim), ending) in claims.iter().zip(&endings) {
+        let found = found(&store, key).await.unwrap();
+        assert!(found == *claim || found == *ending, "{found:?}");
+    }
+}
+
+/// A server that forgot the script is taught it, and every record is replaced, once.
+#[tokio::test]
+async fn forgotten_scripts_cost_no_caller_its_write() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let store = store(&server).await;
+    let claims = claims(&store, MANY).await;
+    server.command(&["SCRIPT", "FLUSH"]).unwrap();
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect();
+    let updates = claims
+        .iter()
+        .zip(&endings)
+        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
+    for updated in join_all(updates).await {
+        assert_eq!(updated.unwrap(), Updated::Done);
+    }
+}
+
+/// The server runs the script once for many records, where it has no command of its own for them.
+#[tokio::test]
+async fn records_are_replaced_together() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let store = store(&server).await;
+    // The store learns what the server has.
+    let (key, claim) = claims(&store, 1).await.remove(0);
+    let ending = completed(&claim, "answer");
+    let updated = store.update(&key, claim.version, &ending, TTL).await;
+    assert_eq!(updated.unwrap(), Updated::Done);
+    let claims = claims(&store, MANY).await;
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect();
+    let mut counts = CommandCounts::of(&server);
+    let updates = claims
+        .iter()
+        .zip(&endings)
+        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
+    for updated in join_all(updates).await {
+        assert_eq!(updated.unwrap(), Updated::Done);
+    }
+    let ran = counts.taken();
+    assert_eq!(ran["set"], MANY as u64, "{ran:?}");
+    let scripts = ran.get("evalsha").copied().unwrap_or(0);
+    match replaces_natively(server.binary()) {
+        true => assert_eq!(scripts, 0, "{ran:?}"),
+        false => assert!((1..=MANY as u64 / 8).contains(&scripts), "{ran:?}"),
+    }
+}
+
+/// One wait serves all writes before it, and each of them is as durable as it has to be.
+#[tokio::test]
+async fn s9_writes_wait_for_their_replicas_together() {
+    let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
+        return;
+    };
+    let primary = sentinel.primary().await.unwrap();
+    let config = RedisConfig::default().durability(Durability::Replicated {
+        replicas: 2,
+        timeout: Duration::from_secs(5),
+    });
+    let store = RedisStore::connect_with(&primary.url(), config)
+        .await
+        .unwrap();
+    let mut counts = CommandCounts::of(&primary);
+    let claims = claims(&store, MANY).await;
+    let ran = counts.taken();
+    assert!((1..=MANY as u64 / 8).contains(&ran["wait"]), "{ran:?}");
+
+    for replica in sentinel.nodes() {
+        if replica.port() != primary.port() {
+            replica.pause();
+        }
+    }
+    let config = RedisConfig::default().durability(Durability::Replicated {
+        replicas: 2,
+        timeout: Duration::from_millis(50),
+    });
+    let hasty = RedisStore::connect_with(&primary.url(), config)
+        .await
+        .unwrap();
+    let endings: Vec<_> = claims
+        .iter()
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect();
+    let updates = claims
+        .iter()
+        .zip(&endings)
+        .map(|((key, claim), ending)| hasty.update(key, claim.version, ending, TTL));
+    for updated in join_all(updates).await {
+        assert_eq!(updated.unwrap_err().kind(), StoreErrorKind::Unknown);
+    }
+}
+
+/// S9: a runtime that is shut down takes its tasks with it, but leaves no caller on another one
+/// without an answer.
+#[test]
+fn s9_a_runtime_that_is_shut_down_leaves_nobody_waiting() {
+    let connected = tokio::runtime::Runtime::new().unwrap();
+    let Some(server) = connected.block_on(async { skip_or_fail(Redis::start().await) }) else {
+        return;
+    };
+    let store = connected.block_on(store(&server));
+    // Built on this thread and never run: what is spawned on it waits for ever.
+    let never_run = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let claims: Vec<_> = (0..8).map(|_| (random_key(), claim_record())).collect();
+    let mut creates: Vec<_> = claims
+        .iter()
+        .map(|(key, record)| store.create(key, record, TTL))
+        .collect();
+    server.pause();
+    {
+        let _entered = never_run.enter();
+        let mut cx = Context::from_waker(noop_waker_ref());
+        for create in &mut creates {
+            assert!(create.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    drop(never_run);
+    let answer = connected.block_on(creates.pop().unwrap());
+    assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unknown);
+    server.resume();
+    drop(creates);
+    // Nobody is stuck behind what was lost.
+    connected.block_on(async {
+        let claims: Vec<_> = (0..8).map(|_| (random_key(), claim_record())).collect();
+        let creates = claims
+            .iter()
+            .map(|(key, record)| store.create(key, record, TTL));
+        for created in join_all(creates).await {
+            assert_eq!(created.unwrap(), Created::New);
+        }
+    });
+}
