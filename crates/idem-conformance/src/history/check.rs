@@ -35,7 +35,8 @@ pub trait Model {
 /// How long to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// Configurations (a set of calls that took effect, and a state) to try at most.
+    /// Configurations (a set of calls that took effect, and a state) to try at most. Many of them
+    /// at one place count for more, because each is compared with the others.
     pub configurations: usize,
 }
 
@@ -90,9 +91,10 @@ pub fn check<M: Model>(
         unknown,
         visited: HashMap::new(),
         steps: 0,
+        limit: limit.configurations,
         best: Known::default(),
     };
-    search.run(limit)
+    search.run()
 }
 
 type Observed<M> = Call<<M as Model>::Call, <M as Model>::Reply>;
@@ -106,11 +108,12 @@ struct Search<'a, M: Model> {
     unknown: Vec<&'a Observed<M>>,
     visited: HashMap<(Known, M::State), Minimal>,
     steps: usize,
+    limit: usize,
     best: Known,
 }
 
 impl<M: Model> Search<'_, M> {
-    fn run(mut self, limit: Limit) -> Result<(), Violation> {
+    fn run(mut self) -> Result<(), Violation> {
         let mut open = vec![Open::at(Done::default(), self.model.start())];
         while let Some(Open {
             done,
@@ -121,7 +124,7 @@ impl<M: Model> Search<'_, M> {
             if done.known.count == self.known.len() {
                 return Ok(());
             }
-            if self.steps >= limit.configurations {
+            if self.is_over() {
                 return Err(Violation::TooLarge);
             }
             if done.known.count > self.best.count {
@@ -145,17 +148,22 @@ impl<M: Model> Search<'_, M> {
             }
             for (done, state) in ways {
                 let visited = (done.known.clone(), state.clone());
-                if self
-                    .visited
-                    .entry(visited)
-                    .or_default()
-                    .insert(&done.unknown)
-                {
+                let minimal = self.visited.entry(visited).or_default();
+                self.steps += minimal.cost();
+                if minimal.insert(&done.unknown) {
                     open.push(Open::at(done, state));
                 }
             }
         }
+        if self.is_over() {
+            // What the limit cut off may have led to an explanation.
+            return Err(Violation::TooLarge);
+        }
         Err(Violation::Inexplicable(self.stuck()))
+    }
+
+    fn is_over(&self) -> bool {
+        self.steps >= self.limit
     }
 
     /// The calls that may take effect next: those that were invoked before the first outstanding
@@ -227,19 +235,19 @@ impl<M: Model> Search<'_, M> {
                     break;
                 }
                 let by = ready.until.min(call.void_after.unwrap_or(Duration::MAX));
-                if by < known.latest || unknown.contains(&number) {
+                if by < known.latest || unknown.contains(number) {
                     continue;
+                }
+                if self.is_over() {
+                    return false;
                 }
                 self.steps += 1;
                 for after in self.model.step(state, call, by) {
                     let mut longer = unknown.clone();
                     longer.insert(number);
-                    if chains
-                        .seen
-                        .entry(after.clone())
-                        .or_default()
-                        .insert(&longer)
-                    {
+                    let minimal = chains.seen.entry(after.clone()).or_default();
+                    self.steps += minimal.cost();
+                    if minimal.insert(&longer) {
                         longest.push((longer, after));
                     }
                 }

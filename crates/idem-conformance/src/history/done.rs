@@ -1,6 +1,6 @@
 //! Which calls of a history took effect, for the search.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// The calls that took effect.
 #[derive(Debug, Clone, Default)]
@@ -10,7 +10,31 @@ pub(super) struct Done {
     pub(super) unknown: Unknown,
 }
 
-pub(super) type Unknown = BTreeSet<usize>;
+/// A set of unknown calls, by their numbers, 64 to a word. Searches compare many of them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unknown(Vec<u64>);
+
+impl Unknown {
+    pub(super) fn contains(&self, number: usize) -> bool {
+        let word = self.0.get(number / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    pub(super) fn insert(&mut self, number: usize) {
+        if self.0.len() <= number / 64 {
+            self.0.resize(number / 64 + 1, 0);
+        }
+        self.0[number / 64] |= 1 << (number % 64);
+    }
+
+    fn is_subset(&self, other: &Self) -> bool {
+        let others = other.0.iter().chain(std::iter::repeat(&0));
+        self.0
+            .iter()
+            .zip(others)
+            .all(|(own, other)| own & !other == 0)
+    }
+}
 
 /// Sets of unknown calls that took effect, of which none contains another: whoever got to the same
 /// place with fewer of them can do all that the others can.
@@ -26,6 +50,12 @@ impl Minimal {
         self.0.retain(|larger| !unknown.is_subset(larger));
         self.0.push(unknown.clone());
         true
+    }
+
+    /// What comparing with all of them costs, in steps of a search: a comparison is a few
+    /// instructions, and a step some hundred.
+    pub(super) fn cost(&self) -> usize {
+        self.0.len() / 32
     }
 }
 

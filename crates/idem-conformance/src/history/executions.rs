@@ -14,10 +14,21 @@ pub struct Executions {
     pub lease: Duration,
     /// How long an ending is kept.
     pub retention: Duration,
-    /// Whether a lapsed lease is taken over; otherwise it is reported as abandoned.
-    pub reclaims: bool,
+    /// What becomes of a lapsed lease.
+    pub lapsed: Lapsed,
     /// By how much the store's clock may differ from the history's over the length of a lease.
     pub slack: Duration,
+}
+
+/// What becomes of a lease that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapsed {
+    /// It is taken over.
+    TakenOver,
+    /// It is reported as abandoned until somebody resolves it.
+    Halted,
+    /// A prober is asked: it is taken over, completed by a [`KeyCall::Resolve`], or reported.
+    Probed,
 }
 
 /// Where a key stands.
@@ -122,7 +133,44 @@ impl Executions {
                 next
             }
             KeyCall::Release { execution } => end(state, call, *execution, |_| None),
+            KeyCall::Resolve { attempt, answer } => {
+                let resolved = self.resolve(state, call, by, (*attempt, answer.as_ref()));
+                resolved.into_iter().collect()
+            }
         }
+    }
+
+    /// What a resolution leaves: it is applied only to the execution that it is about, and only
+    /// when that one's lease is over.
+    fn resolve(
+        &self,
+        state: &Stand,
+        call: &Observed,
+        by: Duration,
+        (attempt, answer): (u32, Option<&Bytes>),
+    ) -> Option<Stand> {
+        let told = call.replied.as_ref().map(|(_, reply)| reply);
+        let Stand::Claimed {
+            request,
+            since,
+            stage: Stage::InFlight { attempt: n, .. },
+        } = state
+        else {
+            return None;
+        };
+        let fits = *n == attempt && matches!(told, None | Some(KeyReply::Stored));
+        (fits && self.may_have_passed(state, by, self.lease)).then(|| Stand::Claimed {
+            request: *request,
+            since: call.invoked.max(self.lapses(*since)),
+            stage: answer.map_or(Stage::Retryable { attempt }, |answer| {
+                Stage::Completed(answer.clone())
+            }),
+        })
+    }
+
+    /// The earliest time at which a lease can be over.
+    fn lapses(&self, since: Duration) -> Duration {
+        (since + self.lease).saturating_sub(self.slack)
     }
 
     fn claim(
@@ -170,7 +218,7 @@ impl Executions {
             (KeyReply::ReplayFailure(told), Stage::Failed(payload)) => told == payload,
             (KeyReply::Abandoned { attempt }, Stage::InFlight { attempt: n, .. }) => {
                 let lapsed = self.may_have_passed(state, by, self.lease);
-                !self.reclaims && attempt == n && lapsed
+                self.lapsed != Lapsed::TakenOver && attempt == n && lapsed
             }
             _ => false,
         }
@@ -187,9 +235,9 @@ impl Executions {
             Stand::Claimed { since, stage, .. } => match stage {
                 Stage::Retryable { attempt } => Some((attempt + 1, *since)),
                 Stage::InFlight { attempt, .. } => {
-                    let lapsed = self.reclaims && self.may_have_passed(state, by, self.lease);
-                    let lapses = (*since + self.lease).saturating_sub(self.slack);
-                    lapsed.then_some((attempt + 1, lapses))
+                    let lapsed = self.may_have_passed(state, by, self.lease);
+                    let wins = lapsed && self.lapsed != Lapsed::Halted;
+                    wins.then_some((attempt + 1, self.lapses(*since)))
                 }
                 Stage::Completed(_) | Stage::Failed(_) => None,
             },

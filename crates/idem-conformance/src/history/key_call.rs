@@ -48,6 +48,14 @@ pub enum KeyCall {
         /// Names the execution.
         execution: u64,
     },
+    /// What a prober or an operator found out about an abandoned execution, on its way into the
+    /// store. The reply to a prober's is never known; note it as invoked when the prober answers.
+    Resolve {
+        /// The fencing number of the abandoned execution.
+        attempt: u32,
+        /// The answer, where it had its effect; otherwise it may run again.
+        answer: Option<Bytes>,
+    },
 }
 
 /// What the engine replied. An error, and an ending that is *pending*, is no reply.

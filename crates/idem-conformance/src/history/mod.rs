@@ -20,7 +20,7 @@ mod recording_store;
 mod register;
 
 pub use check::{Limit, Model, Violation, check};
-pub use executions::{Executions, Stage, Stand};
+pub use executions::{Executions, Lapsed, Stage, Stand};
 pub use key_call::{KeyCall, KeyReply};
 pub use record::{Call, History, Pending};
 pub use recording_store::RecordingStore;

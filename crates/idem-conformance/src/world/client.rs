@@ -29,7 +29,11 @@ pub(super) async fn ask(scene: Scene, number: usize) {
             continue;
         };
         scene.note(&name, || {
-            format!("asks process {process} for request {}", plan.request)
+            format!(
+                "asks process {process} for request {} under key {}",
+                plan.request,
+                scene.key_of(&plan)
+            )
         });
         let (reply, replied) = oneshot::channel();
         let handling = handler::handle(scene.clone(), server.clone(), number, reply);
@@ -39,7 +43,8 @@ pub(super) async fn ask(scene: Scene, number: usize) {
         match answer {
             Ok(Ok(Answer::Stored(payload))) => {
                 scene.note(&name, || format!("has the answer {payload:?}"));
-                scene.books().answers.push(payload);
+                let number = scene.key_of(&plan);
+                scene.books().keys[number].answers.push(payload);
                 return;
             }
             Ok(Ok(Answer::Never(why))) => {

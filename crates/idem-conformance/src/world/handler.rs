@@ -11,7 +11,8 @@ use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     Arrival, ClientPlan, Ending,
-    scene::{Scene, Server},
+    key::{Key, KeyBooks, success},
+    scene::{Books, Scene, Server},
 };
 use crate::history::{Call, KeyCall, KeyReply, Pending};
 
@@ -73,7 +74,15 @@ impl Handling {
     }
 
     fn invoke(&self, call: KeyCall) -> Pending<KeyCall, KeyReply> {
-        self.scene.shared.history.invoke(self.client, call)
+        self.key().history.invoke(self.client, call)
+    }
+
+    fn key(&self) -> &Key {
+        &self.scene.shared.keys[self.scene.key_of(&self.plan)]
+    }
+
+    fn books<'a>(&self, books: &'a mut Books) -> &'a mut KeyBooks {
+        &mut books.keys[self.scene.key_of(&self.plan)]
     }
 
     /// Work that has no effect is tried a few times; then it has one.
@@ -104,12 +113,26 @@ impl Handling {
             }
         }
         pause(work.before).await;
-        if !matches!(ending, Ending::Retry | Ending::Release) {
-            self.note(|| "HAS ITS EFFECT".to_owned());
-            self.scene.books().effects.push(self.execution);
+        if !matches!(ending, Ending::Retry | Ending::Release) && !self.effect(running.attempt()) {
+            // Whoever was told that it cannot happen any more must not be wrong.
+            self.note(|| "is refused its effect".to_owned());
+            return Ending::Retry;
         }
         pause(work.after).await;
         ending
+    }
+
+    fn effect(&self, attempt: u32) -> bool {
+        let mut books = self.scene.books();
+        let happens = self
+            .books(&mut books)
+            .ledger
+            .happen(self.execution, attempt);
+        drop(books);
+        if happens {
+            self.note(|| "HAS ITS EFFECT".to_owned());
+        }
+        happens
     }
 
     /// The call that ends the execution; none for one that vanishes.
@@ -135,7 +158,7 @@ impl Handling {
     }
 
     fn success(&self) -> Bytes {
-        format!("\"{}\"", self.execution).into()
+        success(self.execution)
     }
 
     /// Notes how an ending went, and what the client is told.
@@ -216,7 +239,8 @@ impl Drop for Claiming<'_> {
             unseen.push((KeyCall::Disown { execution }, None));
         }
         for (call, void_after) in unseen {
-            handling.scene.books().unseen.push(Call {
+            let mut books = handling.scene.books();
+            handling.books(&mut books).unseen.push(Call {
                 client: handling.client,
                 invoked: self.invoked,
                 replied: None,

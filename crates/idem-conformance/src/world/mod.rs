@@ -5,11 +5,12 @@
 //! and one thread, so that a plan always runs the same way. After a run the world checks what was
 //! promised:
 //!
-//! - every answer that anybody got is explained by one linear history of the key (G1 to G5), see
-//!   [`Executions`](crate::history::Executions);
+//! - every answer that anybody got is explained by one linear history of its key (G1 to G5), see
+//!   [`Executions`](crate::history::Executions), so that nothing of one key shows under another;
 //! - confirmed answers are byte for byte the same;
-//! - under `Halt` the effect happens at most once, and exactly once where the key is completed;
-//! - when all faults are over, the key is not stuck.
+//! - under `Halt`, resolved by an operator in the end, and under `Probe` with a prober that tells
+//!   the truth where it can, the number of effects is the number of winning completions;
+//! - when all faults are over, no key is stuck.
 //!
 //! ```
 //! use idem_conformance::world::{Plan, run};
@@ -21,7 +22,9 @@
 mod client;
 mod failure;
 mod handler;
+mod key;
 mod plan;
+mod prober;
 mod process;
 mod scene;
 mod store;

@@ -13,6 +13,8 @@ pub struct Plan {
     pub seed: u64,
     /// How many processes serve, each with an engine and a connection of its own.
     pub processes: usize,
+    /// How many keys there are, [`KEYS`](Self::KEYS) at most. All look alike.
+    pub keys: usize,
     /// Who wants what.
     pub clients: Vec<ClientPlan>,
     /// Crashes and pauses.
@@ -27,6 +29,8 @@ pub struct Plan {
     pub lease: Duration,
     /// What becomes of abandoned keys.
     pub abandoned: Abandoned,
+    /// How often a prober cannot tell, between 0 and 1.
+    pub doubts: f64,
 }
 
 /// What becomes of a key whose holder vanished.
@@ -34,8 +38,10 @@ pub struct Plan {
 pub enum Abandoned {
     /// It runs again.
     Reclaim,
-    /// It is halted.
+    /// It is halted. When all is over, an operator looks into it and resolves it.
     Halt,
+    /// A prober is asked, who tells the truth unless it cannot tell.
+    Probe,
 }
 
 /// One client, with one request, until it has an answer.
@@ -43,6 +49,8 @@ pub enum Abandoned {
 pub struct ClientPlan {
     /// When it comes.
     pub arrives: Duration,
+    /// Under which key; counted round when there are fewer.
+    pub key: usize,
     /// Which request it sends: another number is another request under the same key.
     pub request: u8,
     /// How long it waits for an answer before it asks again.
@@ -126,17 +134,22 @@ pub struct Outage {
 }
 
 impl Plan {
+    /// The greatest number of keys.
+    pub const KEYS: usize = 4;
+
     /// Draws a plan.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let processes = rng.random_range(1..=3);
-        let clients = rng.random_range(1..=4);
+        let keys = [1, 1, 2, 3, 4][rng.random_range(0..5)];
+        let clients = rng.random_range(1..=3 + keys);
         let interruptions = rng.random_range(0..=3);
         let outages = rng.random_range(0..=1);
         Self {
             seed,
             processes,
+            keys,
             clients: (0..clients).map(|_| ClientPlan::draw(&mut rng)).collect(),
             interruptions: (0..interruptions)
                 .map(|_| Interruption::draw(&mut rng, processes))
@@ -148,10 +161,12 @@ impl Plan {
             ),
             store_clock_rate: [0.5, 1.0, 1.0, 2.0][rng.random_range(0..4)],
             lease: Duration::from_millis(rng.random_range(300..2000)),
-            abandoned: match rng.random_range(0..3) {
+            abandoned: match rng.random_range(0..4) {
                 0 => Abandoned::Halt,
+                1 => Abandoned::Probe,
                 _ => Abandoned::Reclaim,
             },
+            doubts: [0.0, 0.3][rng.random_range(0..2)],
         }
     }
 }
@@ -160,6 +175,7 @@ impl ClientPlan {
     fn draw(rng: &mut StdRng) -> Self {
         Self {
             arrives: millis(rng, 3000),
+            key: rng.random_range(0..Plan::KEYS),
             request: u8::from(rng.random_bool(0.1)),
             patience: Duration::from_millis(50) + millis(rng, 3000),
             tries: rng.random_range(1..=5),

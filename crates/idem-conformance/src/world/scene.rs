@@ -4,25 +4,25 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::future::join_all;
-use idem_core::{
-    Fingerprint, Idempotency, IdempotencyKey, OnAbandoned, Policy, RecordKey, Scope, Spawner, Store,
-};
+use idem_core::{Fingerprint, Idempotency, OnAbandoned, Policy, Prober, Spawner, Store, Verdict};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Abandoned, Failure, Outage, Plan, Trouble, client, failure::Timeline, process::Process, verdict,
+    Abandoned, ClientPlan, Failure, Outage, Plan, Trouble, client,
+    failure::Timeline,
+    key::{Key, KeyBooks},
+    prober::Truthful,
+    process::Process,
+    verdict,
 };
-use crate::{
-    CallFault, FaultStore,
-    history::{Call, History, KeyCall, KeyReply},
-};
+use crate::{CallFault, FaultStore};
 
 /// What a run came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,9 +30,11 @@ use crate::{
 pub struct Summary {
     /// Faults that struck, by [`CallFault::name`], and `crash` and `pause`.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Calls in the history that was checked.
+    /// What probers said: `committed`, `not committed`, `unknown`.
+    pub verdicts: BTreeMap<&'static str, u64>,
+    /// Calls in the histories that were checked.
     pub calls: usize,
-    /// Whether the history had too many orders to try: neither explained nor refuted.
+    /// Whether a history had too many orders to try: neither explained nor refuted.
     pub undecided: bool,
     /// How often the effect happened.
     pub effects: usize,
@@ -49,15 +51,16 @@ pub(super) struct Scene {
 pub(super) struct World {
     pub(super) plan: Plan,
     pub(super) began: Instant,
-    pub(super) key: RecordKey,
+    pub(super) keys: Vec<Key>,
     /// The store itself, without faults.
     pub(super) store: Arc<dyn Store>,
     /// The store as everybody reaches it, in an outage or not.
     reach: FaultStore<dyn Store>,
-    pub(super) history: History<KeyCall, KeyReply>,
     pub(super) books: Mutex<Books>,
     servers: Mutex<Vec<Server>>,
     executions: AtomicU64,
+    doubts: Mutex<StdRng>,
+    calm: AtomicBool,
 }
 
 /// What is written down in a run.
@@ -65,13 +68,9 @@ pub(super) struct World {
 pub(super) struct Books {
     pub(super) timeline: Timeline,
     pub(super) faults: BTreeMap<&'static str, u64>,
-    /// Which execution had the effect, in the order of the effects.
-    pub(super) effects: Vec<u64>,
-    /// Answers that are stored, as clients got them.
-    pub(super) answers: Vec<Bytes>,
-    /// What may have happened beside the calls of the history: second deliveries, claims taken
-    /// back.
-    pub(super) unseen: Vec<Call<KeyCall, KeyReply>>,
+    pub(super) verdicts: BTreeMap<&'static str, u64>,
+    /// As [`World::keys`].
+    pub(super) keys: Vec<KeyBooks>,
 }
 
 /// A process that serves, its engine, and its connection to the store.
@@ -88,21 +87,23 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 
 impl Scene {
     pub(super) fn new(plan: Plan, store: Arc<dyn Store>, with_timeline: bool) -> Self {
-        let key = IdempotencyKey::new("the-key").expect("it is a key");
         let began = Instant::now();
+        let keys = Key::some(plan.keys, began);
         let scene = Self {
             shared: Arc::new(World {
                 reach: FaultStore::over(Arc::clone(&store)),
                 began,
-                key: Scope::global().key(&key),
                 store,
-                history: History::since(began),
                 books: Mutex::new(Books {
                     timeline: Timeline::new(with_timeline),
+                    keys: keys.iter().map(|_| KeyBooks::default()).collect(),
                     ..Books::default()
                 }),
+                keys,
                 servers: Mutex::default(),
                 executions: AtomicU64::new(0),
+                doubts: Mutex::new(StdRng::seed_from_u64(plan.seed.rotate_left(32))),
+                calm: AtomicBool::new(false),
                 plan,
             }),
         };
@@ -134,6 +135,7 @@ impl Scene {
         for server in self.servers().iter() {
             server.network.heal();
         }
+        self.shared.calm.store(true, Ordering::SeqCst);
         sleep(AFTERMATH).await;
         let servers = self.servers().clone();
         for server in &servers {
@@ -198,6 +200,7 @@ impl Scene {
             .on_abandoned(match self.shared.plan.abandoned {
                 Abandoned::Reclaim => OnAbandoned::Reclaim,
                 Abandoned::Halt => OnAbandoned::Halt,
+                Abandoned::Probe => OnAbandoned::Probe(Truthful::of(self) as Arc<dyn Prober>),
             })
     }
 
@@ -207,8 +210,25 @@ impl Scene {
         server.process.is_up().then_some(server)
     }
 
+    /// The number of a client's key.
+    pub(super) fn key_of(&self, client: &ClientPlan) -> usize {
+        client.key % self.shared.keys.len()
+    }
+
     pub(super) fn next_execution(&self) -> u64 {
         self.shared.executions.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The last one that was named.
+    pub(super) fn latest_execution(&self) -> u64 {
+        self.shared.executions.load(Ordering::SeqCst)
+    }
+
+    /// Whether a prober cannot tell this time; when all faults are over it always can.
+    pub(super) fn doubts(&self) -> bool {
+        let doubts = &self.shared.doubts;
+        let mut rng = doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.shared.calm.load(Ordering::SeqCst) && rng.random_bool(self.shared.plan.doubts)
     }
 
     pub(super) fn note(&self, who: &str, what: impl FnOnce() -> String) {
@@ -250,6 +270,15 @@ impl Books {
         for (kind, times) in network.struck() {
             *self.faults.entry(kind).or_default() += times;
         }
+    }
+
+    pub(super) fn probed(&mut self, verdict: &Verdict) {
+        let name = match verdict {
+            Verdict::Committed(_) => "committed",
+            Verdict::NotCommitted => "not committed",
+            Verdict::Unknown => "unknown",
+        };
+        *self.verdicts.entry(name).or_default() += 1;
     }
 }
 

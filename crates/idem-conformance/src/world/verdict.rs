@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use idem_core::{Claim, Idempotency};
+use idem_core::{Claim, Idempotency, machine::Resolution};
 
 use super::{
     Abandoned, Failure,
+    key::Key,
     scene::{Scene, Summary, fingerprint},
 };
-use crate::history::{Executions, KeyCall, KeyReply, Limit, Violation, check};
+use crate::history::{Executions, KeyCall, KeyReply, Lapsed, Limit, Violation, check};
 
 /// Timers count whole milliseconds.
 const SLACK: Duration = Duration::from_millis(2);
@@ -19,10 +20,7 @@ const LIMIT: Limit = Limit {
 };
 
 pub(super) async fn judge(scene: &Scene) -> Result<Summary, Failure> {
-    let judged = match last_claim(scene).await {
-        Ok(ended) => every_promise(scene, ended),
-        Err(stuck) => Err(stuck),
-    };
+    let judged = every_key(scene).await;
     let books = scene.books();
     judged.map_err(|broken| Failure {
         plan: Box::new(scene.shared.plan.clone()),
@@ -31,45 +29,84 @@ pub(super) async fn judge(scene: &Scene) -> Result<Summary, Failure> {
     })
 }
 
-fn every_promise(scene: &Scene, ended: bool) -> Result<Summary, String> {
-    let (calls, undecided) = explained(scene)?;
+async fn every_key(scene: &Scene) -> Result<Summary, String> {
+    let mut summary = Summary::default();
+    let engine = Idempotency::builder(scene.shared.store.clone())
+        .policy(scene.policy())
+        .seed(!scene.shared.plan.seed)
+        .build()
+        .expect("a plan's policy can work");
+    for number in 0..scene.shared.keys.len() {
+        let last = Last {
+            scene,
+            engine: &engine,
+            number,
+        };
+        let judged = match last.claim().await {
+            Ok(ended) => every_promise(scene, number, ended, &mut summary),
+            Err(stuck) => Err(stuck),
+        };
+        judged.map_err(|broken| format!("key {number}: {broken}"))?;
+    }
     let books = scene.books();
+    summary.faults = books.faults.clone();
+    summary.verdicts = books.verdicts.clone();
+    Ok(summary)
+}
+
+fn every_promise(
+    scene: &Scene,
+    number: usize,
+    ended: bool,
+    summary: &mut Summary,
+) -> Result<(), String> {
+    let (calls, undecided) = explained(scene, number)?;
+    let books = scene.books();
+    let books = &books.keys[number];
     if let Some(pair) = books.answers.windows(2).find(|pair| pair[0] != pair[1]) {
         return Err(format!(
             "G2: two stored answers: {:?} and {:?}",
             pair[0], pair[1]
         ));
     }
-    let effects = books.effects.len();
-    if scene.shared.plan.abandoned == Abandoned::Halt && effects > 1 {
-        return Err(format!(
-            "G8: the effect happened {effects} times under `Halt`"
-        ));
+    let effects = books.ledger.effects();
+    match scene.shared.plan.abandoned {
+        Abandoned::Reclaim if ended && effects == 0 => {
+            return Err("G2: an answer is stored, and there was no effect".to_owned());
+        }
+        Abandoned::Reclaim => {}
+        rule @ (Abandoned::Halt | Abandoned::Probe) => {
+            let completions = usize::from(ended);
+            if effects != completions {
+                return Err(format!(
+                    "G8: {effects} effects and {completions} winning completions under `{rule:?}`"
+                ));
+            }
+        }
     }
-    if ended && effects == 0 {
-        return Err("G2: an answer is stored, and there was no effect".to_owned());
-    }
-    Ok(Summary {
-        faults: books.faults.clone(),
-        calls,
-        undecided,
-        effects,
-        answers: books.answers.len(),
-    })
+    summary.calls += calls;
+    summary.undecided |= undecided;
+    summary.effects += effects;
+    summary.answers += books.answers.len();
+    Ok(())
 }
 
 /// Every answer that anybody got is explained by one linear history of the key. Gives the number
 /// of calls, and whether there were too many orders to try.
-fn explained(scene: &Scene) -> Result<(usize, bool), String> {
+fn explained(scene: &Scene, number: usize) -> Result<(usize, bool), String> {
     let plan = &scene.shared.plan;
     let model = Executions {
         lease: plan.lease.div_f64(plan.store_clock_rate),
         retention: Duration::from_secs(3600),
-        reclaims: plan.abandoned == Abandoned::Reclaim,
+        lapsed: match plan.abandoned {
+            Abandoned::Reclaim => Lapsed::TakenOver,
+            Abandoned::Halt => Lapsed::Halted,
+            Abandoned::Probe => Lapsed::Probed,
+        },
         slack: SLACK,
     };
-    let mut calls = scene.shared.history.calls();
-    calls.extend(scene.books().unseen.iter().cloned());
+    let mut calls = scene.shared.keys[number].history.calls();
+    calls.extend(scene.books().keys[number].unseen.iter().cloned());
     calls.sort_by_key(|call| call.invoked);
     match check(&model, &calls, LIMIT) {
         Ok(()) => Ok((calls.len(), false)),
@@ -78,35 +115,99 @@ fn explained(scene: &Scene) -> Result<(usize, bool), String> {
     }
 }
 
-/// One more claim, without faults: the key is not stuck. Says whether it has an ending.
-async fn last_claim(scene: &Scene) -> Result<bool, String> {
-    let engine = Idempotency::builder(scene.shared.store.clone())
-        .policy(scene.policy())
-        .seed(!scene.shared.plan.seed)
-        .build()
-        .expect("a plan's policy can work");
-    let execution = scene.next_execution();
-    let call = KeyCall::Claim {
-        execution,
-        request: 0,
-    };
-    let pending = scene.shared.history.invoke(usize::MAX, call);
-    let claim = engine.claim(&scene.shared.key, &fingerprint(0)).await;
-    let told = format!("{claim:?}");
-    scene.note("last claim", || told.clone());
-    let (reply, ended) = match claim {
-        Ok(Claim::Acquired(execution)) => {
-            let attempt = execution.attempt();
-            (KeyReply::Acquired { attempt }, false)
+/// One more claim of a key, without faults.
+struct Last<'a> {
+    scene: &'a Scene,
+    engine: &'a Idempotency,
+    number: usize,
+}
+
+impl Last<'_> {
+    /// The key is not stuck. Says whether it has an ending.
+    async fn claim(&self) -> Result<bool, String> {
+        match self.ask(0).await? {
+            // Under the other request, then.
+            KeyReply::Mismatch => self.settle(1).await,
+            reply => self.conclude(0, reply).await,
         }
-        Ok(Claim::Replay(payload)) => (KeyReply::Replay(payload), true),
-        Ok(Claim::ReplayFailure(payload)) => (KeyReply::ReplayFailure(payload), true),
-        Ok(Claim::Mismatch) => (KeyReply::Mismatch, false),
-        Ok(Claim::Abandoned { attempt }) if scene.shared.plan.abandoned == Abandoned::Halt => {
-            (KeyReply::Abandoned { attempt }, false)
+    }
+
+    async fn settle(&self, request: u8) -> Result<bool, String> {
+        let reply = self.ask(request).await?;
+        self.conclude(request, reply).await
+    }
+
+    async fn conclude(&self, request: u8, reply: KeyReply) -> Result<bool, String> {
+        match reply {
+            KeyReply::Acquired { .. } => Ok(false),
+            KeyReply::Replay(_) | KeyReply::ReplayFailure(_) => Ok(true),
+            KeyReply::Abandoned { attempt } if self.plan_halts() => {
+                self.resolve(attempt).await?;
+                match self.ask(request).await? {
+                    KeyReply::Acquired { .. } => Ok(false),
+                    KeyReply::Replay(_) => Ok(true),
+                    other => Err(format!(
+                        "G8: resolved, and the next claim is told {other:?}"
+                    )),
+                }
+            }
+            other => Err(format!("G1: all is over, and the key is stuck: {other:?}")),
         }
-        _ => return Err(format!("G1: all is over, and the key is stuck: {told}")),
-    };
-    pending.replied(reply);
-    Ok(ended)
+    }
+
+    fn plan_halts(&self) -> bool {
+        self.scene.shared.plan.abandoned == Abandoned::Halt
+    }
+
+    async fn ask(&self, request: u8) -> Result<KeyReply, String> {
+        let call = KeyCall::Claim {
+            execution: self.scene.next_execution(),
+            request: request.into(),
+        };
+        let pending = self.key().history.invoke(usize::MAX, call);
+        let claim = self
+            .engine
+            .claim(&self.key().record, &fingerprint(request))
+            .await;
+        self.note(|| format!("request {request}: {claim:?}"));
+        let reply = match claim {
+            Ok(Claim::Acquired(execution)) => KeyReply::Acquired {
+                attempt: execution.attempt(),
+            },
+            Ok(Claim::Replay(payload)) => KeyReply::Replay(payload),
+            Ok(Claim::ReplayFailure(payload)) => KeyReply::ReplayFailure(payload),
+            Ok(Claim::Mismatch) => KeyReply::Mismatch,
+            Ok(Claim::InFlight { .. }) => KeyReply::InFlight,
+            Ok(Claim::Abandoned { attempt }) => KeyReply::Abandoned { attempt },
+            Ok(Claim::Exhausted { .. }) => unreachable!("a plan sets no limit to attempts"),
+            Err(error) => return Err(format!("G6: the store answers, and a claim fails: {error}")),
+        };
+        pending.replied(reply.clone());
+        Ok(reply)
+    }
+
+    /// An operator looks into it, and says what happened.
+    async fn resolve(&self, attempt: u32) -> Result<(), String> {
+        let answer = self.scene.books().keys[self.number].ledger.answer();
+        self.note(|| format!("an operator finds {answer:?}"));
+        let resolution = answer
+            .clone()
+            .map_or(Resolution::Retry, Resolution::Completed);
+        let call = KeyCall::Resolve { attempt, answer };
+        let pending = self.key().history.invoke(usize::MAX, call);
+        let resolved = self.engine.resolve(&self.key().record, resolution).await;
+        resolved.map_err(|error| format!("G8: a halted key cannot be resolved: {error}"))?;
+        pending.replied(KeyReply::Stored);
+        Ok(())
+    }
+
+    fn key(&self) -> &Key {
+        &self.scene.shared.keys[self.number]
+    }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        let number = self.number;
+        self.scene
+            .note("last claim", || format!("key {number}, {}", what()));
+    }
 }

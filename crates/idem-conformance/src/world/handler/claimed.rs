@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) async fn handle(handling: &Handling) -> Answer {
-    let key = &handling.scene.shared.key;
+    let key = &handling.key().record;
     let mut claiming = Claiming::new(handling);
     let claim = handling
         .engine()

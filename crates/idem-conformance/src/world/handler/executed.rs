@@ -13,7 +13,7 @@ use crate::{
 type Executed = Result<Outcome<String>, ExecuteError<String>>;
 
 pub(super) async fn handle(handling: &Handling) -> Answer {
-    let key = &handling.scene.shared.key;
+    let key = &handling.key().record;
     let claiming = Mutex::new(Claiming::new(handling));
     let ending = Mutex::new(None);
     let work = async |running: idem_core::Running| {

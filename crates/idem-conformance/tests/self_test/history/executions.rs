@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Limit, Violation, check};
+use idem_conformance::history::{
+    Call, Executions, KeyCall, KeyReply, Lapsed, Limit, Violation, check,
+};
 use idem_core::Bytes;
 
 use super::{ms, replied, unknown};
@@ -36,7 +38,7 @@ fn model() -> Executions {
     Executions {
         lease: ms(100),
         retention: Duration::from_secs(3600),
-        reclaims: true,
+        lapsed: Lapsed::TakenOver,
         slack: Duration::ZERO,
     }
 }
@@ -245,7 +247,7 @@ fn a_released_or_retryable_key_runs_again() {
 #[test]
 fn g8_under_halt_nobody_takes_over() {
     let halt = Executions {
-        reclaims: false,
+        lapsed: Lapsed::Halted,
         ..model()
     };
     let calls = |reply| {
@@ -265,4 +267,63 @@ fn g8_under_halt_nobody_takes_over() {
         replied(1, 20, 30, claim(2), abandoned),
     ];
     assert!(check(&halt, &too_early, Limit::default()).is_err());
+}
+
+#[test]
+fn g8_a_prober_completes_what_it_found_and_nobody_else_is_told_otherwise() {
+    let probed = Executions {
+        lapsed: Lapsed::Probed,
+        ..model()
+    };
+    let resolve = KeyCall::Resolve {
+        attempt: 1,
+        answer: Some(Bytes::from("found")),
+    };
+    let calls = |resolved_at, reply| {
+        [
+            replied(0, 0, 10, claim(1), acquired(1)),
+            unknown(9, resolved_at, resolve.clone()),
+            replied(1, 200, 240, claim(2), reply),
+        ]
+    };
+    let explained = |calls: &[Observed]| check(&probed, calls, Limit::default()).is_ok();
+    assert!(explained(&calls(210, replay("found"))));
+    assert!(explained(&calls(210, acquired(2))), "it was not applied");
+    let doubt = KeyReply::Abandoned { attempt: 1 };
+    assert!(explained(&calls(210, doubt)), "the prober could not tell");
+    assert!(!explained(&calls(210, replay("other"))));
+    assert!(!explained(&calls(250, replay("found"))), "not found yet");
+    let alive = [
+        replied(0, 0, 10, claim(1), acquired(1)),
+        unknown(9, 20, resolve),
+        replied(1, 20, 40, claim(2), replay("found")),
+    ];
+    assert!(!explained(&alive), "the lease is not over");
+}
+
+#[test]
+fn g8_what_an_operator_resolved_stands() {
+    let halt = Executions {
+        lapsed: Lapsed::Halted,
+        ..model()
+    };
+    let calls = |answer: Option<Bytes>, reply| {
+        [
+            replied(0, 0, 10, claim(1), acquired(1)),
+            replied(
+                9,
+                200,
+                210,
+                KeyCall::Resolve { attempt: 1, answer },
+                KeyReply::Stored,
+            ),
+            replied(1, 220, 240, claim(2), reply),
+        ]
+    };
+    let explained = |calls: &[Observed]| check(&halt, calls, Limit::default()).is_ok();
+    let answer = Some(Bytes::from("found"));
+    assert!(explained(&calls(answer.clone(), replay("found"))));
+    assert!(!explained(&calls(answer, acquired(2))));
+    assert!(explained(&calls(None, acquired(2))));
+    assert!(!explained(&calls(None, KeyReply::Abandoned { attempt: 1 })));
 }

@@ -46,6 +46,9 @@ breaks_a_promise! {
     refused_told_no_age: RefusedToldNoAge;
     ttl_is_lease: TtlIsLease;
     failure_is_success: FailureIsSuccess;
+    scope_ignored: ScopeIgnored;
+    keys_concatenated: KeysConcatenated;
+    keys_folded: KeysFolded;
 }
 
 #[test]

@@ -2,5 +2,6 @@
 //! them.
 
 mod flaws;
+mod regressions;
 mod schedules;
 mod strategy;

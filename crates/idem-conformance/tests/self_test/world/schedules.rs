@@ -12,12 +12,19 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::strategy::plans;
 
-/// Schedules per test; there are two. `IDEM_SCHEDULES` asks for more, or fewer.
+/// Schedules per test; there are three, and `IDEM_SCHEDULES` asks for more, or fewer.
 fn schedules() -> u32 {
     let asked = std::env::var("IDEM_SCHEDULES").ok();
     asked.map_or(10_000, |asked| {
         asked.parse().expect("a number of schedules")
     })
+}
+
+/// Where output is captured, a line for people has to go around the test harness.
+fn tell(line: &str) {
+    use std::io::Write as _;
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What many runs came to.
@@ -29,6 +36,7 @@ struct Account {
     effects: usize,
     answers: usize,
     faults: BTreeMap<&'static str, u64>,
+    verdicts: BTreeMap<&'static str, u64>,
 }
 
 impl Account {
@@ -40,6 +48,9 @@ impl Account {
         self.answers += summary.answers;
         for (kind, times) in summary.faults {
             *self.faults.entry(kind).or_default() += times;
+        }
+        for (verdict, times) in summary.verdicts {
+            *self.verdicts.entry(verdict).or_default() += times;
         }
     }
 }
@@ -61,8 +72,19 @@ fn explore(abandoned: Abandoned) {
         panic!("{failure}");
     }
     let account = account.into_inner();
-    println!("{abandoned:?}: {account:?}");
+    tell(&format!(
+        "{} simulated schedules under {abandoned:?}, 0 violations: {account:?}",
+        account.schedules
+    ));
     let kinds = account.faults.len();
+    let verdicts = match abandoned {
+        Abandoned::Reclaim | Abandoned::Halt => 0,
+        Abandoned::Probe => 3,
+    };
+    assert!(
+        account.verdicts.len() == verdicts || account.schedules < 1000,
+        "every verdict of a prober: {account:?}"
+    );
     assert!(
         kinds == 11 || account.schedules < 1000,
         "every kind of fault: {account:?}"
@@ -80,10 +102,16 @@ fn the_promises_are_kept_under_halt() {
     explore(Abandoned::Halt);
 }
 
+#[test]
+fn the_promises_are_kept_under_probe() {
+    explore(Abandoned::Probe);
+}
+
 /// Two clients, two processes, no fault but what is added.
 fn plain() -> Plan {
     let client = |arrives, arrival| ClientPlan {
         arrives: Duration::from_millis(arrives),
+        key: 0,
         request: 0,
         patience: Duration::from_secs(2),
         tries: 10,
@@ -99,6 +127,7 @@ fn plain() -> Plan {
     Plan {
         seed: 1,
         processes: 2,
+        keys: 1,
         clients: vec![client(0, Arrival::Claim), client(500, Arrival::Execute)],
         interruptions: Vec::new(),
         outages: Vec::new(),
@@ -106,6 +135,7 @@ fn plain() -> Plan {
         store_clock_rate: 1.0,
         lease: Duration::from_secs(1),
         abandoned: Abandoned::Reclaim,
+        doubts: 0.0,
     }
 }
 
@@ -119,7 +149,7 @@ fn a_world_without_faults_has_one_effect_and_answers_everybody() {
 /// Every await of every task of a process, by the number of its poll.
 #[test]
 fn a_crash_or_a_pause_at_any_await_breaks_no_promise() {
-    for abandoned in [Abandoned::Reclaim, Abandoned::Halt] {
+    for abandoned in [Abandoned::Reclaim, Abandoned::Halt, Abandoned::Probe] {
         for trouble in [
             Trouble::Crash(Duration::from_millis(300)),
             Trouble::Pause(Duration::from_millis(1500)),

@@ -18,26 +18,29 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
     (
         any::<u64>(),
         1_usize..=3,
-        vec(client(), 1..=4),
+        keys_and_clients(),
         vec(interruption(), 0..=3),
         vec(outage(), 0..=1),
         odds.prop_map(|(share, longest)| Odds::even(share, longest)),
         prop_oneof![Just(1.0), Just(0.5), Just(2.0)],
         millis(300..2000),
+        prop_oneof![Just(0.0), Just(0.3)],
     )
         .prop_map(
             move |(
                 seed,
                 processes,
-                clients,
+                (keys, clients),
                 interruptions,
                 outages,
                 odds,
                 store_clock_rate,
                 lease,
+                doubts,
             )| Plan {
                 seed,
                 processes,
+                keys,
                 clients,
                 interruptions,
                 outages,
@@ -45,13 +48,26 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
                 store_clock_rate,
                 lease,
                 abandoned,
+                doubts,
             },
         )
+}
+
+/// The more keys, the more clients; half of all plans have a single key.
+fn keys_and_clients() -> impl Strategy<Value = (usize, Vec<ClientPlan>)> {
+    let keys = prop_oneof![
+        3 => Just(1_usize),
+        1 => Just(2_usize),
+        1 => Just(3_usize),
+        1 => Just(Plan::KEYS),
+    ];
+    keys.prop_flat_map(|keys| (Just(keys), vec(client(), 1..=3 + keys)))
 }
 
 fn client() -> impl Strategy<Value = ClientPlan> {
     (
         millis(0..3000),
+        0..Plan::KEYS,
         prop_oneof![9 => Just(0_u8), 1 => Just(1)],
         millis(50..3000),
         1_u8..=5,
@@ -60,8 +76,9 @@ fn client() -> impl Strategy<Value = ClientPlan> {
         work(),
     )
         .prop_map(
-            |(arrives, request, patience, tries, arrival, waits, work)| ClientPlan {
+            |(arrives, key, request, patience, tries, arrival, waits, work)| ClientPlan {
                 arrives,
+                key,
                 request,
                 patience,
                 tries,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
-use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Model, Stage, Stand};
+use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Lapsed, Model, Stage, Stand};
 
 use super::time;
 use crate::{
@@ -38,7 +38,10 @@ impl Clients {
             executions: Executions {
                 lease: LEASE,
                 retention: key.policy().retention_time(),
-                reclaims: key.class() != Class::Halt,
+                lapsed: match key.class() {
+                    Class::Halt => Lapsed::Halted,
+                    _ => Lapsed::TakenOver,
+                },
                 slack,
             },
         }
