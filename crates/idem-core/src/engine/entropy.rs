@@ -45,3 +45,22 @@ impl Entropy {
 fn bits(rng: &mut impl Rng) -> u128 {
     u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_token_is_drawn() {
+        for entropy in [Entropy::Thread, Entropy::seeded(7)] {
+            let mut seen = [0_u8; 16];
+            for _ in 0..100 {
+                let token = entropy.token();
+                for (all, byte) in seen.iter_mut().zip(token.as_bytes()) {
+                    *all |= byte;
+                }
+            }
+            assert_eq!(seen, [0xff; 16], "a bit that is never set is not drawn");
+        }
+    }
+}

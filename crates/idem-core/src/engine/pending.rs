@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{Idempotency, call::Budget};
 use crate::{
     RecordKey, StoreError, Superseded,
@@ -119,13 +117,9 @@ impl Registered {
     async fn run(&self) {
         let PendingEnding { held, name, .. } = &*self.pending;
         let policy = self.engine.policy();
-        let deadline = Instant::now() + policy.retention;
         let mut budget =
             Budget::new(policy.retention).longest_pause((policy.lease / 3).min(LONGEST_PAUSE));
-        while Instant::now() < deadline {
-            let Some(pause) = budget.next_pause(&self.engine) else {
-                break;
-            };
+        while let Some(pause) = budget.next_pause(&self.engine) {
             tokio::time::sleep(pause).await;
             match self.pending.try_end().await {
                 Ok(()) | Err(EndFailure::Superseded(Superseded)) => return,
@@ -154,4 +148,65 @@ impl Drop for Registered {
 pub(crate) enum EndFailure {
     Superseded(Superseded),
     Store(StoreError),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        Created, Deleted, Fingerprint, IdempotencyKey, Record, Scope, Store, Stored, Updated,
+        Version, machine,
+    };
+
+    /// Takes whatever it is told.
+    struct Willing;
+
+    #[async_trait]
+    impl Store for Willing {
+        async fn create(
+            &self,
+            _: &RecordKey,
+            _: &Record,
+            _: Duration,
+        ) -> Result<Created, StoreError> {
+            Ok(Created::New)
+        }
+
+        async fn update(
+            &self,
+            _: &RecordKey,
+            _: Version,
+            _: &Record,
+            _: Duration,
+        ) -> Result<Updated, StoreError> {
+            Ok(Updated::Done)
+        }
+
+        async fn delete(&self, _: &RecordKey, _: Version) -> Result<Deleted, StoreError> {
+            Ok(Deleted::Done)
+        }
+
+        async fn get(&self, _: &RecordKey) -> Result<Option<Stored>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ending_that_landed_is_forgotten() {
+        let engine = Idempotency::builder(Willing).build().unwrap();
+        let key = Scope::global().key(&IdempotencyKey::new("k").unwrap());
+        let mut request = engine.request(&Fingerprint::of("test/v1", b"a"));
+        let holding = Holding::new(machine::first(&mut request));
+        engine.disown(&key, holding);
+        assert!(engine.pending_ending(&key).is_some());
+        engine.drained().await;
+        assert!(engine.pending_ending(&key).is_none());
+        let pending = &engine.shared().pending;
+        assert!(pending.lock().is_empty(), "nothing is left of it");
+        assert_eq!(pending.count.load(Ordering::SeqCst), 0);
+    }
 }

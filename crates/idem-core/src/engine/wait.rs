@@ -113,3 +113,19 @@ async fn changed(watcher: &mut Option<Box<dyn Watcher>>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_is_counted_until_it_goes() {
+        let waiters = Waiters::default();
+        let (one, other) = (waiters.enter(), waiters.enter());
+        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 2);
+        drop(one);
+        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 1);
+        drop(other);
+        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 0);
+    }
+}

@@ -7,8 +7,10 @@ mod detached;
 mod ending;
 mod executing;
 mod outage;
+mod pending;
 mod renewing;
 mod resolving;
+mod shown;
 mod store;
 mod waiting;
 

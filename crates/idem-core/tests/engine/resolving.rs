@@ -76,3 +76,27 @@ async fn what_is_not_halted_is_refused_with_its_state() {
     running.complete("ok").await.unwrap();
     assert_eq!(refused("k").await, Refusal::Ended("completed"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn g2_of_two_who_resolve_a_key_the_second_is_told_that_it_changed() {
+    let (store, idem) = halted().await;
+    // The first one's write is lost on its way; it is sent again after the second one's.
+    store.fault(Op::Update, Fault::Hang);
+    let first = {
+        let idem = idem.clone();
+        tokio::spawn(async move {
+            let resolution = Resolution::Completed("paid".into());
+            idem.resolve(&key("k"), resolution).await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let elsewhere = engine(&store.other_process());
+    elsewhere
+        .resolve(&key("k"), Resolution::Failed("declined".into()))
+        .await
+        .unwrap();
+    let told = first.await.unwrap();
+    assert!(matches!(told, Err(ResolveError::Changed)), "{told:?}");
+    let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(matches!(claim, Claim::ReplayFailure(payload) if &payload[..] == b"declined"));
+}

@@ -47,7 +47,7 @@ struct Script {
     faults: HashMap<Op, VecDeque<Fault>>,
     down: Option<StoreErrorKind>,
     no_room_for_answers: bool,
-    calls: Vec<Op>,
+    calls: Vec<(Op, Instant)>,
 }
 
 impl ScriptedStore {
@@ -86,13 +86,14 @@ impl ScriptedStore {
     }
 
     pub(crate) fn calls(&self, op: Op) -> usize {
-        self.script
-            .lock()
-            .unwrap()
-            .calls
-            .iter()
-            .filter(|call| **call == op)
-            .count()
+        self.times(op).len()
+    }
+
+    /// When calls of this kind came.
+    pub(crate) fn times(&self, op: Op) -> Vec<Instant> {
+        let script = self.script.lock().unwrap();
+        let calls = script.calls.iter().filter(|(called, _)| *called == op);
+        calls.map(|(_, at)| *at).collect()
     }
 
     pub(crate) fn state(&self, key: &RecordKey) -> Option<State> {
@@ -118,7 +119,7 @@ impl ScriptedStore {
     ) -> Result<T, StoreError> {
         let fault = {
             let mut script = self.script.lock().unwrap();
-            script.calls.push(op);
+            script.calls.push((op, Instant::now()));
             if let Some(kind) = script.down {
                 return Err(StoreError::new(kind, "down"));
             }

@@ -1,4 +1,8 @@
-use idem_core::{OnAbandoned, OnBusy, State};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use idem_core::{OnAbandoned, OnBusy, State, StoreError, Watch, Watcher};
+use tokio::sync::Notify;
 
 use super::{store::Op, *};
 
@@ -100,4 +104,43 @@ async fn a_waiter_notices_a_lease_that_runs_out_although_nobody_wakes_it() {
         store.state(&key("halt")),
         Some(State::InFlight { .. })
     ));
+}
+
+/// Wakes everybody whenever it is told to.
+#[derive(Clone, Default)]
+struct Bell(Arc<Notify>);
+
+#[async_trait]
+impl Watch for Bell {
+    async fn watch(&self, _: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl Watcher for Bell {
+    async fn changed(&mut self) {
+        self.0.notified().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_elsewhere_that_the_store_wakes_replays_at_once() {
+    let store = ScriptedStore::default();
+    let bell = Bell::default();
+    let here = engine(&store);
+    let elsewhere = Idempotency::builder(store.clone())
+        .policy(patient())
+        .watch(bell.clone())
+        .build()
+        .unwrap();
+    let holder = acquire(&here, "k").await;
+    let waiter = tokio::spawn(async move { replayed(&elsewhere, "k").await });
+    // Not at a moment of the waiter's own polling.
+    tokio::time::sleep(Duration::from_micros(2_345_678)).await;
+    let ended = tokio::time::Instant::now();
+    holder.complete("ok").await.unwrap();
+    bell.0.notify_one();
+    assert_eq!(&waiter.await.unwrap()[..], b"ok");
+    assert_eq!(ended.elapsed(), Duration::ZERO);
 }

@@ -124,9 +124,7 @@ impl<'a> Attempt<'a> {
             Reply::Found(found) => {
                 self.uncertain = false;
                 match machine::decide(&mut self.request, &found) {
-                    Decision::Abandoned { .. } if self.probes() => {
-                        Step::Probe(Box::new(found.record))
-                    }
+                    Decision::Abandoned { .. } => Step::Probe(Box::new(found.record)),
                     decision => self.follow(decision, &found.record),
                 }
             }
@@ -149,12 +147,8 @@ impl<'a> Attempt<'a> {
         })
     }
 
-    fn probes(&self) -> bool {
-        matches!(self.engine.policy().on_abandoned, OnAbandoned::Probe(_))
-    }
-
-    /// Asks the policy's prober what became of an abandoned execution; gives the answer to the
-    /// claim, or nothing when there is something to send.
+    /// Asks the policy's prober, where it has one, what became of an abandoned execution; gives the
+    /// answer to the claim, or nothing when there is something to send.
     async fn probe(&mut self, abandoned: Box<Record>) -> Option<Claim> {
         let abandonment = Abandonment {
             key: self.key.clone(),

@@ -198,6 +198,8 @@ fn a_verdict_completes_reclaims_or_halts() {
     assert_eq!((again.attempt, again.state.name()), (2, "in-flight"));
     let paid = Verdict::Committed(bytes("paid"));
     let paid = take_over_of(settle_abandoned(&mut prober, &found, paid).unwrap());
+    assert_eq!(paid.version.token, prober.token, "G3: under its own name");
+    assert!(paid.version.revision > found.version.revision);
     assert_eq!(
         (paid.attempt, paid.state),
         (
@@ -375,4 +377,12 @@ fn an_abandoned_record_is_remembered_as_long_as_an_answer() {
         .map(|record| ttl(&record.state, retention))
         .collect();
     assert_eq!(ttls, [retention + LEASE, retention, retention, retention]);
+}
+
+#[test]
+fn an_ending_shows_its_kind_and_never_its_payload() {
+    let shown = |ending: Ending| format!("{ending:?}");
+    assert_eq!(shown(Ending::Complete(bytes("secret"))), "completed");
+    assert_eq!(shown(Ending::Fail(bytes("secret"))), "failed");
+    assert_eq!(shown(Ending::Retry), "retryable");
 }
