@@ -110,7 +110,7 @@ fn effective(writes: &Writes, before: &Writes, found: &mut Findings) -> HashMap<
         if !is_settled_before(ver, writes, before) {
             wanted.extend(write.replaces);
         }
-        effective.insert(ver, write.clone());
+        effective.insert(ver, write);
     }
     effective
 }

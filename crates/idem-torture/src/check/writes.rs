@@ -148,11 +148,19 @@ impl Writes {
     }
 
     /// The write of a version, here or among `earlier` ones: rather one that may have been applied.
-    pub(super) fn find<'a>(&'a self, earlier: &'a Self, ver: Ver) -> Option<&'a Write> {
+    /// One that was sent both earlier and here, and never acknowledged here, may have been applied
+    /// as early as it was sent first.
+    pub(super) fn find(&self, earlier: &Self, ver: Ver) -> Option<Write> {
         let (here, before) = (self.writes.get(&ver), earlier.writes.get(&ver));
-        here.filter(|write| write.span().is_some())
+        let mut found = here
+            .filter(|write| write.span().is_some())
             .or(before)
-            .or(here)
+            .or(here)?
+            .clone();
+        if let (None, Some(sent)) = (found.acknowledged, before.and_then(|write| write.sent)) {
+            found.sent = found.sent.map(|first| first.min(sent));
+        }
+        Some(found)
     }
 
     /// Compares what was seen with what was written, here or earlier.

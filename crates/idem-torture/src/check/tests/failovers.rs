@@ -123,3 +123,19 @@ fn between_failovers_all_is_strict() {
         assert!(broken.contains(&Rule::Exact), "{broken:?}");
     }
 }
+
+#[test]
+fn a_write_sent_again_after_the_failover_may_have_been_applied_during_it() {
+    let mut story = Story::new();
+    let unknown = Reply::Failed(Fault::Unknown);
+    let second = attempt(2, record(2, 2, IN_FLIGHT));
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update((1500, 1900), (1, 1), second, unknown)
+        .update((2100, 2400), (1, 1), second, unknown)
+        // Applied at 1600.
+        .get((2290, 2300), aged(second, Some(700)));
+    assert_eq!(story.broken_under(RECLAIM, &replicated()), NONE);
+    story.get((2490, 2500), aged(second, Some(1600)));
+    assert_eq!(story.broken_under(RECLAIM, &replicated()), [Rule::S4]);
+}
