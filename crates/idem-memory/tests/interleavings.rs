@@ -10,8 +10,8 @@ use std::{
 };
 
 use idem_core::{
-    Bytes, ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey, Scope,
-    State, Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
+    Browse, Bytes, ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey,
+    Scope, State, Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
 };
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use shuttle::thread;
@@ -183,6 +183,34 @@ fn s5_what_expires_meanwhile_is_gone_for_all_and_counted_once() {
         now(store.sweep(10)).unwrap();
         let live = (0..3).filter(|n| now(store.get(&key(*n))).unwrap().is_some());
         assert_eq!(live.count(), store.records());
+    };
+    shuttle::check_random(run, SCHEDULES);
+}
+
+/// S5: time is read in the order of the calls, so that nobody brings back what somebody else was
+/// told is gone. The update would have given the record a longer life, had it come first.
+#[test]
+fn s5_nobody_revives_what_another_was_told_is_gone() {
+    let run = || {
+        let (store, clock) = small(MemoryConfig::default());
+        create(&store, &key(0), &in_flight(1));
+        let told = side_by_side(0..3, {
+            let store = store.clone();
+            move |n| match n {
+                0 => {
+                    clock.advance(HOUR);
+                    false
+                }
+                // A get would remove it, and hide what is looked for here.
+                1 => now(store.browse(None, 10)).unwrap().records.is_empty(),
+                _ => {
+                    let long = now(store.update(&key(0), version(1, 1), &completed(1), 2 * HOUR));
+                    long.unwrap() == Updated::Done
+                }
+            }
+        });
+        let (gone, updated) = (told[1], told[2]);
+        assert!(!(gone && updated), "gone for one, and there for another");
     };
     shuttle::check_random(run, SCHEDULES);
 }

@@ -1,6 +1,6 @@
 //! A request that arrives at `claim`: claim, run, end.
 
-use idem_core::{Claim, Execution, Ran, Stopped};
+use idem_core::{Claim, Execution, Ran, Recording, Stopped};
 
 use super::{Answer, Claiming, Handling};
 use crate::{
@@ -65,6 +65,7 @@ async fn run(handling: &Handling, execution: Execution) -> Answer {
         drop(execution);
         return Answer::NotNow("the worker has a bug");
     };
+    let faults = handling.faults();
     let pending = handling.invoke(call);
     let (told, answer) = match ending {
         Ending::Complete | Ending::Vanish => {
@@ -82,5 +83,10 @@ async fn run(handling: &Handling, execution: Execution) -> Answer {
         Ending::Retry => (execution.fail_retryable().await, None),
         Ending::Release => (execution.release().await, None),
     };
+    if ending == Ending::Release && told == Ok(Recording::Stored) && faults != handling.faults() {
+        // After a lost reply a key that is gone counts as released, whoever removed it.
+        handling.note(|| "ends: released, by itself or by a successor".to_owned());
+        return Answer::NotNow("no effect");
+    }
     handling.ended(pending, told, answer)
 }
