@@ -165,7 +165,8 @@ impl Execution {
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that is
     /// gone, or was claimed anew since, is reported as released, also if it was a successor who took
-    /// the key over and removed it: nothing is left there to tell the two apart.
+    /// the key over and removed it: nothing is left there to tell the two apart. A key that was
+    /// claimed anew and taken over since is reported as superseded.
     pub async fn release(self) -> Result<Recording, Superseded> {
         in_place!(self.end(End::Release))
     }

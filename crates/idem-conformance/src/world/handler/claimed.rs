@@ -1,6 +1,6 @@
 //! A request that arrives at `claim`: claim, run, end.
 
-use idem_core::{Claim, Execution, Ran, Recording, Stopped};
+use idem_core::{Claim, Execution, Ran, Stopped};
 
 use super::{Answer, Claiming, Handling};
 use crate::{
@@ -83,9 +83,9 @@ async fn run(handling: &Handling, execution: Execution) -> Answer {
         Ending::Retry => (execution.fail_retryable().await, None),
         Ending::Release => (execution.release().await, None),
     };
-    if ending == Ending::Release && told == Ok(Recording::Stored) && faults != handling.faults() {
-        // After a lost reply a key that is gone counts as released, whoever removed it.
-        handling.note(|| "ends: released, by itself or by a successor".to_owned());
+    if ending == Ending::Release && faults != handling.faults() {
+        // After a lost reply nothing is left that tells a release of one's own from a successor's.
+        handling.note(|| format!("ends: {told:?}, or so it looks"));
         return Answer::NotNow("no effect");
     }
     handling.ended(pending, told, answer)
