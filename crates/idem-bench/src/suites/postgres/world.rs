@@ -1,6 +1,7 @@
 //! A server, and engines over tables of it.
 
 use std::{
+    env,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, RecordKey, Scope};
 use idem_postgres::{PostgresConfig, PostgresStore, Transactional};
 use idem_testbed::{Durability, Postgres};
@@ -47,13 +48,20 @@ pub(super) struct Server {
 
 impl Server {
     /// Flushes every commit. `connections` is the size of the pool that all sides share.
+    /// `IDEM_BENCH_SETTINGS` has more of the server's settings, as `name=value,name=value`.
     pub(super) async fn start(connections: u32) -> Result<Arc<Self>> {
-        let postgres = Postgres::builder()
+        let mut postgres = Postgres::builder()
             .durability(Durability::Flushed)
             .setting("shared_buffers", "512MB")
-            .setting("max_wal_size", "4GB")
-            .start()
-            .await?;
+            .setting("max_wal_size", "4GB");
+        let settings = env::var("IDEM_BENCH_SETTINGS").unwrap_or_default();
+        for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
+            let (name, value) = setting
+                .split_once('=')
+                .context("IDEM_BENCH_SETTINGS has name=value, with commas between")?;
+            postgres = postgres.setting(name, value);
+        }
+        let postgres = postgres.start().await?;
         let pool = PgPoolOptions::new().max_connections(connections);
         Ok(Arc::new(Self {
             pool: pool.connect(&postgres.url()).await?,
