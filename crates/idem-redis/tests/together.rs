@@ -177,10 +177,13 @@ async fn records_are_replaced_together() {
     }
     let ran = counts.taken();
     assert_eq!(ran["set"], MANY as u64, "{ran:?}");
-    let scripts = ran.get("evalsha").copied().unwrap_or(0);
+    let count = |command: &str| ran.get(command).copied().unwrap_or(0);
+    let few = 0..=MANY as u64 / 8;
+    assert!(few.contains(&count("evalsha")), "{ran:?}");
     match replaces_natively(server.binary()) {
-        true => assert_eq!(scripts, 0, "{ran:?}"),
-        false => assert!((1..=MANY as u64 / 8).contains(&scripts), "{ran:?}"),
+        // But for the few whose value was crowded out of the store's memory.
+        true => assert!(few.contains(&count("getrange")), "{ran:?}"),
+        false => assert_eq!(count("getrange"), MANY as u64, "{ran:?}"),
     }
 }
 
