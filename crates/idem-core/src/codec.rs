@@ -37,7 +37,7 @@ pub const FORMAT: u8 = 1;
 
 const VERSION_LEN: usize = 1 + 16 + varint::MAX_LEN;
 /// The longest form of what comes before the checkpoint or payload.
-const HEADER_LEN: usize = VERSION_LEN + 1 + 4 * varint::MAX_LEN + 32;
+const HEADER_LEN: usize = VERSION_LEN + head::MAX_LEN + 3 * varint::MAX_LEN + 32;
 const CHECKSUM_LEN: usize = 4;
 
 /// A record and the ttl that it was written with.

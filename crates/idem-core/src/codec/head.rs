@@ -61,6 +61,9 @@ impl Kind {
     }
 }
 
+/// Bytes of the longest: a varint of 32 bits has five at most.
+pub(super) const MAX_LEN: usize = 1 + 5;
+
 /// What a record's state byte says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {

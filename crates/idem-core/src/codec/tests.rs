@@ -182,6 +182,30 @@ fn s7_an_unknown_format_is_an_error_that_says_so() {
 }
 
 /// What a store's memory per record rests on.
+/// Everything as long as it gets has room in the header, and so has a version in its prefix.
+#[test]
+fn s7_the_longest_header_is_read_back_whole() {
+    let longest = Duration::from_millis((1 << 62) - 1);
+    let version = Version {
+        token: ClaimToken::from_bytes([0xff; 16]),
+        revision: u64::MAX,
+    };
+    let record = Record {
+        fingerprint: Fingerprint::from_bytes([0xff; 32]),
+        attempt: u32::MAX,
+        version,
+        created_at: Timestamp::from_millis(u64::MAX),
+        state: State::InFlight {
+            lease: longest,
+            checkpoint: Some(Bytes::from_static(b"half-way")),
+        },
+    };
+    let bytes = encode(&record, longest);
+    assert!(bytes.starts_with(&version_prefix(version)));
+    let read = decode(&bytes).unwrap();
+    assert_eq!((read.record, read.ttl), (record, longest));
+}
+
 #[test]
 fn a_completed_record_takes_62_bytes_beside_its_payload() {
     let record = Record {
