@@ -130,16 +130,24 @@ fn version(version: &Version) -> [Scalar<'_>; 2] {
     ]
 }
 
+/// What whoever waits for a call is told.
+#[derive(Debug)]
+pub(super) enum Said {
+    Answer(Reply),
+    /// It was not sent, and nobody is left to send it.
+    Unsent(Job),
+}
+
 /// A job, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) job: Job,
     pub(super) races: u32,
-    reply: oneshot::Sender<Reply>,
+    reply: oneshot::Sender<Said>,
 }
 
 impl Call {
-    pub(super) fn new(job: Job, reply: oneshot::Sender<Reply>) -> Self {
+    pub(super) fn new(job: Job, reply: oneshot::Sender<Said>) -> Self {
         Self {
             job,
             races: 0,
@@ -154,7 +162,12 @@ impl Call {
 
     pub(super) fn answer(self, reply: Reply) {
         // Whoever asked may have gone.
-        let _ = self.reply.send(reply);
+        let _ = self.reply.send(Said::Answer(reply));
+    }
+
+    /// Gives the job back to whoever asked.
+    pub(super) fn hand_back(self) {
+        let _ = self.reply.send(Said::Unsent(self.job));
     }
 }
 

@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use idem_core::StoreError;
 use sqlx::{Postgres, pool::PoolConnection};
 
-use super::{Shared, detour, job::Group, queue::Batch, under_way::UnderWay};
+use super::{
+    Shared, detour,
+    job::{Call, Group},
+    queue::Batch,
+    under_way::UnderWay,
+};
 use crate::{
     call::{Argument, Scalar, columns},
     error::{Stage, splits, waited_too_long},
@@ -115,9 +120,12 @@ impl Lane {
 }
 
 impl Drop for Lane {
+    /// A runtime that goes down drops its lanes, and calls of other runtimes may be waiting for
+    /// them: each goes on in its own.
     fn drop(&mut self) {
         if !self.given_up {
-            self.shared.queues().give_up_lane();
+            let left = self.shared.queues().lose_lane();
+            left.into_iter().for_each(Call::hand_back);
         }
     }
 }

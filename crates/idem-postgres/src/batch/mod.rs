@@ -20,12 +20,15 @@ use idem_core::{RecordKey, StoreError};
 use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
 
 pub(crate) use job::Job;
-use job::{Call, Reply};
+use job::{Call, Reply, Said};
 use lane::Lane;
 use parked::Parked;
 use queue::Queues;
 
 use crate::session::Sessions;
+
+/// How many lanes a call may see lost under it before it was sent: each went down with a runtime.
+const MAX_LANES_LOST: usize = 100;
 
 /// How often one call is asked again because it raced with another and has no answer. Each time
 /// somebody else's write went through.
@@ -61,17 +64,27 @@ impl Batcher {
     /// Sends a call with whatever else is there to be sent.
     ///
     /// Dropping the future before the call was sent takes it back; later it changes nothing.
-    pub(crate) async fn submit(&self, key: RecordKey, job: Job) -> Reply {
-        let (reply, answer) = oneshot::channel();
-        let free_lane = self.shared.queues().push(key, Call::new(job, reply));
-        if free_lane {
-            start_lane(&self.shared)?;
+    pub(crate) async fn submit(&self, key: RecordKey, mut job: Job) -> Reply {
+        for _ in 0..MAX_LANES_LOST {
+            let (reply, answer) = oneshot::channel();
+            let call = Call::new(job, reply);
+            let free_lane = self.shared.queues().push(key.clone(), call);
+            if free_lane {
+                start_lane(&self.shared)?;
+            }
+            match answer.await {
+                Ok(Said::Answer(reply)) => return reply,
+                Ok(Said::Unsent(unsent)) => job = unsent,
+                Err(_) => {
+                    return Err(StoreError::unknown(
+                        "the runtime dropped the task that sent the call",
+                    ));
+                }
+            }
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(StoreError::unknown(
-                "the runtime dropped the task that sent the call",
-            ))
-        })
+        Err(StoreError::unavailable(
+            "the runtime goes down; the call was not sent",
+        ))
     }
 }
 

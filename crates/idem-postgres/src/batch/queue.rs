@@ -89,8 +89,21 @@ impl Queues {
         None
     }
 
-    pub(super) fn give_up_lane(&mut self) {
+    fn give_up_lane(&mut self) {
         self.lanes_running = self.lanes_running.saturating_sub(1);
+    }
+
+    /// Gives up a lane whose task was dropped. If no other serves the calls that wait, here they
+    /// are.
+    pub(super) fn lose_lane(&mut self) -> Vec<Call> {
+        self.give_up_lane();
+        match self.lanes_running {
+            0 => [&mut self.writes, &mut self.reads]
+                .into_iter()
+                .flat_map(Queue::take_all)
+                .collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn sort_out(&self, kind: Kind, taken: Vec<Group>) -> Batch {
@@ -187,6 +200,13 @@ impl Queue {
             others.push(next);
         }
         Some(Group { key, first, others })
+    }
+
+    /// The calls of all keys that are not under way.
+    fn take_all(&mut self) -> Vec<Call> {
+        let keys = self.order.iter_mut().flat_map(|keys| keys.drain(..));
+        let entries = keys.filter_map(|key| self.entries.remove(&key));
+        entries.flat_map(|entry| entry.calls).collect()
     }
 
     /// `true` when the key has calls again.

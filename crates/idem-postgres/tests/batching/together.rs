@@ -250,3 +250,36 @@ async fn s10_a_runtime_that_goes_down_with_its_calls_leaves_the_store_usable() {
     }
     assert_eq!(world.number("SELECT count(*) FROM idem.records"), 100);
 }
+
+/// Calls that wait for a lane of another runtime go on in their own when that one goes down.
+#[tokio::test]
+async fn s10_a_call_that_waited_for_a_lane_of_a_runtime_that_went_down_is_sent() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let other = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    world.server.pause();
+    for key in keys(100) {
+        other.spawn(create(world.store.clone(), key, claim(1)));
+    }
+    // The other runtime's thread has come to the end of what it can do without the server.
+    let (done, idle) = tokio::sync::oneshot::channel();
+    other.spawn(async move {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        done.send(()).unwrap();
+    });
+    idle.await.unwrap();
+    let waits = tokio::spawn(create(world.store.clone(), key("late"), claim(2)));
+    world.let_them_queue().await;
+    tokio::task::spawn_blocking(move || drop(other))
+        .await
+        .unwrap();
+    world.server.resume();
+    assert_eq!(waits.await.unwrap().unwrap(), Created::New);
+}
