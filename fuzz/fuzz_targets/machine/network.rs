@@ -18,7 +18,8 @@ pub enum Fate {
     ReplyLost,
     /// Arrives later, if at all; the sender gives up on the reply.
     Late,
-    /// Arrives now, and once more later.
+    /// Arrives now, and once more later: its sender sent it again. A create does not, for each
+    /// goes out under a revision of its own.
     Twice,
 }
 
@@ -59,7 +60,9 @@ impl Network {
                 None
             }
             Fate::Twice => {
-                self.late.push(message.clone());
+                if !matches!(message, Message::Create(_)) {
+                    self.late.push(message.clone());
+                }
                 Some(self.apply(message))
             }
         }
