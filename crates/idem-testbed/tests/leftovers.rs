@@ -31,7 +31,11 @@ impl Ground {
     }
 
     fn hold(&self, kinds: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_hold-servers"))
+        // Whoever runs tests in the background may have them ignore an interrupt, and a program
+        // inherits that.
+        Command::new("env")
+            .args(["--default-signal=INT,TERM"])
+            .arg(env!("CARGO_BIN_EXE_hold-servers"))
             .args(kinds)
             .env("TMPDIR", self.0.path())
             .stdout(Stdio::piped())
