@@ -143,11 +143,15 @@ impl Page {
             window.moved = [];
             const describe = ({ node, previousRect: from, currentRect: to }) =>
                 `${node?.id || node?.className || node?.nodeName}: ${JSON.stringify([from, to])}`;
-            new PerformanceObserver((list) => {
+            const observer = new PerformanceObserver((list) => {
                 for (const { sources } of list.getEntries())
                     window.moved.push(...sources.map(describe));
-            }).observe({ type: 'layout-shift' });
-            return null;";
+            });
+            // What a resize moves is drawn with the next frame, which a busy machine makes late.
+            return new Promise((watching) => requestAnimationFrame(() => requestAnimationFrame(() => {
+                observer.observe({ type: 'layout-shift' });
+                watching(null);
+            })));";
         self.run::<Option<()>>(SCRIPT).await;
     }
 
