@@ -60,3 +60,16 @@ async fn drained_waits_for_detached_work() {
     idem.drained().await;
     assert_eq!(start.elapsed(), Duration::from_secs(3));
 }
+
+/// A task that was detached by hand runs, and is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_task_detached_by_hand_is_waited_for_at_shutdown() {
+    let idem = engine(&ScriptedStore::default());
+    let (done, mut ran) = tokio::sync::oneshot::channel();
+    idem.detach(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        done.send(()).unwrap();
+    });
+    idem.drained().await;
+    ran.try_recv().unwrap();
+}
