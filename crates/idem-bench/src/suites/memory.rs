@@ -18,13 +18,10 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use dashmap::DashMap;
-use idem_core::{
-    ClaimToken, Failure, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey, Running,
-    Scope, State, Timestamp, Version, codec,
-};
+use idem_core::{Failure, Fingerprint, Idempotency, RecordKey, Running, State, codec};
 use idem_memory::MemoryStore;
-use serde::{Deserialize, Serialize};
 
+use super::sample::{self, RECEIPT, Receipt, fingerprint, record};
 use crate::case::{Case, Load};
 
 /// Records that are there from the start.
@@ -42,20 +39,6 @@ pub(crate) async fn cases() -> Result<Vec<Case>> {
         Case::new("replay", Replay, OneRead),
     ])
 }
-
-/// The answer of the work, as a small API gives it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Receipt {
-    charge: u64,
-    amount: u64,
-    captured: bool,
-}
-
-const RECEIPT: Receipt = Receipt {
-    charge: 4_711_081_500_017,
-    amount: 500,
-    captured: true,
-};
 
 struct Fresh;
 
@@ -240,27 +223,9 @@ impl Keys {
 }
 
 fn key(index: usize) -> Result<RecordKey> {
-    let key = IdempotencyKey::new(format!("8e03978e-40d5-43dd-bc93-{index:012x}"))?;
-    Ok(Scope::new("merchant-7")?.key(&key))
+    sample::key("merchant-7", index)
 }
 
 fn texts(keys: &[RecordKey]) -> Vec<Arc<str>> {
     keys.iter().map(|key| Arc::from(key.as_str())).collect()
-}
-
-fn fingerprint() -> Fingerprint {
-    Fingerprint::of("bench/v1", b"500 usd")
-}
-
-fn record(revision: u64, state: State) -> Record {
-    Record {
-        fingerprint: fingerprint(),
-        attempt: 1,
-        version: Version {
-            token: ClaimToken::from_bytes([7; 16]),
-            revision,
-        },
-        created_at: Timestamp::now(),
-        state,
-    }
 }

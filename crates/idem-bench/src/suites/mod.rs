@@ -5,6 +5,7 @@ mod http;
 mod memory;
 mod postgres;
 mod redis;
+mod sample;
 
 use anyhow::Result;
 use futures_util::{FutureExt, future::BoxFuture};

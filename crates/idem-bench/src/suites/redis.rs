@@ -10,17 +10,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use idem_core::{
-    ClaimToken, Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, Record, RecordKey,
-    Scope, State, Timestamp, Version, codec,
-};
+use idem_core::{Failure, Fingerprint, Idempotency, Outcome, RecordKey, State, codec};
 use idem_redis::{
     RedisConfig, RedisStore,
     redis::{self, AsyncConnectionConfig, Cmd, Value, aio::MultiplexedConnection},
 };
 use idem_testbed::Redis;
-use serde::{Deserialize, Serialize};
 
+use super::sample::{RECEIPT, Receipt, fingerprint, key, record};
 use crate::case::{Case, Load};
 
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
@@ -63,20 +60,6 @@ impl Server {
         Ok(())
     }
 }
-
-/// The answer of the work, as a small API gives it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Receipt {
-    charge: u64,
-    amount: u64,
-    captured: bool,
-}
-
-const RECEIPT: Receipt = Receipt {
-    charge: 4_711_081_500_017,
-    amount: 500,
-    captured: true,
-};
 
 struct Engine {
     server: Server,
@@ -253,29 +236,7 @@ impl Load for OneRead {
     }
 }
 
-fn key(scope: &str, index: usize) -> Result<RecordKey> {
-    let key = IdempotencyKey::new(format!("8e03978e-40d5-43dd-bc93-{index:012x}"))?;
-    Ok(Scope::new(scope)?.key(&key))
-}
-
 /// As long as the names that idem gives.
 fn name(scope: &str, index: usize) -> Result<String> {
     Ok(format!("idem:{}", key(scope, index)?.as_str()))
-}
-
-fn fingerprint() -> Fingerprint {
-    Fingerprint::of("bench/v1", b"500 usd")
-}
-
-fn record(revision: u64, state: State) -> Record {
-    Record {
-        fingerprint: fingerprint(),
-        attempt: 1,
-        version: Version {
-            token: ClaimToken::from_bytes([7; 16]),
-            revision,
-        },
-        created_at: Timestamp::now(),
-        state,
-    }
 }

@@ -17,8 +17,9 @@ use idem_core::{Fingerprint, RecordKey};
 use sqlx::{PgConnection, Row};
 
 pub(crate) use large::cases as large_cases;
-use world::{ANSWER, Engine, FINGERPRINT, RECEIPT, SLICE, Server};
+use world::{ANSWER, Engine, FINGERPRINT, SLICE, Server};
 
+use super::sample::RECEIPT;
 use crate::case::{Case, Load};
 
 /// Records that are there to be replayed.

@@ -13,8 +13,9 @@ use anyhow::{Context, Result};
 use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, RecordKey, Scope};
 use idem_postgres::{PostgresConfig, PostgresStore, Transactional};
 use idem_testbed::{Durability, Postgres};
-use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+
+use crate::suites::sample::{RECEIPT, Receipt};
 
 pub(super) const ANSWER: &[u8] = br#"{"charge":4711081500017,"amount":500,"captured":true}"#;
 pub(super) const FINGERPRINT: [u8; 32] = [7; 32];
@@ -25,20 +26,6 @@ pub(super) const SLICE: Duration = Duration::from_millis(500);
 
 /// Rows that one statement makes.
 const CHUNK: u64 = 250_000;
-
-/// The answer of the work, as a small API gives it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Receipt {
-    charge: u64,
-    amount: u64,
-    captured: bool,
-}
-
-pub(super) const RECEIPT: Receipt = Receipt {
-    charge: 4_711_081_500_017,
-    amount: 500,
-    captured: true,
-};
 
 /// One server: it goes with the last of the engines over it.
 pub(super) struct Server {
