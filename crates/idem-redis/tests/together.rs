@@ -10,7 +10,7 @@ use futures_util::{
     future::{join_all, poll_immediate},
     task::noop_waker_ref,
 };
-use idem_core::{Created, Record, RecordKey, Store, StoreErrorKind, Stored, Updated};
+use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated};
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, Sentinel, skip_or_fail};
 
@@ -33,6 +33,26 @@ async fn claims(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
     claims
 }
 
+fn endings(claims: &[(RecordKey, Record)]) -> Vec<Record> {
+    let claims = claims.iter();
+    claims
+        .map(|(_, claim)| completed(claim, "answer"))
+        .collect()
+}
+
+/// Ends all claims at the same time.
+async fn end_all(
+    store: &RedisStore,
+    claims: &[(RecordKey, Record)],
+    endings: &[Record],
+) -> Vec<Result<Updated, StoreError>> {
+    let updates = claims
+        .iter()
+        .zip(endings)
+        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
+    join_all(updates).await
+}
+
 fn name(key: &RecordKey) -> String {
     format!("idem:{}", key.as_str())
 }
@@ -51,10 +71,7 @@ async fn s9_what_is_wrong_with_one_record_is_its_own_caller_s_matter() {
     };
     let store = store(&server).await;
     let claims = claims(&store, MANY).await;
-    let endings: Vec<_> = claims
-        .iter()
-        .map(|(_, claim)| completed(claim, "answer"))
-        .collect();
+    let endings = endings(&claims);
     let (gone, foreign, taken, damaged) = (5, 50, 100, 150);
     server.command(&["DEL", &name(&claims[gone].0)]).unwrap();
     server.command(&["DEL", &name(&claims[foreign].0)]).unwrap();
@@ -69,11 +86,11 @@ async fn s9_what_is_wrong_with_one_record_is_its_own_caller_s_matter() {
     let created = store.create(&claims[taken].0, &successor, TTL).await;
     assert_eq!(created.unwrap(), Created::New);
 
-    let updates = claims
-        .iter()
-        .zip(&endings)
-        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
-    for (n, updated) in join_all(updates).await.into_iter().enumerate() {
+    for (n, updated) in end_all(&store, &claims, &endings)
+        .await
+        .into_iter()
+        .enumerate()
+    {
         let (key, _) = &claims[n];
         match updated {
             Ok(Updated::Done) => assert_eq!(found(&store, key).await.as_ref(), Some(&endings[n])),
@@ -99,10 +116,7 @@ async fn s10_callers_that_go_away_hold_nobody_up() {
     };
     let store = store(&server).await;
     let claims = claims(&store, MANY).await;
-    let endings: Vec<_> = claims
-        .iter()
-        .map(|(_, claim)| completed(claim, "answer"))
-        .collect();
+    let endings = endings(&claims);
     let mut updates: Vec<_> = claims
         .iter()
         .zip(&endings)
@@ -137,15 +151,8 @@ async fn forgotten_scripts_cost_no_caller_its_write() {
     let store = store(&server).await;
     let claims = claims(&store, MANY).await;
     server.command(&["SCRIPT", "FLUSH"]).unwrap();
-    let endings: Vec<_> = claims
-        .iter()
-        .map(|(_, claim)| completed(claim, "answer"))
-        .collect();
-    let updates = claims
-        .iter()
-        .zip(&endings)
-        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
-    for updated in join_all(updates).await {
+    let endings = endings(&claims);
+    for updated in end_all(&store, &claims, &endings).await {
         assert_eq!(updated.unwrap(), Updated::Done);
     }
 }
@@ -163,16 +170,9 @@ async fn records_are_replaced_together() {
     let updated = store.update(&key, claim.version, &ending, TTL).await;
     assert_eq!(updated.unwrap(), Updated::Done);
     let claims = claims(&store, MANY).await;
-    let endings: Vec<_> = claims
-        .iter()
-        .map(|(_, claim)| completed(claim, "answer"))
-        .collect();
+    let endings = endings(&claims);
     let mut counts = CommandCounts::of(&server);
-    let updates = claims
-        .iter()
-        .zip(&endings)
-        .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
-    for updated in join_all(updates).await {
+    for updated in end_all(&store, &claims, &endings).await {
         assert_eq!(updated.unwrap(), Updated::Done);
     }
     let ran = counts.taken();
@@ -218,15 +218,8 @@ async fn s9_writes_wait_for_their_replicas_together() {
     let hasty = RedisStore::connect_with(&primary.url(), config)
         .await
         .unwrap();
-    let endings: Vec<_> = claims
-        .iter()
-        .map(|(_, claim)| completed(claim, "answer"))
-        .collect();
-    let updates = claims
-        .iter()
-        .zip(&endings)
-        .map(|((key, claim), ending)| hasty.update(key, claim.version, ending, TTL));
-    for updated in join_all(updates).await {
+    let endings = endings(&claims);
+    for updated in end_all(&hasty, &claims, &endings).await {
         assert_eq!(updated.unwrap_err().kind(), StoreErrorKind::Unknown);
     }
 }
