@@ -55,7 +55,7 @@ impl UnderWay {
         }
         if more && queues.take_lane() {
             drop(queues);
-            // Only a runtime that goes down can refuse, and takes the callers with it.
+            // Where no runtime takes it, the lane is dropped, and hands back what waits for it.
             let _ = super::start_lane(&self.shared);
         }
     }
