@@ -6,6 +6,7 @@ mod network;
 mod postgres;
 mod redis_alone;
 mod sentinel;
+mod server;
 mod standby;
 
 use std::collections::BTreeMap;

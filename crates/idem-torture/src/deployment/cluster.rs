@@ -8,7 +8,8 @@ use tokio::time::sleep;
 use super::{
     Deployment, network,
     redis_alone::fill_memory,
-    sentinel::{WRITES, fsync, promise},
+    sentinel::{WRITES, fsync, may_move_the_primary, promise},
+    server,
 };
 use crate::{
     check::Promise,
@@ -33,17 +34,10 @@ impl ClusterSet {
     }
 
     async fn strike_primary(&self, primary: &Redis, strike: &Strike) -> Result<()> {
+        if server::strike(strike, primary).await? {
+            return Ok(());
+        }
         match strike.kind {
-            Kind::ServerKilled => {
-                primary.kill();
-                sleep(strike.lasts).await;
-                primary.restart().await?;
-            }
-            Kind::ServerPaused => {
-                primary.pause();
-                sleep(strike.lasts).await;
-                primary.resume();
-            }
             Kind::MemoryFull => fill_memory(primary, strike).await?,
             Kind::Failover => {
                 let Some(slot) = self.a_slot_of(primary)? else {
@@ -131,15 +125,7 @@ impl Deployment for ClusterSet {
     }
 
     fn is_failover(&self, kind: Kind) -> bool {
-        matches!(
-            kind,
-            Kind::ServerKilled
-                | Kind::ServerPaused
-                | Kind::Failover
-                | Kind::Switchover
-                | Kind::ConnectionsCut
-                | Kind::ConnectionsRefused
-        )
+        may_move_the_primary(kind)
     }
 
     fn proxies(&self) -> Vec<FaultyProxy> {

@@ -1,9 +1,17 @@
 //! Faults on the way between workers and servers.
 
-use idem_testbed::FaultyProxy;
+use std::net::SocketAddr;
+
+use idem_testbed::{FaultyProxy, TestbedError};
 use tokio::time::sleep;
 
+use super::WORKERS;
 use crate::fault::{Kind, Strike};
+
+/// A way to the server for each worker, so that it can be broken for one alone.
+pub(super) fn proxies(server: SocketAddr) -> Result<Vec<FaultyProxy>, TestbedError> {
+    (0..WORKERS).map(|_| FaultyProxy::start(server)).collect()
+}
 
 /// Strikes at one of the proxies, at requests of one of the commands where some are given; `false`
 /// when this is no fault of the network.

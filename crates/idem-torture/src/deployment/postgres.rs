@@ -3,9 +3,8 @@
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use idem_testbed::{Durability, FaultyProxy, Postgres, PostgresBuilder, TestbedError};
-use tokio::time::sleep;
 
-use super::{Deployment, WORKERS, network};
+use super::{Deployment, network, server};
 use crate::{
     check::Promise,
     disk::SmallDisk,
@@ -36,12 +35,9 @@ impl PostgresAlone {
             builder = builder.folder_in(disk.path());
         }
         let postgres = builder.start().await?;
-        let proxies = (0..WORKERS)
-            .map(|_| FaultyProxy::start(postgres.address()))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
+            proxies: network::proxies(postgres.address())?,
             postgres,
-            proxies,
             disk: disk.cloned(),
         })
     }
@@ -79,32 +75,15 @@ impl Deployment for PostgresAlone {
     }
 
     async fn strike(&mut self, strike: &Strike) -> Result<()> {
-        if network::strike(strike, &self.proxies, &[]).await {
+        if network::strike(strike, &self.proxies, &[]).await
+            || server::strike(strike, &self.postgres).await?
+        {
             return Ok(());
         }
         match strike.kind {
-            Kind::ServerKilled => {
-                self.postgres.kill();
-                sleep(strike.lasts).await;
-                self.postgres.restart().await?;
-            }
-            Kind::ServerPaused => {
-                self.postgres.pause();
-                sleep(strike.lasts).await;
-                self.postgres.resume();
-            }
             Kind::SessionsEnded => end_sessions(&self.postgres)?,
             Kind::RowsLocked => lock_rows(&self.postgres, strike).await?,
-            Kind::DiskFull => {
-                let Some(disk) = &self.disk else {
-                    return Ok(());
-                };
-                let filled = disk.fill()?;
-                sleep(strike.lasts).await;
-                drop(filled);
-                // It gives up when it cannot recover for want of room.
-                self.postgres.restart().await?;
-            }
+            Kind::DiskFull => server::fill_disk(strike, &self.postgres, self.disk.as_ref()).await?,
             _ => {}
         }
         Ok(())

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use idem_testbed::{AppendFsync, FaultyProxy, Redis, TestbedError};
 use tokio::time::sleep;
 
-use super::{Deployment, WORKERS, network};
+use super::{Deployment, network, server};
 use crate::{
     check::Promise,
     disk::SmallDisk,
@@ -27,12 +27,9 @@ impl RedisAlone {
             builder = builder.folder_in(disk.path());
         }
         let redis = builder.start().await?;
-        let proxies = (0..WORKERS)
-            .map(|_| FaultyProxy::start(redis.address()))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
+            proxies: network::proxies(redis.address())?,
             redis,
-            proxies,
             disk: disk.cloned(),
         })
     }
@@ -67,31 +64,14 @@ impl Deployment for RedisAlone {
     }
 
     async fn strike(&mut self, strike: &Strike) -> Result<()> {
-        if network::strike(strike, &self.proxies, &[]).await {
+        if network::strike(strike, &self.proxies, &[]).await
+            || server::strike(strike, &self.redis).await?
+        {
             return Ok(());
         }
         match strike.kind {
-            Kind::ServerKilled => {
-                self.redis.kill();
-                sleep(strike.lasts).await;
-                self.redis.restart().await?;
-            }
-            Kind::ServerPaused => {
-                self.redis.pause();
-                sleep(strike.lasts).await;
-                self.redis.resume();
-            }
             Kind::MemoryFull => fill_memory(&self.redis, strike).await?,
-            Kind::DiskFull => {
-                let Some(disk) = &self.disk else {
-                    return Ok(());
-                };
-                let filled = disk.fill()?;
-                sleep(strike.lasts).await;
-                drop(filled);
-                // It gives up when it cannot write its log.
-                self.redis.restart().await?;
-            }
+            Kind::DiskFull => server::fill_disk(strike, &self.redis, self.disk.as_ref()).await?,
             _ => {}
         }
         Ok(())

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use idem_testbed::{AppendFsync, FaultyProxy, Redis, Sentinel, TestbedError};
 use tokio::time::sleep;
 
-use super::{Deployment, network, redis_alone::fill_memory};
+use super::{Deployment, network, redis_alone::fill_memory, server};
 use crate::{
     check::Promise,
     fault::{Kind, Strike},
@@ -33,6 +33,19 @@ pub(super) fn fsync(replicas: u32) -> AppendFsync {
     }
 }
 
+/// Whether the others may take a fault of this kind for the end of their primary.
+pub(super) fn may_move_the_primary(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ServerKilled
+            | Kind::ServerPaused
+            | Kind::Failover
+            | Kind::Switchover
+            | Kind::ConnectionsCut
+            | Kind::ConnectionsRefused
+    )
+}
+
 pub(super) struct SentinelSet {
     sentinel: Sentinel,
     replicas: u32,
@@ -50,17 +63,10 @@ impl SentinelSet {
     }
 
     async fn strike_primary(&self, primary: &Redis, strike: &Strike) -> Result<()> {
+        if server::strike(strike, primary).await? {
+            return Ok(());
+        }
         match strike.kind {
-            Kind::ServerKilled => {
-                primary.kill();
-                sleep(strike.lasts).await;
-                primary.restart().await?;
-            }
-            Kind::ServerPaused => {
-                primary.pause();
-                sleep(strike.lasts).await;
-                primary.resume();
-            }
             Kind::Failover => {
                 primary.kill();
                 self.sentinel.primary_after(primary).await?;
@@ -123,15 +129,7 @@ impl Deployment for SentinelSet {
     }
 
     fn is_failover(&self, kind: Kind) -> bool {
-        matches!(
-            kind,
-            Kind::ServerKilled
-                | Kind::ServerPaused
-                | Kind::Failover
-                | Kind::Switchover
-                | Kind::ConnectionsCut
-                | Kind::ConnectionsRefused
-        )
+        may_move_the_primary(kind)
     }
 
     fn proxies(&self) -> Vec<FaultyProxy> {

@@ -8,8 +8,9 @@ use idem_testbed::{FaultyProxy, Postgres, Replication, TestbedError};
 use tokio::time::sleep;
 
 use super::{
-    Deployment, WORKERS, network,
+    Deployment, network,
     postgres::{builder, lock_rows},
+    server,
 };
 use crate::{
     check::Promise,
@@ -32,13 +33,10 @@ impl WithStandby {
     pub(super) async fn start() -> Result<Self, TestbedError> {
         let primary = builder().start().await?;
         let standby = primary.add_standby(Replication::Synchronous).await?;
-        let proxies = (0..WORKERS)
-            .map(|_| FaultyProxy::start(primary.address()))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
+            proxies: network::proxies(primary.address())?,
             primary,
             standby,
-            proxies,
         })
     }
 
@@ -111,25 +109,13 @@ impl Deployment for WithStandby {
         if network::strike(strike, &self.proxies, &[]).await {
             return Ok(());
         }
-        match strike.kind {
-            Kind::ServerKilled => {
-                self.primary.kill();
-                sleep(strike.lasts).await;
-                self.primary.restart().await?;
+        if !server::strike(strike, &self.primary).await? {
+            match strike.kind {
+                Kind::StandbyPaused => server::pause(&self.standby, strike.lasts).await,
+                Kind::RowsLocked => lock_rows(&self.primary, strike).await?,
+                Kind::Failover => self.fail_over(strike).await?,
+                _ => {}
             }
-            Kind::ServerPaused => {
-                self.primary.pause();
-                sleep(strike.lasts).await;
-                self.primary.resume();
-            }
-            Kind::StandbyPaused => {
-                self.standby.pause();
-                sleep(strike.lasts).await;
-                self.standby.resume();
-            }
-            Kind::RowsLocked => lock_rows(&self.primary, strike).await?,
-            Kind::Failover => self.fail_over(strike).await?,
-            _ => {}
         }
         self.wait_until_synchronous().await
     }

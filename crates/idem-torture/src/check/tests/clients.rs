@@ -2,19 +2,11 @@
 
 use super::{
     super::Rule,
-    story::{IN_FLIGHT, RECLAIM, SHORT, Story, aged, attempt, record, seen},
+    story::{IN_FLIGHT, RECLAIM, SHORT, Story, aged, attempt, completed, record, seen},
 };
 use crate::event::{Action, Call, Ending, Fault, Phase, Reply, Told, Ver};
 
 const NONE: [Rule; 0] = [];
-
-/// Claimed by token 1 at 10 ms and completed with 77 at 100 ms.
-fn completed() -> Story {
-    let mut story = Story::new();
-    let execution = story.claim_won((0, 10), 1);
-    story.completed(execution, (90, 100), (1, 1), 77);
-    story
-}
 
 #[test]
 fn a_life_without_faults_breaks_nothing() {

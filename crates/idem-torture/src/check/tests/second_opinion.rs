@@ -2,7 +2,7 @@
 
 use super::{
     super::{Findings, Rule, search},
-    story::{HALT, IN_FLIGHT, RECLAIM, Story, aged, durable, record},
+    story::{HALT, IN_FLIGHT, RECLAIM, Story, aged, completed, durable, record},
 };
 use crate::{
     event::{Action, Ending, Fault, Reply, Told},
@@ -24,13 +24,6 @@ fn is_explained(mut story: Story, key: KeyId) -> bool {
             .all(|violation| violation.rule == Rule::Search)
     );
     found.violations.is_empty()
-}
-
-fn completed() -> Story {
-    let mut story = Story::new();
-    let execution = story.claim_won((0, 10), 1);
-    story.completed(execution, (90, 100), (1, 1), 77);
-    story
 }
 
 #[test]

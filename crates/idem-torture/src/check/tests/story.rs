@@ -50,6 +50,14 @@ pub(super) fn aged(record: Summary, age_ms: Option<u64>) -> Reply {
     Reply::Found(Seen { record, age_us })
 }
 
+/// Claimed by token 1 at 10 ms and completed with 77 at 100 ms.
+pub(super) fn completed() -> Story {
+    let mut story = Story::new();
+    let execution = story.claim_won((0, 10), 1);
+    story.completed(execution, (90, 100), (1, 1), 77);
+    story
+}
+
 #[derive(Debug, Default, Clone)]
 pub(super) struct Story {
     pub(super) history: History,
