@@ -16,7 +16,8 @@ const MARK: &str = "pg1:";
 #[async_trait]
 impl Browse for PostgresStore {
     /// In the order of scope and key, byte by byte. Costs a read of the index and nothing else,
-    /// however far the listing has got.
+    /// however far the listing has got. It waits for nobody: a record whose time runs out while an
+    /// update of it is under way may be missing, although the update then stands.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         let after = after.map(place).transpose()?;
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -32,14 +33,17 @@ impl Browse for PostgresStore {
             }
             None => self.sessions().ask(&sql.browse_first, &[most]).await?,
         };
-        let records: Vec<_> = rows.iter().map(entry).collect::<Result<_, _>>()?;
-        let next = match records.last() {
-            Some((key, _)) if records.len() == limit => {
-                Some(Cursor(format!("{MARK}{}", key.as_str())))
+        let next = match rows.last() {
+            Some(last) if rows.len() == limit => {
+                Some(Cursor(format!("{MARK}{}", key(last)?.as_str())))
             }
             _ => None,
         };
-        Ok(Page { records, next })
+        let records = rows.iter().filter_map(|row| entry(row).transpose());
+        Ok(Page {
+            records: records.collect::<Result<_, _>>()?,
+            next,
+        })
     }
 }
 
@@ -51,15 +55,20 @@ fn place(cursor: &Cursor) -> Result<RecordKey, StoreError> {
     }
 }
 
-fn entry(row: &PgRow) -> Result<(RecordKey, Stored), StoreError> {
+fn key(row: &PgRow) -> Result<RecordKey, StoreError> {
     let scope: &str = row.try_get(12).map_err(unreadable)?;
     let key: &str = row.try_get(13).map_err(unreadable)?;
-    let key = RecordKey::from_parts(scope, key).map_err(|error| {
+    RecordKey::from_parts(scope, key).map_err(|error| {
         StoreError::corrupt("a row has a key that is none; was it written by hand?")
             .with_source(error)
-    })?;
+    })
+}
+
+/// `None` for a record that expired under the statement's eyes.
+fn entry(row: &PgRow) -> Result<Option<(RecordKey, Stored)>, StoreError> {
     match answer(row).1? {
-        Answer::Found(found) => Ok((key, found)),
+        Answer::Found(found) => Ok(Some((key(row)?, found))),
+        Answer::Expired => Ok(None),
         Answer::Done => Err(StoreError::corrupt("a row has no status")),
     }
 }

@@ -76,6 +76,9 @@ pub(crate) enum Answer {
     Done,
     /// It found this record.
     Found(Stored),
+    /// It saw a row past its ttl without locking it: whether it is absent depends on what may be
+    /// under way.
+    Expired,
 }
 
 /// Reads a row of a statement's answer: which of its calls it is for, and what it says.
@@ -92,6 +95,7 @@ pub(crate) fn answer(row: &PgRow) -> (usize, Result<Answer, StoreError>) {
 fn read(row: &PgRow) -> Result<Answer, StoreError> {
     match row.try_get::<Option<&str>, _>(1).map_err(unreadable)? {
         None => Ok(Answer::Done),
+        Some(_) if row.try_get::<i64, _>(11).map_err(unreadable)? <= 0 => Ok(Answer::Expired),
         Some(status) => Ok(Answer::Found(stored(row, status)?)),
     }
 }

@@ -3,6 +3,13 @@
 //! Each is one statement and so one transaction of its own. Each answers in the rows that
 //! [`rows`](crate::rows) reads: one with a NULL `status` for "done", else the record that was found.
 //! There are two of each kind: for one call, and for many at once.
+//!
+//! A row that a statement sees past its ttl may have an update under way that read the clock in
+//! time and is slow to commit, by a standby that confirms it late, say. So whoever would say
+//! "absent" (S5) of a row that is there locks it first, and whoever updates it reads the clock once
+//! more behind the lock: of the two, the one that has the lock later knows what the other did. A
+//! statement that saw such a row without its lock answers with it, and that is
+//! [`Answer::Expired`](crate::rows::Answer::Expired): nothing is known yet.
 
 use std::sync::Arc;
 
@@ -102,17 +109,27 @@ macro_rules! date {
     };
 }
 
+/// The row that one call is about.
+macro_rules! its_row {
+    () => {
+        "r.scope = $1::text AND r.key = $2::text"
+    };
+}
+
 /// A row that is not past its ttl (S5).
 macro_rules! live {
-    () => {
-        "r.expires_at > clock_timestamp()"
+    ($row:literal) => {
+        concat!($row, ".expires_at > clock_timestamp()")
     };
 }
 
 /// A row of a format that this release may overwrite (S7).
 macro_rules! known {
-    () => {
-        "r.status IN ('in-flight', 'retryable', 'completed', 'failed')"
+    ($row:literal) => {
+        concat!(
+            $row,
+            ".status IN ('in-flight', 'retryable', 'completed', 'failed')"
+        )
     };
 }
 
@@ -155,8 +172,10 @@ macro_rules! create {
         concat!(
             ", found AS MATERIALIZED (SELECT ",
             found!("1"),
-            " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-            live!(),
+            " FROM idem.records r WHERE ",
+            its_row!(),
+            " AND ",
+            live!("r"),
             "), made AS (",
             insert!(),
             row!(),
@@ -202,7 +221,7 @@ const CREATE_MANY: &str = concat!(
      found AS MATERIALIZED (SELECT ",
     found!("i.n"),
     " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key WHERE ",
-    live!(),
+    live!("r"),
     "), made AS (",
     insert!(),
     "SELECT i.scope, i.key, i.status, i.attempt, i.token, i.revision, i.fingerprint, i.lease_ms, \
@@ -231,15 +250,68 @@ macro_rules! set {
     };
 }
 
-/// The live row of one call, if its version is the expected one.
+/// Of a row of one call or of what was locked: its version is the expected one.
 macro_rules! expected {
+    ($row:literal) => {
+        concat!(
+            $row,
+            ".token = $3::bytea AND ",
+            $row,
+            ".revision = $4::int8"
+        )
+    };
+}
+
+/// The row of one call, locked, if there is anything to be done or to be made sure of: it has the
+/// expected version, or has expired.
+macro_rules! held {
+    ($lock:literal) => {
+        concat!(
+            ", held AS MATERIALIZED (SELECT r.ctid AS place, r.* FROM guard, idem.records r WHERE ",
+            its_row!(),
+            " AND (",
+            expected!("r"),
+            " OR NOT ",
+            live!("r"),
+            ") ",
+            $lock,
+            ")"
+        )
+    };
+}
+
+/// Where a locked row is, if it is still what the call expects.
+macro_rules! where_held {
     () => {
         concat!(
-            " WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-             AND r.revision = $4::int8 AND ",
-            known!(),
+            " WHERE r.ctid = h.place AND ",
+            expected!("h"),
             " AND ",
-            live!()
+            known!("h"),
+            " AND ",
+            live!("h")
+        )
+    };
+}
+
+/// The answer of one call that locked its row or had no reason to.
+///
+/// A row that was locked is as it is now, and absent for sure past its ttl. One that was not is as
+/// old as the statement.
+macro_rules! done_or_found {
+    () => {
+        concat!(
+            "SELECT ",
+            done!("1"),
+            " FROM done UNION ALL SELECT ",
+            found!("1"),
+            " FROM held r WHERE ",
+            live!("r"),
+            " AND NOT EXISTS (SELECT FROM done) UNION ALL SELECT ",
+            found!("1"),
+            " FROM idem.records r WHERE ",
+            its_row!(),
+            " AND NOT EXISTS (SELECT FROM held)"
         )
     };
 }
@@ -248,23 +320,19 @@ macro_rules! expected {
 macro_rules! update {
     () => {
         concat!(
+            held!("FOR NO KEY UPDATE OF r"),
             ", done AS (",
             set!(),
-            " FROM guard",
-            expected!(),
-            " RETURNING 1) SELECT ",
-            done!("1"),
-            " FROM done UNION ALL SELECT ",
-            found!("1"),
-            " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-            live!(),
-            " AND NOT EXISTS (SELECT FROM done)"
+            " FROM held h",
+            where_held!(),
+            " RETURNING 1) ",
+            done_or_found!()
         )
     };
 }
 
 /// Replaces a live record of a version. Otherwise answers with what is there: with the expected
-/// version when another transaction changed it meanwhile, for the look is as old as the statement.
+/// version, or with a row past its ttl, when another transaction changed it meanwhile.
 const UPDATE: &str = concat!("WITH ", guard!("$15"), update!());
 
 /// [`UPDATE`] in a transaction that goes on.
@@ -275,31 +343,69 @@ const UPDATE_IN_TX: &str = concat!(
     unguard_after!("done")
 );
 
-/// Ends a live record of a version, which keeps whatever its claim wrote. [`UPDATE_IN_TX`] tells
-/// why if it changes nothing.
+/// The columns that an ending changes; the others stay as the claim wrote them.
+macro_rules! end {
+    () => {
+        concat!(
+            "UPDATE idem.records r SET status = $5::text, revision = $6::int8, lease_ms = NULL, \
+             checkpoint = $7::bytea, payload = $8::bytea, updated_at = clock_timestamp(), \
+             expires_at = ",
+            expires!("$9")
+        )
+    };
+}
+
+/// Ends a live record of a version. [`UPDATE_IN_TX`] tells why if it changes nothing.
 const END_IN_TX: &str = concat!(
-    "UPDATE idem.records r SET status = $5::text, revision = $6::int8, lease_ms = NULL, \
-     checkpoint = $7::bytea, payload = $8::bytea, updated_at = clock_timestamp(), expires_at = ",
-    expires!("$9"),
-    " WHERE r.scope = $1::text AND r.key = $2::text AND r.token = $3::bytea \
-     AND r.revision = $4::int8 AND ",
-    live!()
+    "WITH held AS MATERIALIZED (SELECT r.ctid AS place, r.* FROM idem.records r WHERE ",
+    its_row!(),
+    " AND ",
+    expected!("r"),
+    " FOR NO KEY UPDATE OF r) ",
+    end!(),
+    " FROM held h",
+    where_held!()
 );
 
+/// [`END_IN_TX`] of a row that this very transaction has written, and so locked.
+const END_OWN_IN_TX: &str = concat!(
+    end!(),
+    " WHERE ",
+    its_row!(),
+    " AND ",
+    expected!("r"),
+    " AND ",
+    live!("r")
+);
+
+/// The answers of many calls, none of which waited for a lock.
+macro_rules! done_or_found_many {
+    () => {
+        concat!(
+            "SELECT ",
+            done!("d.n"),
+            " FROM done d UNION ALL SELECT ",
+            found!("i.n"),
+            " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
+             WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n)"
+        )
+    };
+}
+
 /// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
-/// these never wait for each other; one that is locked already is left as it is.
+/// these never wait for each other; one that is locked already, or has expired, is left as it is.
 const UPDATE_MANY: &str = concat!(
     "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], \
      $4::int8[], $5::text[], $6::int8[], $7::bytea[], $8::int8[], $9::bytea[], $10::int8[], \
      $11::bytea[], $12::bytea[], $13::int8[], $14::int8[]) WITH ORDINALITY AS i (scope, key, \
      old_token, old_revision, status, attempt, token, revision, fingerprint, lease_ms, \
      checkpoint, payload, created, ttl, n)), \
-     mine AS MATERIALIZED (SELECT i.*, r.ctid AS place FROM input i \
+     mine AS MATERIALIZED (SELECT i.*, r.ctid AS place, r.expires_at FROM input i \
      JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
      WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
-    known!(),
+    known!("r"),
     " AND ",
-    live!(),
+    live!("r"),
     " ORDER BY i.n FOR NO KEY UPDATE OF r SKIP LOCKED), \
      done AS (UPDATE idem.records r SET status = i.status, attempt = i.attempt, token = i.token, \
      revision = i.revision, fingerprint = i.fingerprint, lease_ms = i.lease_ms, \
@@ -307,28 +413,21 @@ const UPDATE_MANY: &str = concat!(
     date!("i.created"),
     ", updated_at = clock_timestamp(), expires_at = ",
     expires!("i.ttl"),
-    " FROM mine i WHERE r.ctid = i.place RETURNING i.n) SELECT ",
-    done!("d.n"),
-    " FROM done d UNION ALL SELECT ",
-    found!("i.n"),
-    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
-     WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n) AND ",
-    live!()
+    " FROM mine i WHERE r.ctid = i.place AND ",
+    live!("i"),
+    " RETURNING i.n) ",
+    done_or_found_many!()
 );
 
 /// Removes a live record of a version. Otherwise as [`UPDATE`].
 const DELETE: &str = concat!(
     "WITH ",
     guard!("$5"),
-    ", done AS (DELETE FROM idem.records r USING guard",
-    expected!(),
-    " RETURNING 1) SELECT ",
-    done!("1"),
-    " FROM done UNION ALL SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-    live!(),
-    " AND NOT EXISTS (SELECT FROM done)"
+    held!("FOR UPDATE OF r"),
+    ", done AS (DELETE FROM idem.records r USING held h",
+    where_held!(),
+    " RETURNING 1) ",
+    done_or_found!()
 );
 
 /// [`DELETE`] as [`UPDATE_MANY`].
@@ -338,25 +437,20 @@ const DELETE_MANY: &str = concat!(
      mine AS MATERIALIZED (SELECT i.n, r.ctid AS place FROM input i \
      JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
      WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
-    known!(),
+    known!("r"),
     " AND ",
-    live!(),
+    live!("r"),
     " ORDER BY i.n FOR UPDATE OF r SKIP LOCKED), \
-     done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) SELECT ",
-    done!("d.n"),
-    " FROM done d UNION ALL SELECT ",
-    found!("i.n"),
-    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
-     WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n) AND ",
-    live!()
+     done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) ",
+    done_or_found_many!()
 );
 
-/// A live record.
+/// A record.
 const GET: &str = concat!(
     "SELECT ",
     found!("1"),
-    " FROM idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-    live!()
+    " FROM idem.records r WHERE ",
+    its_row!()
 );
 
 /// [`GET`] for many keys.
@@ -364,19 +458,35 @@ const GET_MANY: &str = concat!(
     "SELECT ",
     found!("i.n"),
     " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (scope, key, n) \
-     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key WHERE ",
-    live!()
+     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key"
+);
+
+/// A record that [`GET`] saw past its ttl, if it is live after all, once whoever writes to it has
+/// ended.
+///
+/// Its lock is a write, and one that nobody misses: its commit waits for no disk and no standby.
+const GET_DECIDED: &str = concat!(
+    "WITH ",
+    guard!("$3"),
+    ", hurry AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) FROM guard), \
+     held AS MATERIALIZED (SELECT r.* FROM hurry, idem.records r WHERE ",
+    its_row!(),
+    " FOR SHARE OF r) SELECT ",
+    found!("1"),
+    " FROM held r WHERE ",
+    live!("r")
 );
 
 /// A live record, locked until the transaction ends.
 const LOCK: &str = concat!(
     "WITH ",
     guard_in_tx!("$3"),
-    ", held AS MATERIALIZED (SELECT ",
+    ", held AS MATERIALIZED (SELECT r.* FROM guard, idem.records r WHERE ",
+    its_row!(),
+    " FOR UPDATE OF r) SELECT ",
     found!("1"),
-    " FROM guard, idem.records r WHERE r.scope = $1::text AND r.key = $2::text AND ",
-    live!(),
-    " FOR UPDATE OF r) SELECT * FROM held",
+    " FROM held r WHERE ",
+    live!("r"),
     unguard_after!("held")
 );
 
@@ -385,7 +495,7 @@ const BROWSE: &str = concat!(
     "SELECT ",
     found!("1"),
     ", r.scope, r.key FROM idem.records r WHERE (r.scope, r.key) > ($1::text, $2::text) AND ",
-    live!(),
+    live!("r"),
     " ORDER BY r.scope, r.key LIMIT $3::int8"
 );
 
@@ -394,7 +504,7 @@ const BROWSE_FIRST: &str = concat!(
     "SELECT ",
     found!("1"),
     ", r.scope, r.key FROM idem.records r WHERE ",
-    live!(),
+    live!("r"),
     " ORDER BY r.scope, r.key LIMIT $1::int8"
 );
 
@@ -423,10 +533,12 @@ pub(crate) struct Statements {
     pub(crate) update: Statement,
     pub(crate) delete: Statement,
     pub(crate) get: Statement,
+    pub(crate) get_decided: Arc<str>,
     pub(crate) insert_in_tx: Arc<str>,
     pub(crate) create_in_tx: Arc<str>,
     pub(crate) update_in_tx: Arc<str>,
     pub(crate) end_in_tx: Arc<str>,
+    pub(crate) end_own_in_tx: Arc<str>,
     pub(crate) lock: Arc<str>,
     pub(crate) browse: Arc<str>,
     pub(crate) browse_first: Arc<str>,
@@ -445,10 +557,12 @@ impl Statements {
             update: of(UPDATE, UPDATE_MANY),
             delete: of(DELETE, DELETE_MANY),
             get: of(GET, GET_MANY),
+            get_decided: only(GET_DECIDED),
             insert_in_tx: only(INSERT_IN_TX),
             create_in_tx: only(CREATE_IN_TX),
             update_in_tx: only(UPDATE_IN_TX),
             end_in_tx: only(END_IN_TX),
+            end_own_in_tx: only(END_OWN_IN_TX),
             lock: only(LOCK),
             browse: only(BROWSE),
             browse_first: only(BROWSE_FIRST),

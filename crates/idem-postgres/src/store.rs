@@ -22,6 +22,9 @@ use crate::{
 ///
 /// Cheap to clone; clones share the pool and the statements that calls travel in. It runs on the
 /// tokio runtime that calls are made on.
+///
+/// It needs a server that can be written to. Reads included: one that meets a row past its ttl locks
+/// it for a moment, to be sure that no update of it is under way that came in time (S5).
 #[derive(Clone)]
 pub struct PostgresStore {
     sessions: Sessions,
@@ -101,7 +104,7 @@ impl Store for PostgresStore {
         match self.batcher.submit(key.clone(), job).await? {
             Some(Answer::Found(found)) => Ok(Created::Exists(found)),
             Some(Answer::Done) => Ok(Created::New),
-            None => Err(StoreError::unknown("the server gave no answer")),
+            None | Some(Answer::Expired) => Err(undecided()),
         }
     }
 
@@ -121,6 +124,7 @@ impl Store for PostgresStore {
         Ok(match self.batcher.submit(key.clone(), job).await? {
             Some(Answer::Done) => Updated::Done,
             Some(Answer::Found(found)) => Updated::Conflict(Some(found)),
+            Some(Answer::Expired) => return Err(undecided()),
             None => Updated::Conflict(None),
         })
     }
@@ -130,6 +134,7 @@ impl Store for PostgresStore {
         Ok(match self.batcher.submit(key.clone(), job).await? {
             Some(Answer::Done) => Deleted::Done,
             Some(Answer::Found(found)) => Deleted::Conflict(Some(found)),
+            Some(Answer::Expired) => return Err(undecided()),
             None => Deleted::Conflict(None),
         })
     }
@@ -137,9 +142,15 @@ impl Store for PostgresStore {
     async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
         match self.batcher.submit(key.clone(), Job::Get).await? {
             Some(Answer::Found(found)) => Ok(Some(found)),
+            Some(Answer::Expired) => Err(undecided()),
             Some(Answer::Done) | None => Ok(None),
         }
     }
+}
+
+/// What no caller sees: such a call asks again.
+fn undecided() -> StoreError {
+    StoreError::unknown("the server gave no answer")
 }
 
 impl fmt::Debug for PostgresStore {

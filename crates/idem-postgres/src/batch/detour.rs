@@ -1,19 +1,20 @@
-//! Calls whose row somebody's open transaction holds: each waits alone, on a connection of its own,
-//! and holds up nobody else.
+//! Calls whose row somebody's open transaction holds, or may hold: each waits alone, on a connection
+//! of its own, and holds up nobody else.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
 use super::{
     MAX_RACES,
-    job::{Kind, Reply, raced},
-    lane::statement,
+    job::{Group, Kind, Reply, raced},
+    lane::{in_millis, statement},
     under_way::UnderWay,
 };
 use crate::{
+    call::Argument,
     error::{Stage, waited_too_long},
-    rows::answer,
+    rows::{Answer, answer},
 };
 
 /// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
@@ -47,7 +48,7 @@ async fn ask(alone: &UnderWay) -> (Reply, bool) {
         Err(error) => return (Err(error), false),
     };
     for _ in 0..MAX_RACES {
-        let (sql, arguments) = statement(alone, sessions.config().lock_timeout);
+        let (sql, arguments) = waiting(alone, sessions.config().lock_timeout);
         match sessions.send(&mut connection, sql, &arguments).await {
             Ok(rows) => {
                 let reply = rows.first().map(|row| answer(row).1).transpose();
@@ -67,8 +68,21 @@ async fn ask(alone: &UnderWay) -> (Reply, bool) {
     (Err(raced()), false)
 }
 
+/// The statement that waits for the row, and its arguments.
+fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
+    let (sql, mut arguments) = statement(alone, timeout);
+    match alone.kind {
+        Kind::Get => {
+            arguments.push(in_millis(timeout));
+            (&alone.shared.sessions.sql().get_decided, arguments)
+        }
+        Kind::Create | Kind::Update | Kind::Delete => (sql, arguments),
+    }
+}
+
 /// Whether the statement is older than what it met: its answer is about the row before.
 fn has_to_ask_again(alone: &UnderWay, reply: &Reply) -> bool {
-    let raced = alone.kind == Kind::Create && matches!(reply, Ok(None));
-    raced || alone.groups.iter().any(|group| group.is_locked(reply))
+    let raced = alone.kind == Kind::Create && matches!(reply, Ok(None | Some(Answer::Expired)));
+    let undecided = |group: &Group| group.is_undecided(alone.kind, reply);
+    raced || alone.groups.iter().any(undecided)
 }

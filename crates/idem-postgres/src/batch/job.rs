@@ -184,13 +184,14 @@ impl Group {
         self.first.job.row(&self.key)
     }
 
-    /// Whether the statement found the very version that it was to replace: the row is locked, or
-    /// was when the statement looked.
-    pub(super) fn is_locked(&self, reply: &Reply) -> bool {
+    /// Whether somebody may be at work on the row, so that its lock has to be waited for: the
+    /// statement found the very version that it was to replace, or a row past its ttl.
+    pub(super) fn is_undecided(&self, kind: Kind, reply: &Reply) -> bool {
         match reply {
             Ok(Some(Answer::Found(found))) => {
                 self.first.job.expected() == Some(found.record.version)
             }
+            Ok(Some(Answer::Expired)) => kind != Kind::Create,
             _ => false,
         }
     }
@@ -205,7 +206,7 @@ impl Group {
                 self.others
             }
             // It raced with another process' claim.
-            (Kind::Create, Ok(None)) => self.ask_again(),
+            (Kind::Create, Ok(None | Some(Answer::Expired))) => self.ask_again(),
             _ => {
                 self.answer_all(&reply);
                 Vec::new()

@@ -160,10 +160,15 @@ pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Ar
         }
     };
     if may_wait {
-        let millis = i64::try_from(guard.as_millis()).unwrap_or(i64::MAX).max(1);
-        arguments.push(Argument::One(Scalar::Int(Some(millis))));
+        arguments.push(in_millis(guard));
     }
     (sql, arguments)
+}
+
+/// How long a statement is to wait for a lock, as its last argument.
+pub(super) fn in_millis(guard: Duration) -> Argument<'static> {
+    let millis = i64::try_from(guard.as_millis()).unwrap_or(i64::MAX).max(1);
+    Argument::One(Scalar::Int(Some(millis)))
 }
 
 fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {
@@ -181,17 +186,17 @@ fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {
 fn deliver(mut batch: UnderWay, answers: Answers) {
     let groups = std::mem::take(&mut batch.groups);
     let mut released = Vec::with_capacity(groups.len());
-    let mut locked = Vec::new();
+    let mut undecided = Vec::new();
     for (group, said) in groups.into_iter().zip(answers) {
         let reply = said.transpose();
-        if group.is_locked(&reply) {
-            locked.push(group);
+        if group.is_undecided(batch.kind, &reply) {
+            undecided.push(group);
         } else {
             released.push(group.settle(batch.kind, reply));
         }
     }
     batch.release(released);
-    for group in locked {
+    for group in undecided {
         detour::start(batch.alone(group));
     }
 }

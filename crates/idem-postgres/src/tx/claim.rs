@@ -152,7 +152,7 @@ impl Transactional {
         answer: impl Into<Bytes>,
     ) -> Result<Completion, CommitError> {
         let write: Write = once.holding.end(Ending::Complete(answer.into()));
-        match self.end_in_tx(tx, &once.key, &write).await {
+        match self.end_in_tx(tx, &once.key, &write, true).await {
             Ok(Updated::Done) => Ok(Completion::new(self, once.key, write, Holder::Once)),
             // Its retention was over before it was there.
             Ok(Updated::Conflict(_)) => Err(CommitError::Superseded(idem_core::Superseded)),

@@ -106,7 +106,7 @@ impl Transactional {
     ) -> Result<Result<Write, Superseded>, Broken> {
         let mut write = execution.prepare(ending).await;
         loop {
-            let found = match self.end_in_tx(tx, execution.key(), &write).await? {
+            let found = match self.end_in_tx(tx, execution.key(), &write, false).await? {
                 Updated::Done => return Ok(Ok(write)),
                 Updated::Conflict(found) => found,
             };

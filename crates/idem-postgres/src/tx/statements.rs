@@ -64,7 +64,7 @@ impl Transactional {
             match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Created::New),
                 Some(Answer::Found(found)) => return Ok(Created::Exists(found)),
-                None => {}
+                None | Some(Answer::Expired) => {}
             }
         }
         Err(raced())
@@ -84,6 +84,7 @@ impl Transactional {
             match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Updated::Done),
                 Some(Answer::Found(found)) if found.record.version == write.expected => {}
+                Some(Answer::Expired) => {}
                 Some(Answer::Found(found)) => return Ok(Updated::Conflict(Some(found))),
                 None => return Ok(Updated::Conflict(None)),
             }
@@ -92,16 +93,23 @@ impl Transactional {
     }
 
     /// [`update_in_tx`](Self::update_in_tx) for a holder's ending, which nobody else is about to
-    /// get in the way of: half the work of the whole statement.
+    /// get in the way of: half the work of the whole statement. `own` says that this transaction
+    /// holds the row already.
     pub(super) async fn end_in_tx(
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
         write: &Write,
+        own: bool,
     ) -> Result<Updated, Broken> {
         let columns = Columns::new(&write.record, self.ttl(&write.record.state));
         let arguments = ending(key, &write.expected, &columns).map(Argument::One);
-        let sql = &self.store.sessions().sql().end_in_tx;
+        let sql = self.store.sessions().sql();
+        let sql = if own {
+            &sql.end_own_in_tx
+        } else {
+            &sql.end_in_tx
+        };
         let dialect = self.store.sessions().dialect_in_tx();
         let ended = call::execute(tx, dialect, sql, &arguments).await;
         match ended.map_err(|error| Broken(Failure::Sqlx(error)))? {
@@ -120,7 +128,7 @@ impl Transactional {
         let rows = self.send(tx, sql, self.bounded(key, &Job::Get)).await?;
         match only_answer(&rows)? {
             Some(Answer::Found(found)) => Ok(Some(found)),
-            Some(Answer::Done) | None => Ok(None),
+            Some(Answer::Done | Answer::Expired) | None => Ok(None),
         }
     }
 

@@ -5,14 +5,7 @@ use std::time::Duration;
 use idem_core::{Created, Store, StoreErrorKind, Updated};
 use idem_postgres::PostgresConfig;
 
-use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys};
-
-/// A store that waits for locks as long as any test takes.
-fn patient() -> PostgresConfig {
-    PostgresConfig::default()
-        .lock_timeout(Duration::from_secs(60))
-        .patience(Duration::from_secs(120))
-}
+use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys, patient};
 
 #[tokio::test]
 async fn an_update_of_a_locked_row_waits_and_the_others_do_not() {

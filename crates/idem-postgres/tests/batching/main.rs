@@ -5,4 +5,5 @@ mod alone;
 mod locks;
 mod plans;
 mod together;
+mod undecided;
 mod world;

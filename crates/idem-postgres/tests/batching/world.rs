@@ -12,6 +12,13 @@ use tokio::task::JoinHandle;
 
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
+/// A store that waits for locks as long as any test takes.
+pub(crate) fn patient() -> PostgresConfig {
+    PostgresConfig::default()
+        .lock_timeout(Duration::from_secs(60))
+        .patience(Duration::from_secs(120))
+}
+
 pub(crate) struct World {
     pub(crate) server: Postgres,
     pub(crate) proxy: FaultyProxy,
@@ -42,7 +49,12 @@ impl World {
 
     /// Another process' store.
     pub(crate) async fn elsewhere(&self) -> PostgresStore {
-        PostgresStore::connect(&self.server.url()).await.unwrap()
+        self.elsewhere_with(PostgresConfig::default()).await
+    }
+
+    pub(crate) async fn elsewhere_with(&self, config: PostgresConfig) -> PostgresStore {
+        let url = self.server.url();
+        PostgresStore::connect_with(&url, config).await.unwrap()
     }
 
     /// A session past the store.
