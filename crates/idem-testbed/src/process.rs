@@ -38,19 +38,12 @@ impl Process {
     }
 
     /// Starts the server and waits until `probe` says it serves. A server that is running is left
-    /// alone but for the waiting.
+    /// alone but for the waiting; if it was about to end by itself, it is started once it has.
     pub(crate) fn start(
         &self,
         mut probe: impl FnMut() -> Result<(), String>,
     ) -> Result<(), TestbedError> {
-        {
-            let mut child = self.child();
-            if !runs(&mut child) {
-                // A server that ended by itself may have left children behind.
-                residents::kill_all(self.folder.path());
-                *child = Some(self.spawn()?);
-            }
-        }
+        let mut started = self.start_unless_running()?;
         let wait = Wait {
             server: &self.launch.name,
             what: "the first answer",
@@ -58,10 +51,26 @@ impl Process {
         };
         wait.until(|| {
             if let Some(reason) = self.ending() {
-                return Err(wait::Not::Ever(self.start_failure(reason)));
+                let was_killed = self.child().is_none();
+                if started || was_killed {
+                    return Err(wait::Not::Ever(self.start_failure(reason)));
+                }
+                started = self.start_unless_running().map_err(wait::Not::Ever)?;
             }
             probe().map_err(wait::Not::Yet)
         })
+    }
+
+    /// `false` when it runs.
+    fn start_unless_running(&self) -> Result<bool, TestbedError> {
+        let mut child = self.child();
+        if runs(&mut child) {
+            return Ok(false);
+        }
+        // A server that ended by itself may have left children behind.
+        residents::kill_all(self.folder.path());
+        *child = Some(self.spawn()?);
+        Ok(true)
     }
 
     /// Kills the server and whatever it forked with SIGKILL, and returns when all of it is gone.
@@ -205,5 +214,66 @@ impl fmt::Debug for Process {
             .field("id", &self.id())
             .field("folder", &self.folder.path())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let launch = Launch {
+            name: "a shell".to_owned(),
+            program: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            account: None,
+        };
+        Process::new(launch, Arc::new(Folder::create(None).unwrap()))
+    }
+
+    fn starts(process: &Process) -> usize {
+        process.log().matches("--- start of").count()
+    }
+
+    #[test]
+    fn a_server_that_was_about_to_end_is_started_once_it_has() {
+        let process = shell("exec sleep 600");
+        process.start(|| Ok(())).unwrap();
+        let first = process.id();
+        let mut looks = 0;
+        process
+            .start(|| {
+                looks += 1;
+                if looks == 1 {
+                    process.end_with(Signal::TERM).unwrap();
+                    return Err("it is about to end".to_owned());
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(process.is_running());
+        assert_ne!(process.id(), first);
+    }
+
+    #[test]
+    fn a_server_that_ends_when_it_is_started_has_failed() {
+        let process = shell("exit 3");
+        let not_yet = || Err("it never answers".to_owned());
+        let failure = process.start(not_yet).unwrap_err();
+        assert!(failure.to_string().contains("exit status: 3"), "{failure}");
+        assert_eq!(starts(&process), 1);
+    }
+
+    #[test]
+    fn a_server_that_is_killed_meanwhile_stays_so() {
+        let process = shell("exec sleep 600");
+        process.start(|| Ok(())).unwrap();
+        let killed = process.start(|| {
+            process.kill();
+            Err("it is gone".to_owned())
+        });
+        killed.unwrap_err();
+        assert!(!process.is_running());
+        assert_eq!(starts(&process), 1);
     }
 }

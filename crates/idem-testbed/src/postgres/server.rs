@@ -168,7 +168,8 @@ impl Postgres {
     }
 
     /// Starts the killed server again, on the same port over the same folder, and waits until it
-    /// has recovered and takes connections. Does not touch a server that runs.
+    /// has recovered and takes connections. Does not touch a server that runs, unless that one was
+    /// about to end by itself: then it is started once it has.
     ///
     /// Dropping the future does not stop the start.
     ///

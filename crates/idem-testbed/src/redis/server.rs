@@ -192,7 +192,8 @@ impl Redis {
     }
 
     /// Starts the killed server again, on the same port over the same folder, and waits until it
-    /// has loaded its data and answers. Does not touch a server that runs.
+    /// has loaded its data and answers. Does not touch a server that runs, unless that one was about
+    /// to end by itself: then it is started once it has.
     ///
     /// Dropping the future does not stop the start.
     ///
