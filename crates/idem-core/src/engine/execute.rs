@@ -238,7 +238,7 @@ async fn fail<T, E: Serialize>(
     }
 }
 
-/// The ending of a superseded execution stores nothing, but it is counted and wakes nobody.
+/// The ending of a superseded execution stores nothing, but it is one: nobody forgot it.
 async fn drop_superseded(execution: Execution) {
     execution.ended(Err(crate::Superseded)).await;
 }

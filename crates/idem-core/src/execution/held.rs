@@ -271,6 +271,8 @@ impl Held {
                 progress.holding.wrote(write);
                 self.finish(&mut progress, name, Ok(()));
             }
+            // A renewal or a checkpoint may have found out, and said so.
+            Err(_) if progress.ended.is_some() => {}
             Err(superseded) => self.finish(&mut progress, "superseded", Err(superseded)),
         }
     }

@@ -118,6 +118,26 @@ async fn trouble(store: &ScriptedStore) {
     idem.drained().await;
 }
 
+/// Work whose renewals hang until somebody took over, and the next one learns of it.
+async fn superseded_work(store: &ScriptedStore) {
+    let (idem, other) = (engine(store), engine(&store.other_process()));
+    for _ in 0..7 {
+        store.fault(Op::Update, Fault::Hang);
+    }
+    let name = key("stopped");
+    let request = print("a");
+    let work = idem.execute(&name, &request, async |_| {
+        tokio::time::sleep(LEASE * 100).await;
+        Ok::<_, Failure<String>>(())
+    });
+    let take_over = async {
+        tokio::time::sleep(LEASE).await;
+        acquire(&other, "stopped").await.complete("").await.unwrap();
+    };
+    let (work, ()) = tokio::join!(work, take_over);
+    work.unwrap_err();
+}
+
 #[tokio::test(start_paused = true)]
 async fn trouble_is_logged_and_counted() {
     let log = Log::default();
@@ -131,11 +151,16 @@ async fn trouble_is_logged_and_counted() {
     let snapshotter = recorder.snapshotter();
     let _recording = metrics::set_default_local_recorder(&recorder);
 
-    trouble(&ScriptedStore::default()).await;
+    let store = ScriptedStore::default();
+    trouble(&store).await;
+    let of_trouble = counters(&snapshotter);
+    superseded_work(&store).await;
+    let of_superseded_work = counters(&snapshotter);
 
     every_turn_is_logged(&log.text());
     s8_keys_appear_shortened_and_payloads_never(&log.text());
-    every_turn_is_counted(&counters(&snapshotter));
+    every_turn_is_counted(&of_trouble);
+    g3_stopped_work_counts_as_superseded_and_not_as_dropped(&of_superseded_work);
 }
 
 fn every_turn_is_logged(text: &str) {
@@ -180,5 +205,17 @@ fn every_turn_is_counted(counters: &BTreeMap<String, u64>) {
         ("idem_store_retries_total unknown", 1),
     ] {
         assert_eq!(counters.get(name), Some(&count), "{name} in {counters:?}");
+    }
+}
+
+fn g3_stopped_work_counts_as_superseded_and_not_as_dropped(counters: &BTreeMap<String, u64>) {
+    for (name, count) in [
+        ("idem_renewals_total superseded", 1),
+        ("idem_endings_total superseded", 1),
+        ("idem_endings_total completed", 1),
+        ("idem_executions_dropped_total", 0),
+    ] {
+        let counted = counters.get(name).copied().unwrap_or(0);
+        assert_eq!(counted, count, "{name} in {counters:?}");
     }
 }
