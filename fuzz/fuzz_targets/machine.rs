@@ -1,6 +1,6 @@
 //! The machine, driven by random operations over a network that loses, repeats and delays what is
 //! sent. The model below knows the promises and not the machine: it looks at each change of the
-//! record, and at who believes to be running.
+//! record, at who believes to be running, and at what arrives of those that are through.
 #![no_main]
 
 #[path = "machine/network.rs"]
@@ -34,6 +34,8 @@ enum Op {
         halts: bool,
         attempts: u8,
         fate: Fate,
+        /// Of what is sent when the first reply did not come.
+        again: Fate,
     },
     Renew {
         worker: u8,
@@ -71,6 +73,12 @@ struct Worker {
     heard: Duration,
 }
 
+impl Worker {
+    fn token(&self) -> ClaimToken {
+        self.holding.record().version.token
+    }
+}
+
 #[derive(Default)]
 struct World {
     network: Network,
@@ -94,11 +102,12 @@ impl World {
                 halts,
                 attempts,
                 fate,
+                again,
             } => {
                 let worker = usize::from(worker) % WORKERS;
                 if self.workers[worker].is_none() {
                     let request = self.request(request, halts, attempts);
-                    self.claim(worker, request, fate);
+                    self.claim(worker, request, [fate, again]);
                 }
             }
             Op::Renew { worker, fate } => self.step(worker, Step::Renew, fate),
@@ -133,7 +142,8 @@ impl World {
         }
     }
 
-    fn claim(&mut self, worker: usize, mut request: Request, fate: Fate) {
+    fn claim(&mut self, worker: usize, mut request: Request, [fate, again]: [Fate; 2]) {
+        let mut again = again;
         let mut sending = Message::Create(first(&mut request));
         let mut reply = self.network.send(sending.clone(), fate);
         for _ in 0..ROUNDS {
@@ -143,7 +153,8 @@ impl World {
                     if let Message::Create(record) = &mut sending {
                         *record = first(&mut request);
                     }
-                    reply = self.network.send(sending.clone(), Fate::Done);
+                    reply = self.network.send(sending.clone(), again);
+                    again = Fate::Done;
                     continue;
                 }
                 Some(Ok(())) => return self.acquire(worker, claimed(sending), &request),
@@ -214,6 +225,8 @@ impl World {
             worker.holding.wrote(written);
             worker.heard = self.network.time;
             self.workers[index] = Some(worker);
+        } else {
+            self.network.close(worker.token());
         }
     }
 
@@ -228,7 +241,9 @@ impl World {
             1 => Ending::Fail(payload),
             _ => Ending::Retry,
         });
-        if let Some(written) = self.deliver(&mut worker.holding, write, fate) {
+        let landed = self.deliver(&mut worker.holding, write, fate);
+        self.network.close(worker.token());
+        if let Some(written) = landed {
             let stored = self.network.stored().map(|stored| stored.record);
             assert_eq!(stored, Some(written.record), "an ending that landed stands");
         }
@@ -242,10 +257,11 @@ impl World {
         for _ in 0..ROUNDS {
             let version = worker.holding.record().version;
             match self.network.send(Message::Delete(version), fate) {
-                Some(Ok(())) => return,
-                Some(Err(found)) if !worker.holding.still_owns(found.as_ref()) => return,
-                Some(Err(_)) | None => fate = Fate::Done,
+                Some(Err(found)) if worker.holding.still_owns(found.as_ref()) => {}
+                Some(_) => return self.network.close(worker.token()),
+                None => {}
             }
+            fate = Fate::Done;
         }
         panic!("a release has no end");
     }

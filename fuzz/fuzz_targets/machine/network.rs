@@ -1,17 +1,18 @@
 //! A store that keeps the rules, behind a network that does not: what is sent is lost, repeated and
 //! late. Each change of the record is held against the promises.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use idem_core::{
-    Record, State, Stored, Version,
+    ClaimToken, Record, State, Stored, Version,
     machine::{Write, ttl},
 };
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 const RETENTION: Duration = Duration::from_secs(100);
 
-/// What becomes of the first thing that is sent. What is sent again arrives, and so does its reply.
+/// What becomes of the first thing that is sent, and of a claim's second. What is sent after that
+/// arrives, and so does its reply.
 #[derive(Arbitrary, Debug, Clone, Copy, PartialEq)]
 pub enum Fate {
     Done,
@@ -23,7 +24,7 @@ pub enum Fate {
     Twice,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub enum Message {
     Create(Record),
     Update(Write),
@@ -45,10 +46,15 @@ pub struct Network {
     pub time: Duration,
     entry: Option<Entry>,
     late: Vec<Message>,
+    /// All writes that were ever sent.
+    sent: HashMap<Version, Message>,
+    /// Claims whose execution has ended, or was told that it is superseded.
+    closed: Vec<ClaimToken>,
 }
 
 impl Network {
     pub fn send(&mut self, message: Message, fate: Fate) -> Option<Reply> {
+        self.expect_own_version(&message);
         match fate {
             Fate::Done => Some(self.apply(message)),
             Fate::ReplyLost => {
@@ -68,15 +74,43 @@ impl Network {
         }
     }
 
+    /// No two writes share a version, or what expects the one would fit the other. The same write
+    /// may be sent again, but a create, of which both copies could be applied.
+    fn expect_own_version(&mut self, message: &Message) {
+        let version = match message {
+            Message::Create(record) | Message::Update(Write { record, .. }) => record.version,
+            Message::Delete(_) => return,
+        };
+        if let Some(earlier) = self.sent.insert(version, message.clone()) {
+            let is_update = matches!(message, Message::Update(_));
+            assert!(is_update && earlier == *message, "a version is used twice");
+        }
+    }
+
+    /// From now on nothing that this claim's execution sent may change anything.
+    pub fn close(&mut self, claim: ClaimToken) {
+        self.closed.push(claim);
+    }
+
+    /// A write over a version, or its removal, is about to be applied.
+    fn expect_open(&self, version: Version) {
+        let is_closed = self.closed.contains(&version.token);
+        assert!(!is_closed, "G3: a write of an execution that was over");
+    }
+
     fn apply(&mut self, message: Message) -> Reply {
         let found = self.stored();
         match message {
+            // It may come late and bring back a claim that is over; nobody runs under it.
             Message::Create(record) => match found {
                 None => self.put(record),
                 Some(found) => return Err(Some(found)),
             },
             Message::Update(Write { expected, record }) => match found {
                 Some(found) if found.record.version == expected => {
+                    if expected.token == record.version.token {
+                        self.expect_open(expected);
+                    }
                     expect_lawful(&found, &record);
                     self.put(record);
                 }
@@ -84,6 +118,7 @@ impl Network {
             },
             Message::Delete(version) => match found {
                 Some(found) if found.record.version == version => {
+                    self.expect_open(version);
                     assert!(matches!(found.record.state, State::InFlight { .. }), "G2");
                     self.entry = None;
                 }
