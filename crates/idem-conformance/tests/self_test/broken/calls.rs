@@ -1,6 +1,6 @@
 //! Flaws in what the four operations do.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use idem_core::{
     Created, Deleted, Record, RecordKey, State, Store, StoreError, StoreErrorKind, Stored, Updated,
@@ -53,7 +53,7 @@ impl BrokenStore {
             }
             Flaw::Evicting => {
                 let mut entries = raw.entries();
-                while entries.len() >= 1000 {
+                while entries.len() >= self.shared.most.load(Ordering::SeqCst) {
                     entries.pop_first();
                 }
             }

@@ -96,7 +96,7 @@ pub(crate) enum Flaw {
     UpdateShortensTtl,
 
     // S6: nothing goes
-    /// Keeps the last thousand records.
+    /// Keeps the last thousand records, or fewer.
     Evicting,
     /// Makes room when it is full.
     FullEvicts,

@@ -1,6 +1,6 @@
 //! A broken store as the suite sees it: a harness with every capability.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use idem_conformance::{
     Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, Sweeping,
@@ -30,6 +30,13 @@ impl Broken {
             raw: ReferenceStore::default(),
             shared: Arc::default(),
         }
+    }
+
+    /// One that takes so many records for many.
+    pub(crate) fn with_room_for(flaw: Flaw, records: usize) -> Self {
+        let broken = Self::new(flaw);
+        broken.shared.most.store(records, Ordering::SeqCst);
+        broken
     }
 
     pub(crate) fn handle(&self) -> Arc<dyn Store> {

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicIsize, AtomicU64, Ordering},
+        atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -29,15 +29,29 @@ pub(crate) struct BrokenStore {
 }
 
 /// What all handles on one store have in common.
-#[derive(Default)]
 pub(crate) struct Shared {
     handles: AtomicU64,
+    /// How many records are too many for a store that evicts.
+    pub(super) most: AtomicUsize,
     pub(super) asked: AtomicU64,
     /// What was there before the last write of each key.
     pub(super) before: Mutex<HashMap<RecordKey, Option<Stored>>>,
     /// Answers on their way back.
     pub(super) answers: Mutex<VecDeque<Option<Stored>>>,
     slots_taken: AtomicIsize,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            handles: AtomicU64::default(),
+            most: AtomicUsize::new(1000),
+            asked: AtomicU64::default(),
+            before: Mutex::default(),
+            answers: Mutex::default(),
+            slots_taken: AtomicIsize::default(),
+        }
+    }
 }
 
 pub(super) struct Handle {

@@ -9,8 +9,8 @@ use idem_conformance::{
     history::{Limit, RecordingStore, Register, Violation},
 };
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store, Timestamp,
-    Version,
+    Bytes, ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store,
+    Timestamp, Version,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{sleep, timeout};
@@ -24,6 +24,8 @@ const CLIENTS: usize = 6;
 const CALLS: usize = 60;
 const PATIENCE: Duration = Duration::from_millis(20);
 const HOUR: Duration = Duration::from_secs(3600);
+/// Over by the time of most calls that come behind.
+const A_MOMENT: Duration = Duration::from_millis(3);
 
 const MODEL: Register = Register {
     slack: Duration::ZERO,
@@ -56,22 +58,24 @@ async fn one_call(
     seen: &mut Option<Version>,
     rng: &mut StdRng,
 ) {
-    let fresh = record(rng.random(), 1);
-    let next = |version: Version| record(*version.token.as_bytes(), version.revision + 1);
+    let ttl = [HOUR, HOUR, A_MOMENT][rng.random_range(0..3)];
+    let state = state(rng);
+    let fresh = record(rng.random(), 1, state.clone());
+    let next = |version: Version| record(*version.token.as_bytes(), version.revision + 1, state);
     match (rng.random_range(0..6), *seen) {
         (0, Some(version)) => {
             let _ = store.delete(key, version).await;
         }
         (1 | 2, Some(version)) => {
-            let _ = store.update(key, version, &next(version), HOUR).await;
+            let _ = store.update(key, version, &next(version), ttl).await;
         }
         (3, Some(version)) => {
             let mut taken = fresh;
             taken.version.revision = version.revision + 1;
-            let _ = store.update(key, version, &taken, HOUR).await;
+            let _ = store.update(key, version, &taken, ttl).await;
         }
         (4, _) => {
-            let _ = store.create(key, &fresh, HOUR).await;
+            let _ = store.create(key, &fresh, ttl).await;
         }
         _ => {
             if let Ok(found) = store.get(key).await {
@@ -81,7 +85,20 @@ async fn one_call(
     }
 }
 
-fn record(token: [u8; 16], revision: u64) -> Record {
+/// In flight, or ended with nothing to say.
+fn state(rng: &mut StdRng) -> State {
+    match rng.random_bool(0.8) {
+        true => State::InFlight {
+            lease: HOUR,
+            checkpoint: None,
+        },
+        false => State::Completed {
+            payload: Bytes::new(),
+        },
+    }
+}
+
+fn record(token: [u8; 16], revision: u64, state: State) -> Record {
     Record {
         fingerprint: Fingerprint::of("test/v1", b"request"),
         attempt: 1,
@@ -90,10 +107,7 @@ fn record(token: [u8; 16], revision: u64) -> Record {
             revision,
         },
         created_at: Timestamp::default(),
-        state: State::InFlight {
-            lease: HOUR,
-            checkpoint: None,
-        },
+        state,
     }
 }
 
@@ -179,4 +193,12 @@ inexplicable! {
     s3_check_then_delete_is_inexplicable: CheckThenDelete;
     s3_delete_of_nothing_done_is_inexplicable: DeleteOfNothingDone;
     s3_tombstone_is_inexplicable: Tombstone;
+    s5_expired_to_get_is_inexplicable: ExpiredToGet;
+    s5_expired_stops_create_is_inexplicable: ExpiredStopsCreate;
+    s5_expired_to_update_is_inexplicable: ExpiredToUpdate;
+    s5_expired_to_delete_is_inexplicable: ExpiredToDelete;
+    s5_ttl_in_seconds_is_inexplicable: TtlInSeconds;
+    s5_update_keeps_ttl_is_inexplicable: UpdateKeepsTtl;
+    s5_update_shortens_ttl_is_inexplicable: UpdateShortensTtl;
+    s7_falsy_payload_lost_is_inexplicable: FalsyPayloadLost;
 }

@@ -1,19 +1,101 @@
 //! Broken stores break the promises in the simulation, too.
 
-use idem_conformance::world::{Failure, Plan, run_over};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::broken::{Broken, Flaw};
+use idem_conformance::{
+    async_trait,
+    world::{Failure, Plan, run_over},
+};
+use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+
+use crate::{
+    broken::{Broken, Flaw},
+    reference::ReferenceStore,
+};
 
 const SEEDS: u64 = 1000;
 
+/// Two handles, called in turns: they have clocks and caches of their own.
+struct Turns {
+    handles: [Arc<dyn Store>; 2],
+    calls: AtomicUsize,
+}
+
+impl Turns {
+    fn of(handles: [Arc<dyn Store>; 2]) -> Self {
+        let calls = AtomicUsize::new(0);
+        Self { handles, calls }
+    }
+
+    fn over(flaw: Flaw) -> Self {
+        // A world has few keys.
+        let broken = Broken::with_room_for(flaw, 1);
+        Self::of([broken.handle(), broken.handle()])
+    }
+
+    fn next(&self) -> &dyn Store {
+        let turn = self.calls.fetch_add(1, Ordering::Relaxed);
+        &*self.handles[turn % self.handles.len()]
+    }
+}
+
+#[async_trait]
+impl Store for Turns {
+    async fn create(
+        &self,
+        key: &RecordKey,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<Created, StoreError> {
+        self.next().create(key, record, ttl).await
+    }
+
+    async fn update(
+        &self,
+        key: &RecordKey,
+        expected: Version,
+        record: &Record,
+        ttl: Duration,
+    ) -> Result<Updated, StoreError> {
+        self.next().update(key, expected, record, ttl).await
+    }
+
+    async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
+        self.next().delete(key, expected).await
+    }
+
+    async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
+        self.next().get(key).await
+    }
+}
+
 fn first_failure(flaw: Flaw) -> Option<Failure> {
+    first_failure_over(|| Turns::over(flaw))
+}
+
+fn first_failure_over(store: impl Fn() -> Turns) -> Option<Failure> {
     (0..SEEDS).find_map(|seed| {
         let plan = Plan {
             store_clock_rate: 1.0,
             ..Plan::from_seed(seed)
         };
-        run_over(&plan, |_| Broken::new(flaw).handle()).err()
+        run_over(&plan, |_| Arc::new(store())).err()
     })
+}
+
+#[test]
+fn a_sound_store_breaks_none() {
+    let failure = first_failure_over(|| {
+        let store = ReferenceStore::default();
+        Turns::of([Arc::new(store.clone()), Arc::new(store)])
+    });
+    assert_eq!(failure, None);
 }
 
 macro_rules! breaks_a_promise {
@@ -49,6 +131,9 @@ breaks_a_promise! {
     scope_ignored: ScopeIgnored;
     keys_concatenated: KeysConcatenated;
     keys_folded: KeysFolded;
+    island_per_handle: IslandPerHandle;
+    app_clock: AppClock;
+    evicting: Evicting;
 }
 
 #[test]
