@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use clap::{Parser, builder::PossibleValuesParser};
+use clap::{CommandFactory, Parser, builder::PossibleValuesParser};
 
 use crate::suites::{SUITES, Suite};
 
@@ -31,6 +31,11 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 4.0, value_name = "N", value_parser = seconds)]
     seconds: f64,
 
+    /// Instead of measuring, serve what `http` measures to a client of your own: the bare handler
+    /// and the layered one, each at an address of its own, until interrupted
+    #[arg(long, conflicts_with_all = ["case", "concurrency", "seconds", "json"])]
+    serve: bool,
+
     /// Where to write the rows as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -41,6 +46,15 @@ impl Cli {
         SUITES
             .iter()
             .filter(|suite| self.suites.iter().any(|name| name == suite.name))
+    }
+
+    /// Whether to serve; only what `http` measures can be served.
+    pub(crate) fn serves(&self) -> Result<bool, clap::Error> {
+        if self.serve && self.suites != ["http"] {
+            let advice = "only `http` can be served: idem-bench http --serve\n";
+            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, advice));
+        }
+        Ok(self.serve)
     }
 
     pub(crate) fn wants(&self, case: &str) -> bool {
@@ -65,8 +79,6 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -87,8 +99,18 @@ mod tests {
         assert!(cli.wants("fresh"));
         let one = Cli::parse_from(["idem-bench", "memory", "--case", "fresh"]);
         assert!(one.wants("fresh") && !one.wants("replay"));
+        assert!(!cli.serves().expect("measuring is always possible"));
         assert!(Cli::try_parse_from(["idem-bench"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--concurrency", "0"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--seconds", "nan"]).is_err());
+    }
+    #[test]
+    fn only_http_is_served() {
+        let http = Cli::parse_from(["idem-bench", "http", "--serve"]);
+        assert!(http.serves().expect("http has a server"));
+        let memory = Cli::parse_from(["idem-bench", "memory", "--serve"]);
+        let error = memory.serves().expect_err("memory has none");
+        assert!(error.to_string().contains("idem-bench http --serve"));
+        assert!(Cli::try_parse_from(["idem-bench", "http", "--serve", "--case", "fresh"]).is_err());
     }
 }

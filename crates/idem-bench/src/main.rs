@@ -20,6 +20,9 @@ fn main() -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start a runtime")?;
+    if cli.serves().unwrap_or_else(|error| error.exit()) {
+        return runtime.block_on(suites::http::serve());
+    }
     let report = runtime.block_on(run(&cli))?;
     print!("{}", report.table());
     if let Some(path) = &cli.json {

@@ -39,6 +39,14 @@ pub(crate) async fn cases() -> Result<Vec<Case>> {
     ])
 }
 
+/// Serves both sides to a client of somebody's own, until the process is ended.
+pub(crate) async fn serve() -> Result<()> {
+    let (bare, layered) = (Shop::open(router()).await?, Shop::layered().await?);
+    println!("bare     http://{}/v1/payments", bare.address);
+    println!("layered  http://{}/v1/payments", layered.address);
+    std::future::pending().await
+}
+
 /// What the requests of a slice carry: one key each.
 type Keys = Vec<HeaderValue>;
 

@@ -1,7 +1,7 @@
 //! One file a suite. To add one: write `suites/NAME.rs` with a function that sets up what it needs
 //! (a server's handle lives in its loads) and gives its cases, and name it here.
 
-mod http;
+pub(crate) mod http;
 mod memory;
 mod postgres;
 mod redis;
