@@ -39,7 +39,8 @@ pub enum ResolveError {
     /// The record is in no state to be settled.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Somebody else changed the record meanwhile; look again.
+    /// Somebody else changed the record meanwhile; look again. After a lost reply it may have been
+    /// settled as asked, and have been claimed anew since.
     #[error("the record changed meanwhile; look at it again")]
     Changed,
     /// The store did not answer in time; the outcome is unknown when its kind says so.

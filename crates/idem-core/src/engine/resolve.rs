@@ -13,8 +13,9 @@ impl Idempotency {
     /// alive after all, is superseded from then on.
     ///
     /// # Errors
-    /// [`ResolveError::Refused`] says what else the key is; [`ResolveError::Changed`] when
-    /// somebody else settled it meanwhile; [`ResolveError::Store`] when the store did not answer.
+    /// [`ResolveError::Refused`] says what else the key is; [`ResolveError::Changed`] when somebody
+    /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled;
+    /// [`ResolveError::Store`] when the store did not answer.
     ///
     /// # Cancel safety
     /// Dropped half-way, the key may or may not be settled: look it up.

@@ -159,7 +159,8 @@ impl Calls {
                 self.key(asked, reply, KeyCall::Hold { execution });
             }
             Action::End { execution, ending } => {
-                let told = question.told.filter(|_| self.is_told(question, ending));
+                let told = question.told;
+                let told = told.filter(|_| self.is_told(question, ending, asked));
                 let reply = told.and_then(|(at, told)| Some((at, to_holder(told)?)));
                 self.key(asked, reply, ended(execution, ending));
             }
@@ -168,16 +169,18 @@ impl Calls {
         }
     }
 
-    /// Whether an ending's answer tells what became of it. After a lost reply, a key that is gone
-    /// counts as released, whoever removed it; and an ending that was stored and has expired before
-    /// it was sent again counts as superseded.
-    fn is_told(&self, question: &Question, ending: Ending) -> bool {
+    /// Whether the answer to an ending that was sent at `sent` tells what became of it. After a lost
+    /// reply, a release counts as made where the key is gone or was claimed anew, and as superseded
+    /// where that one was taken over as well, whoever did it; and an ending that was stored and has
+    /// expired before it was sent again counts as superseded.
+    fn is_told(&self, question: &Question, ending: Ending, sent: Nanos) -> bool {
         let (true, Some((at, told))) = (self.lost.contains_key(&question.id), question.told) else {
             return true;
         };
-        match told {
-            Told::Superseded => time(at) - time(question.asked) < self.retention,
-            _ => ending != Ending::Release,
+        match (ending, told) {
+            (Ending::Release, _) => false,
+            (_, Told::Superseded) => time(at) - time(sent) < self.retention,
+            _ => true,
         }
     }
 
@@ -220,7 +223,10 @@ impl Calls {
             .told
             .and_then(|(at, told)| Some((at, to_holder(told)?)));
         match work.stop {
-            Some((stopped, Some(ending))) => self.key(stopped, told, ended(id, ending)),
+            Some((stopped, Some(ending))) => {
+                let told = told.filter(|_| self.is_told(question, ending, stopped));
+                self.key(stopped, told, ended(id, ending));
+            }
             // It was dropped, because a renewal had found that it was superseded, or with its caller.
             Some((stopped, None)) if matches!(told, Some((_, KeyReply::Superseded))) => {
                 let renewed = KeyCall::Hold { execution: id };
@@ -231,7 +237,10 @@ impl Calls {
     }
 
     fn resolve(&mut self, question: &Question, resolution: Ending) {
+        // After a lost reply it may have been settled as asked, and have changed since.
+        let is_lost = self.lost.contains_key(&question.id);
         let replied = match question.told {
+            Some((_, Told::Changed)) if is_lost => None,
             Some((_, Told::Refused | Told::Changed)) => return,
             Some((at, Told::Done)) => Some((time(at), Answered::Resolved)),
             _ => None,

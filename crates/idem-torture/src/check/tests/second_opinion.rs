@@ -2,16 +2,15 @@
 
 use super::{
     super::{Findings, Rule, search},
-    story::{HALT, IN_FLIGHT, RECLAIM, Story, aged, completed, durable, record},
+    story::{HALT, IN_FLIGHT, RECLAIM, SHORT, Story, aged, completed, durable, record},
 };
 use crate::{
-    event::{Action, Ending, Fault, Reply, Told},
+    event::{Action, Call, Ending, Fault, Phase, Reply, Told, Ver},
     key::KeyId,
 };
 
-/// Whether the answers to clients are explained; the store's calls are left out.
-fn is_explained(mut story: Story, key: KeyId) -> bool {
-    story.history.calls.clear();
+/// Whether the answers to clients are explained, whatever is to be said of the store's.
+fn is_explained(story: &Story, key: KeyId) -> bool {
     let mut found = Findings::of(key);
     assert_eq!(
         search::check(key, &story.history, &durable(), &mut found),
@@ -23,7 +22,8 @@ fn is_explained(mut story: Story, key: KeyId) -> bool {
             .iter()
             .all(|violation| violation.rule == Rule::Search)
     );
-    found.violations.is_empty()
+    let mut complaints = found.violations.iter();
+    !complaints.any(|violation| violation.what.starts_with("no order of all answers"))
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_life_without_faults_is_explained() {
             Told::InFlight,
         )
         .replayed((150, 160), (1, 2), 77);
-    assert!(is_explained(story, RECLAIM));
+    assert!(is_explained(&story, RECLAIM));
 }
 
 #[test]
@@ -44,14 +44,14 @@ fn two_claims_do_not_win_within_a_lease() {
     let mut story = Story::new();
     story.claim_won((0, 10), 1);
     story.claim_taken_over((500, 510), (1, 1), 2);
-    assert!(!is_explained(story, RECLAIM));
+    assert!(!is_explained(&story, RECLAIM));
 }
 
 #[test]
 fn after_an_answer_there_is_no_other() {
     let mut story = completed();
     story.replayed((150, 160), (1, 2), 78);
-    assert!(!is_explained(story, RECLAIM));
+    assert!(!is_explained(&story, RECLAIM));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn an_operator_settles_what_was_abandoned_and_not_what_is_trusted() {
         let resolution = Ending::Complete(5);
         story.ask((at, at + 10), Action::Resolve { resolution }, Told::Done);
         story.replayed((at + 20, at + 30), (1, 2), 5);
-        is_explained(story, HALT)
+        is_explained(&story, HALT)
     };
     assert!(settled_at(1100));
     assert!(!settled_at(500));
@@ -81,8 +81,8 @@ fn a_release_after_a_lost_reply_proves_nothing() {
         let mut found = Findings::of(RECLAIM);
         if lost {
             let unknown = Reply::Failed(Fault::Unknown);
-            let delete = crate::event::Call::Delete {
-                expected: crate::event::Ver(1, 1),
+            let delete = Call::Delete {
+                expected: Ver(1, 1),
             };
             story.call(Some(release), 1200, Some((1205, unknown)), delete);
         }
@@ -91,4 +91,73 @@ fn a_release_after_a_lost_reply_proves_nothing() {
     };
     assert!(released(true));
     assert!(!released(false));
+}
+
+/// It may have been made, and the key have been claimed anew and taken over since.
+#[test]
+fn a_release_that_is_called_superseded_after_a_lost_reply_may_have_been_made() {
+    let released = |lost: bool| {
+        let mut story = Story::new();
+        let execution = story.claim_won((0, 10), 1);
+        let ending = Ending::Release;
+        let what = Action::End { execution, ending };
+        let release = story.ask((200, 2500), what, Told::Superseded);
+        if lost {
+            let expected = Ver(1, 1);
+            story.call(Some(release), 205, None, Call::Delete { expected });
+        }
+        story.claim_won((300, 310), 2);
+        story.claim_taken_over((1400, 1410), (2, 1), 3);
+        is_explained(&story, RECLAIM)
+    };
+    assert!(released(true));
+    assert!(!released(false));
+}
+
+/// It may have been stored, and have expired before it was sent again.
+#[test]
+fn an_execution_that_is_called_superseded_after_its_answer_expired_may_have_stored_it() {
+    let failed = |told_at: u64| {
+        let mut story = Story::new();
+        let execute = Action::Execute { request: 0 };
+        let execution = story.ask((0, told_at), execute, Told::Superseded);
+        story.work(execution, 10, 1);
+        story.stop(execution, 100, Some(Ending::Fail(7)));
+        let update = Call::Update {
+            expected: Ver(1, 1),
+            record: record(1, 2, Phase::Failed(7)),
+            ttl_ms: 1500,
+        };
+        story.call(Some(execution), 100, None, update);
+        let stored = aged(record(1, 2, Phase::Failed(7)), Some(100));
+        story.told((200, 210), stored, Told::ReplayFailure(7));
+        is_explained(&story, SHORT)
+    };
+    assert!(failed(3000));
+    assert!(!failed(1400));
+}
+
+/// The key may have been settled as asked, and have been claimed anew since.
+#[test]
+fn a_settlement_that_met_another_record_after_a_lost_reply_may_have_been_made() {
+    let settled = |lost: bool| {
+        let mut story = Story::new();
+        story.claim_won((0, 10), 1);
+        let resolution = Ending::Retry;
+        let what = Action::Resolve { resolution };
+        let settling = story.ask((1100, 2000), what, Told::Changed);
+        if lost {
+            let update = Call::Update {
+                expected: Ver(1, 1),
+                record: record(2, 2, Phase::Retryable),
+                ttl_ms: 1000,
+            };
+            let unknown = Reply::Failed(Fault::Unknown);
+            story.call(Some(settling), 1110, Some((1600, unknown)), update);
+        }
+        story.claim_taken_over((1300, 1310), (2, 2), 3);
+        is_explained(&story, HALT)
+    };
+    assert!(settled(true));
+    assert!(!settled(false));
 }
