@@ -107,6 +107,7 @@ pub(crate) fn unexpected_reply() -> StoreError {
 
 fn kind(error: &RedisError) -> StoreErrorKind {
     match error.kind() {
+        ErrorKind::Io if refuses_certificate(error) => StoreErrorKind::Config,
         ErrorKind::Server(kind) => server(kind, error.detail().unwrap_or_default()),
         ErrorKind::Extension => extension(error.code().unwrap_or_default()),
         ErrorKind::Io if error.is_connection_refusal() => StoreErrorKind::Unavailable,
@@ -119,6 +120,27 @@ fn kind(error: &RedisError) -> StoreErrorKind {
         | ErrorKind::RESP3NotSupported => StoreErrorKind::Config,
         // A cut, a timeout, garbage: the server may have applied it.
         _ => StoreErrorKind::Unknown,
+    }
+}
+
+/// Whether the server's certificate is not to be trusted: no outage, and not over by itself.
+fn refuses_certificate(error: &RedisError) -> bool {
+    #[cfg(feature = "tls")]
+    {
+        use std::{error::Error, io, sync::Arc};
+
+        type Shared = Arc<dyn Error + Send + Sync>;
+        error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<Shared>())
+            .and_then(|cause| cause.downcast_ref::<io::Error>())
+            .and_then(|cause| cause.get_ref()?.downcast_ref::<rustls::Error>())
+            .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+    }
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = error;
+        false
     }
 }
 
@@ -160,6 +182,10 @@ fn advice(failure: &Failure, kind: StoreErrorKind) -> &'static str {
         (StoreErrorKind::Config, Some("NOAUTH" | "WRONGPASS")) => "check the user and the password",
         (StoreErrorKind::Config, Some("ERR")) => {
             "the server will not take the command, see the cause; it has to be Redis 7.0, or Valkey"
+        }
+        (StoreErrorKind::Config, None) if refuses_certificate(&failure.error) => {
+            "the server's certificate is for another name, or of an authority that is not trusted \
+             here; `SSL_CERT_FILE` names a file of those to trust instead of the system's"
         }
         (StoreErrorKind::Config, _) => "check the URL, the user and the password",
         (_, Some("MISCONF")) => "the server cannot save to its disk, and takes no writes",

@@ -37,8 +37,9 @@ impl RedisStore {
     /// | `redis+cluster://[…@]host[:port],host[:port]…` | a Cluster, by some of its nodes |
     ///
     /// With `rediss` instead of `redis` connections are encrypted (feature `tls`), by the process's
-    /// rustls `CryptoProvider`; where none is installed, *ring*'s is. `valkey` and `valkeys` mean the
-    /// same.
+    /// rustls `CryptoProvider`; where none is installed, *ring*'s is. Authorities are those that the
+    /// operating system trusts, or those in the PEM file that the variable `SSL_CERT_FILE` names.
+    /// `valkey` and `valkeys` mean the same.
     ///
     /// The connection comes back by itself when it breaks, when the server does not answer within
     /// the response timeout, and when a failover made another server the primary.
@@ -55,7 +56,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`Config`](idem_core::StoreErrorKind::Config) for a URL that is none, a server that is too old or that
-    /// evicts keys, and a user or password that it does not take;
+    /// evicts keys, a user or password that it does not take, and a certificate that is not trusted;
     /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable) when there is no connection.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, RedisConfig::default()).await

@@ -12,6 +12,9 @@ use crate::{
     unblock::unblock,
 };
 
+/// The directive that a program without encryption stumbles over first.
+const ENCRYPTED_PORT: &str = "tls-port";
+
 /// When the append-only file reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendFsync {
@@ -30,6 +33,14 @@ pub struct RedisBuilder {
     directives: Vec<(String, String)>,
     sentinel: bool,
     place: Option<PathBuf>,
+    identity: Option<Identity>,
+}
+
+/// The files that a server shows who it is with.
+#[derive(Debug, Clone)]
+struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl RedisBuilder {
@@ -83,11 +94,23 @@ impl RedisBuilder {
         self
     }
 
+    /// Takes encrypted connections as well, on a port of their own, and shows this certificate (PEM
+    /// files); clients need none. See [`Redis::encrypted_url`].
+    #[must_use]
+    pub fn encrypted(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.identity = Some(Identity {
+            certificate: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
     ///
-    /// [`TestbedError::Missing`] if there is no server program, [`TestbedError::Start`] if it
+    /// [`TestbedError::Missing`] if there is no server program, or it was built without what
+    /// [`encrypted`](Self::encrypted) needs, [`TestbedError::Start`] if it
     /// refuses its configuration.
     pub async fn start(self) -> Result<Redis, TestbedError> {
         unblock(move || self.start_blocking()).await
@@ -104,6 +127,22 @@ impl RedisBuilder {
             None => RedisBinary::find()?,
         };
         start_on_free_port(|port| self.start_on(&binary, port))
+            .map_err(|error| self.without_encryption(&binary, error))
+    }
+
+    /// A program that was built without encryption knows none of its directives.
+    fn without_encryption(&self, binary: &RedisBinary, error: TestbedError) -> TestbedError {
+        match error {
+            TestbedError::Start { log, .. }
+                if self.identity.is_some() && log.contains(&format!("'{ENCRYPTED_PORT} ")) =>
+            {
+                TestbedError::Missing {
+                    program: format!("{binary} with encryption"),
+                    hint: "this one was built without".to_owned(),
+                }
+            }
+            error => error,
+        }
     }
 
     /// Runs as a Sentinel, which takes its configuration from [`directive`](Self::directive).
@@ -117,9 +156,10 @@ impl RedisBuilder {
     }
 
     fn start_on(&self, binary: &RedisBinary, port: Port) -> Result<Redis, TestbedError> {
+        let encrypted = self.identity.as_ref().map(|_| Port::lease()).transpose()?;
         let folder = Folder::create_in(self.place.as_deref(), None)?;
         let config = folder.path().join("redis.conf");
-        fs::write(&config, self.config(&folder, &port))
+        fs::write(&config, self.config(&folder, &port, encrypted.as_ref()))
             .map_err(TestbedError::io("write a Redis configuration"))?;
         let mut args = vec![config.into_os_string()];
         if self.sentinel {
@@ -132,14 +172,14 @@ impl RedisBuilder {
             account: None,
         };
         let process = Process::new(launch, Arc::new(folder));
-        let redis = Redis::new(process, port, binary.clone());
+        let redis = Redis::new(process, port, encrypted, binary.clone());
         redis.restart_blocking()?;
         Ok(redis)
     }
 
     /// A file and not flags: a Sentinel rewrites it, and so the role that it gave to a server
     /// outlives the server.
-    fn config(&self, folder: &Folder, port: &Port) -> String {
+    fn config(&self, folder: &Folder, port: &Port, encrypted: Option<&Port>) -> String {
         let mut lines = vec![
             "bind 127.0.0.1".to_owned(),
             format!("port {}", port.number()),
@@ -148,6 +188,14 @@ impl RedisBuilder {
         if !self.sentinel {
             lines.push("save \"\"".to_owned());
             lines.push("repl-diskless-sync-delay 0".to_owned());
+        }
+        if let (Some(port), Some(identity)) = (encrypted, &self.identity) {
+            lines.extend([
+                format!("{ENCRYPTED_PORT} {}", port.number()),
+                format!("tls-cert-file \"{}\"", identity.certificate.display()),
+                format!("tls-key-file \"{}\"", identity.key.display()),
+                "tls-auth-clients no".to_owned(),
+            ]);
         }
         let given = self.directives.iter();
         lines.extend(given.map(|(name, value)| format!("{name} {value}")));

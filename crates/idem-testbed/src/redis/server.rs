@@ -20,6 +20,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 struct Node {
     process: Process,
     port: Port,
+    encrypted_port: Option<Port>,
     binary: RedisBinary,
     paused: AtomicBool,
 }
@@ -49,11 +50,17 @@ pub struct Redis {
 }
 
 impl Redis {
-    pub(super) fn new(process: Process, port: Port, binary: RedisBinary) -> Self {
+    pub(super) fn new(
+        process: Process,
+        port: Port,
+        encrypted_port: Option<Port>,
+        binary: RedisBinary,
+    ) -> Self {
         Self {
             node: Arc::new(Node {
                 process,
                 port,
+                encrypted_port,
                 binary,
                 paused: AtomicBool::new(false),
             }),
@@ -100,6 +107,17 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address())
+    }
+
+    /// `rediss://127.0.0.1:PORT/`; none unless [`RedisBuilder::encrypted`] said so.
+    #[must_use]
+    pub fn encrypted_url(&self) -> Option<String> {
+        let port = self.node.encrypted_port.as_ref()?;
+        Some(format!(
+            "rediss://{}:{}/",
+            Ipv4Addr::LOCALHOST,
+            port.number()
+        ))
     }
 
     /// The URL for a user that [`RedisBuilder::user`] added.
