@@ -19,6 +19,10 @@
 //! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
 //! | `get` | a script: the value and its ttl at one moment |
 //!
+//! `IFEQ` and `DELIFEQ` were seen at work on Valkey 8.1 and 9.1. Redis has `IFEQ` and `DELEX` since
+//! 8.4: what is sent there follows its documentation, and **has not been run against such a server**
+//! yet. A server that does not take one of them is not asked again, and gets the script.
+//!
 //! Calls made at the same time travel together: one pipeline, and one run of a script for all records
 //! that it replaces, each with an answer of its own. A call that finds no others goes at once. In a
 //! Cluster each call travels by itself.

@@ -7,6 +7,8 @@
 //! | `DELIFEQ` | Valkey 9.0 |
 //! | `DELEX … IFEQ` | Redis 8.4, Valkey 9.2 |
 //!
+//! Seen at work on Valkey 8.1 and 9.1; for the others there is the documentation alone.
+//!
 //! They compare the *whole* value, while a caller names only its version. So the values that this
 //! process wrote last are remembered, up to a bound: the ending of a claim made here finds its claim's
 //! value there. Without one, or on a server without the command, the script compares the version.
