@@ -5,6 +5,8 @@
 //! `GET`. The server is the one that `IDEM_REDIS_SERVER` names, else the one in `PATH`; it keeps
 //! nothing on disk. `MEMORY USAGE` is the matter of a test of idem-redis.
 
+mod watched;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -29,6 +31,7 @@ pub(crate) async fn cases() -> Result<Vec<Case>> {
     Ok(vec![
         Case::new("fresh", Fresh(fresh.clone()), TwoWrites(fresh)),
         Case::new("replay", Replay(replay.clone()), OneRead(replay)),
+        watched::case().await?,
     ])
 }
 
