@@ -8,18 +8,17 @@
 //!
 //! Each request has an answer of its own. An error that the server answers to it is its caller's
 //! alone; a broken connection leaves the outcome unknown to each. A caller that goes away takes its
-//! request with it as long as that has not been sent, and holds nobody up (rule S10).
+//! request with it as long as that has not been sent, and holds nobody up (rule S10). A runtime that
+//! goes down before it has sent what it was to carry gives each caller its request back.
 
 mod load;
+mod queue;
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, ready},
 };
 
 use redis::{Cmd, Value};
@@ -30,7 +29,7 @@ use crate::{
     error::Failure,
     scripts::{Replace, Replacement},
 };
-use load::{Caller, Load};
+use queue::{Apart, Counted, Queue, Queued, Said, Unsent, Waiting};
 
 /// With so many requests under way, further ones queue up. Below, a task of their own would cost
 /// more than it saves.
@@ -50,8 +49,7 @@ struct Shared {
     replace: Replace,
     /// What makes the writes before it durable.
     wait: Option<Cmd>,
-    under_way: AtomicUsize,
-    queue: Mutex<Vec<Queued>>,
+    queue: Apart<Mutex<Queue>>,
 }
 
 /// What a caller wants of the server.
@@ -62,11 +60,6 @@ pub(crate) enum Request {
     Write(Cmd),
     /// A record in the place of another.
     Replace(Replacement),
-}
-
-struct Queued {
-    request: Request,
-    caller: Caller,
 }
 
 /// The server's reply to a request, and to the wait for its durability, if there was one.
@@ -86,8 +79,7 @@ impl Lane {
                 connection,
                 replace: Replace::new(),
                 wait,
-                under_way: AtomicUsize::new(0),
-                queue: Mutex::default(),
+                queue: Apart(Mutex::default()),
             }),
         }
     }
@@ -98,36 +90,12 @@ impl Lane {
 
     /// Sends a request about the record of this name.
     pub(crate) fn send<'a>(&'a self, name: &'a str, request: Request) -> Sending<'a> {
-        let counted = Counted::new(&self.shared.under_way);
-        let is_busy = counted.others >= APART && self.shared.connection.server().is_some();
-        let runtime = is_busy.then(Handle::try_current).and_then(Result::ok);
-        let way = match runtime {
-            Some(runtime) => Way::Together(self.queue(&runtime, request)),
-            None => Way::Alone(Box::pin(self.shared.alone(name, request))),
+        let shared = &self.shared;
+        let way = match shared.connection.server() {
+            Some(_) => shared.join(name, request),
+            None => shared.by_itself(name, request),
         };
-        Sending {
-            way,
-            _counted: counted,
-        }
-    }
-
-    fn queue(&self, runtime: &Handle, request: Request) -> oneshot::Receiver<Answered> {
-        let (caller, answer) = oneshot::channel();
-        let mut queue = self.shared.lock();
-        queue.push(Queued { request, caller });
-        match queue.len() {
-            1 => {
-                drop(queue);
-                runtime.spawn(Waiting(Some(Arc::clone(&self.shared))).carry());
-            }
-            FULL => {
-                let full = std::mem::take(&mut *queue);
-                drop(queue);
-                runtime.spawn(Arc::clone(&self.shared).carry(full));
-            }
-            _ => {}
-        }
-        answer
+        Sending { way, shared, name }
     }
 }
 
@@ -135,31 +103,75 @@ impl Lane {
 #[must_use]
 pub(crate) struct Sending<'a> {
     way: Way<'a>,
-    _counted: Counted<'a>,
+    shared: &'a Shared,
+    name: &'a str,
 }
 
 enum Way<'a> {
     Alone(Pin<Box<dyn Future<Output = Answered> + Send + 'a>>),
-    Together(oneshot::Receiver<Answered>),
+    Together(oneshot::Receiver<Said>),
 }
 
 impl Future for Sending<'_> {
     type Output = Answered;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
-        match &mut self.way {
-            Way::Alone(sending) => sending.as_mut().poll(cx),
-            Way::Together(answer) => Pin::new(answer).poll(cx).map(|answered| {
-                answered.unwrap_or_else(|_| {
+        loop {
+            let answer = match &mut self.way {
+                Way::Alone(sending) => return sending.as_mut().poll(cx),
+                Way::Together(answer) => answer,
+            };
+            match ready!(Pin::new(answer).poll(cx)) {
+                Ok(Said::Answer(answered)) => return Poll::Ready(answered),
+                Ok(Said::Unsent(request)) => {
+                    self.way = self.shared.by_itself(self.name, *request);
+                }
+                Err(_) => {
                     let gone = "the runtime that carried the request is gone";
-                    Err(Failure::maybe(io_error(gone)))
-                })
-            }),
+                    return Poll::Ready(Err(Failure::maybe(io_error(gone))));
+                }
+            }
         }
     }
 }
 
 impl Shared {
+    fn by_itself<'a>(&'a self, name: &'a str, request: Request) -> Way<'a> {
+        Way::Alone(Box::pin(self.alone(name, request)))
+    }
+
+    /// Joins others that are under way; if there are too few, goes by itself.
+    fn join<'a>(self: &'a Arc<Self>, name: &'a str, request: Request) -> Way<'a> {
+        let mut queue = self.lock();
+        let waits_for_nobody = queue.waiting.is_empty();
+        // Somebody has to carry what waits.
+        let carrier = match waits_for_nobody && queue.under_way >= APART {
+            true => Handle::try_current().ok(),
+            false => None,
+        };
+        queue.under_way += 1;
+        if waits_for_nobody && carrier.is_none() {
+            drop(queue);
+            let counted = Counted::new(self);
+            return Way::Alone(Box::pin(async move {
+                let _counted = counted;
+                self.alone(name, request).await
+            }));
+        }
+        let (caller, answer) = oneshot::channel();
+        queue.waiting.push(Queued { request, caller });
+        let full = (queue.waiting.len() == FULL).then(|| Unsent::take(self, &mut queue));
+        drop(queue);
+        if let Some(runtime) = carrier {
+            runtime.spawn(Waiting::new(self).carry());
+        } else if let Some(full) = full
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(full.carry());
+        }
+        Way::Together(answer)
+    }
+
     async fn alone(&self, name: &str, request: Request) -> Answered {
         match request {
             Request::Read(cmd) => {
@@ -195,73 +207,7 @@ impl Shared {
         })
     }
 
-    async fn carry(self: Arc<Self>, mut queued: Vec<Queued>) {
-        queued.retain(|queued| !queued.caller.is_closed());
-        if let Some(server) = self.connection.server()
-            && !queued.is_empty()
-        {
-            let load = Load::of(queued);
-            load.deliver(server, &self.replace, self.wait.as_ref())
-                .await;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Queued>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Comes back when the runtime's thread has run the tasks that are ready now. Tokio's `yield_now`
-/// looks for input first, and wakes another thread.
-async fn after_what_is_ready() {
-    let mut is_back = false;
-    poll_fn(|cx| match std::mem::replace(&mut is_back, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
-/// What queues up, until it is sent. A runtime that is shut down drops its tasks, also those that
-/// never ran, and nobody else would send it.
-struct Waiting(Option<Arc<Shared>>);
-
-impl Waiting {
-    async fn carry(mut self) {
-        after_what_is_ready().await;
-        if let Some(shared) = self.0.take() {
-            let queued = std::mem::take(&mut *shared.lock());
-            shared.carry(queued).await;
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            shared.lock().clear();
-        }
-    }
-}
-
-/// A request under way.
-struct Counted<'a> {
-    under_way: &'a AtomicUsize,
-    others: usize,
-}
-
-impl<'a> Counted<'a> {
-    fn new(under_way: &'a AtomicUsize) -> Self {
-        let others = under_way.fetch_add(1, Ordering::Relaxed);
-        Self { under_way, others }
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use redis::{Cmd, Pipeline};
 use tokio::sync::oneshot;
 
-use super::{Answer, Answered, Queued, Request};
+use super::{
+    Answer, Request,
+    queue::{Queued, Said},
+};
 use crate::{
     connection::{Replied, Server},
     error::Failure,
@@ -16,7 +19,7 @@ use crate::{
 const TOGETHER: usize = 64;
 
 /// Where an answer goes.
-pub(super) type Caller = oneshot::Sender<Answered>;
+pub(super) type Caller = oneshot::Sender<Said>;
 
 /// Requests that travel together.
 #[derive(Default)]
@@ -36,7 +39,7 @@ struct Group {
 }
 
 impl Load {
-    pub(super) fn of(queued: Vec<Queued>) -> Self {
+    pub(super) fn of(queued: impl ExactSizeIterator<Item = Queued>) -> Self {
         let mut load = Self {
             commands: Pipeline::with_capacity(queued.len() + 1),
             callers: Vec::with_capacity(queued.len()),
@@ -159,5 +162,5 @@ impl Group {
 /// A caller that has gone away meanwhile needs none.
 fn answer(caller: Caller, reply: Replied, waited: Option<&Arc<Replied>>) {
     let wait = waited.cloned();
-    let _ = caller.send(reply.map(|reply| Answer { reply, wait }));
+    let _ = caller.send(Said::Answer(reply.map(|reply| Answer { reply, wait })));
 }

@@ -1,0 +1,137 @@
+//! [`Queue`]: what waits to be sent, and who carries it.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use super::{
+    Answered, Request, Shared,
+    load::{Caller, Load},
+};
+
+/// All callers write to this, from all threads: what they only read keeps out of its cache line.
+#[repr(align(128))]
+pub(super) struct Apart<T>(pub(super) T);
+
+#[derive(Default)]
+pub(super) struct Queue {
+    /// Requests that were made and not answered.
+    pub(super) under_way: usize,
+    pub(super) waiting: Vec<Queued>,
+    /// Room for the next ones, from those before.
+    spare: Vec<Queued>,
+}
+
+pub(super) struct Queued {
+    pub(super) request: Request,
+    pub(super) caller: Caller,
+}
+
+/// What becomes of a request that queued up.
+pub(super) enum Said {
+    Answer(Answered),
+    /// It was not sent, and is its caller's again. Boxed, as it is rare.
+    Unsent(Box<Request>),
+}
+
+/// Comes back when the runtime's thread has run the tasks that are ready now. Tokio's `yield_now`
+/// looks for input first, and wakes another thread.
+async fn after_what_is_ready() {
+    let mut is_back = false;
+    poll_fn(|cx| match std::mem::replace(&mut is_back, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// Waits for what queues up. A runtime that is shut down drops its tasks, also those that never ran,
+/// and nobody else would take it.
+pub(super) struct Waiting(Option<Arc<Shared>>);
+
+impl Waiting {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Some(Arc::clone(shared)))
+    }
+
+    pub(super) async fn carry(mut self) {
+        after_what_is_ready().await;
+        if let Some(shared) = self.0.take() {
+            let unsent = Unsent::take(&shared, &mut shared.lock());
+            unsent.carry().await;
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(shared) = &self.0 {
+            let unsent = Unsent::take(shared, &mut shared.lock());
+            drop(unsent);
+        }
+    }
+}
+
+/// Requests that are about to be sent. Dropped before that, they go back to their callers.
+pub(super) struct Unsent {
+    shared: Arc<Shared>,
+    queued: Vec<Queued>,
+    n: usize,
+}
+
+impl Unsent {
+    /// All that waits.
+    pub(super) fn take(shared: &Arc<Shared>, queue: &mut Queue) -> Self {
+        let spare = std::mem::take(&mut queue.spare);
+        let queued = std::mem::replace(&mut queue.waiting, spare);
+        Self {
+            shared: Arc::clone(shared),
+            n: queued.len(),
+            queued,
+        }
+    }
+
+    pub(super) async fn carry(mut self) {
+        self.queued.retain(|queued| !queued.caller.is_closed());
+        let shared = Arc::clone(&self.shared);
+        let Some(server) = shared.connection.server() else {
+            return;
+        };
+        if !self.queued.is_empty() {
+            let load = Load::of(self.queued.drain(..));
+            load.deliver(server, &shared.replace, shared.wait.as_ref())
+                .await;
+        }
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        for Queued { request, caller } in self.queued.drain(..) {
+            // One that has gone away needs it no more.
+            let _ = caller.send(Said::Unsent(Box::new(request)));
+        }
+        let mut queue = self.shared.lock();
+        queue.under_way -= self.n;
+        if queue.spare.capacity() == 0 {
+            queue.spare = std::mem::take(&mut self.queued);
+        }
+    }
+}
+
+/// A request that is under way by itself.
+pub(super) struct Counted<'a>(&'a Shared);
+
+impl<'a> Counted<'a> {
+    /// One that was counted.
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Self(shared)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().under_way -= 1;
+    }
+}
