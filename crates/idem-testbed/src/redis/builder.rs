@@ -12,9 +12,6 @@ use crate::{
     unblock::unblock,
 };
 
-/// The directive that a program without encryption stumbles over first.
-const ENCRYPTED_PORT: &str = "tls-port";
-
 /// When the append-only file reaches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendFsync {
@@ -130,11 +127,11 @@ impl RedisBuilder {
             .map_err(|error| self.without_encryption(&binary, error))
     }
 
-    /// A program that was built without encryption knows none of its directives.
+    /// A program that was built without encryption ends with a word on that.
     fn without_encryption(&self, binary: &RedisBinary, error: TestbedError) -> TestbedError {
         match error {
             TestbedError::Start { log, .. }
-                if self.identity.is_some() && log.contains(&format!("'{ENCRYPTED_PORT} ")) =>
+                if self.identity.is_some() && log.contains("Failed finding TLS support") =>
             {
                 TestbedError::Missing {
                     program: format!("{binary} with encryption"),
@@ -191,7 +188,7 @@ impl RedisBuilder {
         }
         if let (Some(port), Some(identity)) = (encrypted, &self.identity) {
             lines.extend([
-                format!("{ENCRYPTED_PORT} {}", port.number()),
+                format!("tls-port {}", port.number()),
                 format!("tls-cert-file \"{}\"", identity.certificate.display()),
                 format!("tls-key-file \"{}\"", identity.key.display()),
                 "tls-auth-clients no".to_owned(),
