@@ -77,6 +77,7 @@ impl Drop for Waiting {
 pub(super) struct Unsent {
     shared: Arc<Shared>,
     queued: Vec<Queued>,
+    /// How many they were.
     n: usize,
 }
 
