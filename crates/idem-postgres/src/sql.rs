@@ -168,7 +168,7 @@ macro_rules! row {
 
 /// [`CREATE`] behind its guard.
 macro_rules! create {
-    () => {
+    ($if_none:literal) => {
         concat!(
             ", found AS MATERIALIZED (SELECT ",
             found!("1"),
@@ -179,7 +179,9 @@ macro_rules! create {
             "), made AS (",
             insert!(),
             row!(),
-            "WHERE NOT EXISTS (SELECT FROM found) ",
+            "WHERE ",
+            $if_none,
+            " ",
             over_expired!(),
             " RETURNING 1) SELECT * FROM found UNION ALL SELECT ",
             done!("1"),
@@ -193,22 +195,39 @@ macro_rules! create {
 /// The look comes first, so that a replay writes nothing: `ON CONFLICT DO UPDATE` locks the row
 /// that it finds even where its condition does not hold. A row that another transaction inserted
 /// between the look and the insert is in neither part: no row at all, ask again.
-const CREATE: &str = concat!("WITH ", guard!("$13"), create!());
-
-/// Files a record if there is none at all, in a transaction that goes on. Answers with a row, or
-/// with none and the guard still in force: go on with [`CREATE_IN_TX`].
-const INSERT_IN_TX: &str = concat!(
+const CREATE: &str = concat!(
     "WITH ",
-    guard_in_tx!("$13"),
-    " ",
-    insert!(),
-    row!(),
-    "ON CONFLICT (scope, key) DO NOTHING RETURNING ",
-    unguard!()
+    guard!("$13"),
+    create!("NOT EXISTS (SELECT FROM found)")
 );
 
-/// [`CREATE`] behind [`INSERT_IN_TX`], whose guard it takes away.
-const CREATE_IN_TX: &str = concat!("WITH ", guard!("$13"), create!(), unguard_after!("made"));
+/// Files the first claim of a key if there is no row at all, in a transaction that goes on, and if
+/// no other transaction is at that.
+///
+/// Transactions that claim lock the key by its number before they insert its row, since a lock can
+/// be tried without waiting and a row cannot; so no bound on the wait has to be set and taken back,
+/// which is a tenth of the whole transaction. What this may still wait for are claims that commit by
+/// themselves at once.
+const INSERT_IN_TX: &str = concat!(
+    "INSERT INTO idem.records (scope, key, status, attempt, token, revision, fingerprint, \
+     lease_ms, created_at, updated_at, expires_at) \
+     SELECT $1::text, $2::text, 'in-flight', $3::int8, $4::bytea, $5::int8, $6::bytea, $7::int8, ",
+    date!("$8"),
+    ", clock_timestamp(), ",
+    expires!("$9"),
+    " WHERE pg_try_advisory_xact_lock($10::int8) ON CONFLICT (scope, key) DO NOTHING"
+);
+
+/// [`CREATE`] behind [`INSERT_IN_TX`]: waits for another transaction that claims the key.
+const CREATE_IN_TX: &str = concat!(
+    "WITH ",
+    guard_in_tx!("$13"),
+    create!(
+        "CASE WHEN EXISTS (SELECT FROM found) THEN false \
+         ELSE pg_advisory_xact_lock($14::int8)::text IS NOT NULL END"
+    ),
+    unguard_after!("made")
+);
 
 /// [`CREATE`] for distinct keys in ascending order.
 const CREATE_MANY: &str = concat!(

@@ -75,6 +75,9 @@ impl Transactional {
     /// Claims a key within a transaction of the caller's: the first step of what
     /// [`once_in_tx`](Self::once_in_tx) does, for code that has a transaction already.
     ///
+    /// The transaction also holds one of the database's advisory locks until it ends, numbered by a
+    /// hash of the key: should the application use that very number, the two wait for each other.
+    ///
     /// A duplicate waits for the transaction that holds the key, as long as the store's
     /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says. After
     /// [`InFlight`](InTx::InFlight) the transaction may be of no use any more: roll it back.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use idem_core::{
-    Created, Record, RecordKey, State, StoreError, Stored, Updated, Version, machine,
+    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version, machine,
     machine::Write,
 };
 use sqlx::{PgConnection, postgres::PgRow};
@@ -41,26 +41,28 @@ impl Broken {
 }
 
 impl Transactional {
-    /// [`Store::create`](idem_core::Store::create), waiting for the row no longer than the
-    /// configuration says.
+    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting for the row
+    /// no longer than the configuration says.
     pub(super) async fn create_in_tx(
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
-        record: &Record,
+        claim: &Record,
     ) -> Result<Created, Broken> {
-        let job = Job::Create {
-            record: record.clone(),
-            ttl: self.ttl(&record.state),
-        };
+        let ttl = self.ttl(&claim.state);
         let sql = self.store.sessions().sql();
-        // In the common case this is all: half the work of the whole statement.
-        let inserted = self.send(tx, &sql.insert_in_tx, self.bounded(key, &job));
-        if !inserted.await?.is_empty() {
+        // In the common case this is all: a part of the work of the whole statement.
+        let columns = Columns::new(claim, ttl);
+        let arguments = first_claim(key, &columns);
+        if self.execute(tx, &sql.insert_in_tx, &arguments).await? > 0 {
             return Ok(Created::New);
         }
+        let record = claim.clone();
+        let job = Job::Create { record, ttl };
         for _ in 0..MAX_RACES {
-            let rows = self.send(tx, &sql.create_in_tx, self.bounded(key, &job));
+            let mut arguments = self.bounded(key, &job);
+            arguments.push(Argument::One(number(key)));
+            let rows = self.send(tx, &sql.create_in_tx, arguments);
             match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Created::New),
                 Some(Answer::Found(found)) => return Ok(Created::Exists(found)),
@@ -103,16 +105,14 @@ impl Transactional {
         own: bool,
     ) -> Result<Updated, Broken> {
         let columns = Columns::new(&write.record, self.ttl(&write.record.state));
-        let arguments = ending(key, &write.expected, &columns).map(Argument::One);
+        let arguments = ending(key, &write.expected, &columns);
         let sql = self.store.sessions().sql();
         let sql = if own {
             &sql.end_own_in_tx
         } else {
             &sql.end_in_tx
         };
-        let dialect = self.store.sessions().dialect_in_tx();
-        let ended = call::execute(tx, dialect, sql, &arguments).await;
-        match ended.map_err(|error| Broken(Failure::Sqlx(error)))? {
+        match self.execute(tx, sql, &arguments).await? {
             0 => self.update_in_tx(tx, key, write).await,
             _ => Ok(Updated::Done),
         }
@@ -130,6 +130,18 @@ impl Transactional {
             Some(Answer::Found(found)) => Ok(Some(found)),
             Some(Answer::Done | Answer::Expired) | None => Ok(None),
         }
+    }
+
+    /// How many rows a statement changed.
+    async fn execute(
+        &self,
+        tx: &mut PgConnection,
+        sql: &Arc<str>,
+        arguments: &[Argument<'_>],
+    ) -> Result<u64, Broken> {
+        let dialect = self.store.sessions().dialect_in_tx();
+        let executed = call::execute(tx, dialect, sql, arguments).await;
+        executed.map_err(|error| Broken(Failure::Sqlx(error)))
     }
 
     async fn send(
@@ -169,7 +181,39 @@ fn arguments<'a>(key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
     job.row(key).into_iter().map(Argument::One).collect()
 }
 
-fn ending<'a>(key: &'a RecordKey, expected: &'a Version, columns: &Columns<'a>) -> [Scalar<'a>; 9] {
+/// A claim that has no checkpoint and no answer yet.
+fn first_claim<'a>(key: &'a RecordKey, columns: &Columns<'a>) -> [Argument<'a>; 10] {
+    [
+        Scalar::Text(key.scope()),
+        Scalar::Text(key.key()),
+        Scalar::Int(Some(columns.attempt)),
+        Scalar::Bytes(Some(columns.token)),
+        Scalar::Int(Some(columns.revision)),
+        Scalar::Bytes(Some(columns.fingerprint)),
+        Scalar::Int(columns.lease_ms),
+        Scalar::Int(Some(columns.created_ms)),
+        Scalar::Int(Some(columns.ttl_ms)),
+        number(key),
+    ]
+    .map(Argument::One)
+}
+
+/// The number of a key among the advisory locks of its database. Two keys of one number wait for
+/// each other, and that is all.
+fn number(key: &RecordKey) -> Scalar<'static> {
+    let hash = Fingerprint::of("idem-postgres/lock/v1", key.as_str().as_bytes());
+    let (number, _) = hash
+        .as_bytes()
+        .split_first_chunk()
+        .expect("a hash has 32 bytes");
+    Scalar::Int(Some(i64::from_le_bytes(*number)))
+}
+
+fn ending<'a>(
+    key: &'a RecordKey,
+    expected: &'a Version,
+    columns: &Columns<'a>,
+) -> [Argument<'a>; 9] {
     [
         Scalar::Text(key.scope()),
         Scalar::Text(key.key()),
@@ -181,6 +225,7 @@ fn ending<'a>(key: &'a RecordKey, expected: &'a Version, columns: &Columns<'a>) 
         Scalar::Bytes(columns.payload),
         Scalar::Int(Some(columns.ttl_ms)),
     ]
+    .map(Argument::One)
 }
 
 /// The answer, beside a row 0 that took the guard away.
