@@ -1,0 +1,64 @@
+//! Statements that look at records and leave them as they are.
+
+/// A record.
+pub(super) const GET: &str = concat!(
+    "SELECT ",
+    found!("1"),
+    " FROM idem.records r WHERE ",
+    its_row!()
+);
+
+/// [`GET`] for many keys.
+pub(super) const GET_MANY: &str = concat!(
+    "SELECT ",
+    found!("i.n"),
+    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (scope, key, n) \
+     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key"
+);
+
+/// A record that [`GET`] saw past its ttl, if it is live after all, once whoever writes to it has
+/// ended.
+///
+/// Its lock is a write, and one that nobody misses: its commit waits for no disk and no standby.
+pub(super) const GET_DECIDED: &str = concat!(
+    "WITH ",
+    guard!("$3"),
+    ", hurry AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) FROM guard), \
+     held AS MATERIALIZED (SELECT r.* FROM hurry, idem.records r WHERE ",
+    its_row!(),
+    " FOR SHARE OF r) SELECT ",
+    found!("1"),
+    " FROM held r WHERE ",
+    live!("r")
+);
+
+/// A live record, locked until the transaction ends.
+pub(super) const LOCK: &str = concat!(
+    "WITH ",
+    guard_in_tx!("$3"),
+    ", held AS MATERIALIZED (SELECT r.* FROM guard, idem.records r WHERE ",
+    its_row!(),
+    " FOR UPDATE OF r) SELECT ",
+    found!("1"),
+    " FROM held r WHERE ",
+    live!("r"),
+    unguard_after!("held")
+);
+
+/// One page of live records behind a key, in the order of the primary key.
+pub(super) const BROWSE: &str = concat!(
+    "SELECT ",
+    found!("1"),
+    ", r.scope, r.key FROM idem.records r WHERE (r.scope, r.key) > ($1::text, $2::text) AND ",
+    live!("r"),
+    " ORDER BY r.scope, r.key LIMIT $3::int8"
+);
+
+/// The first page of [`BROWSE`].
+pub(super) const BROWSE_FIRST: &str = concat!(
+    "SELECT ",
+    found!("1"),
+    ", r.scope, r.key FROM idem.records r WHERE ",
+    live!("r"),
+    " ORDER BY r.scope, r.key LIMIT $1::int8"
+);
