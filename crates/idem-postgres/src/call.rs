@@ -1,6 +1,6 @@
 //! One statement and its arguments, over either protocol.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres,
@@ -28,6 +28,15 @@ pub(crate) enum Argument<'a> {
 }
 
 impl Argument<'_> {
+    /// How long a statement is to wait for a lock, in milliseconds.
+    pub(crate) fn lock_timeout(timeout: Duration) -> Self {
+        // 0 would be for ever.
+        let millis = i64::try_from(timeout.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1);
+        Self::One(Scalar::Int(Some(millis)))
+    }
+
     /// How many bytes of text and binary it has.
     pub(crate) fn len(&self) -> usize {
         match self {

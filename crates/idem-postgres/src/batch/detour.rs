@@ -7,14 +7,14 @@ use tokio::runtime::Handle;
 
 use super::{
     MAX_RACES,
-    job::{Group, Kind, Reply, raced},
-    lane::{in_millis, statement},
+    job::{Group, Kind, Reply, has_raced, raced},
+    lane::statement,
     under_way::UnderWay,
 };
 use crate::{
     call::Argument,
     error::{Stage, waited_too_long},
-    rows::{Answer, answer},
+    rows::answer,
 };
 
 /// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
@@ -73,7 +73,7 @@ fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>
     let (sql, mut arguments) = statement(alone, timeout);
     match alone.kind {
         Kind::Get => {
-            arguments.push(in_millis(timeout));
+            arguments.push(Argument::lock_timeout(timeout));
             (&alone.shared.sessions.sql().get_decided, arguments)
         }
         Kind::Create | Kind::Update | Kind::Delete => (sql, arguments),
@@ -82,7 +82,6 @@ fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>
 
 /// Whether the statement is older than what it met: its answer is about the row before.
 fn has_to_ask_again(alone: &UnderWay, reply: &Reply) -> bool {
-    let raced = alone.kind == Kind::Create && matches!(reply, Ok(None | Some(Answer::Expired)));
     let undecided = |group: &Group| group.is_undecided(alone.kind, reply);
-    raced || alone.groups.iter().any(undecided)
+    has_raced(alone.kind, reply) || alone.groups.iter().any(undecided)
 }

@@ -205,8 +205,7 @@ impl Group {
                 self.first.answer(reply);
                 self.others
             }
-            // It raced with another process' claim.
-            (Kind::Create, Ok(None | Some(Answer::Expired))) => self.ask_again(),
+            _ if has_raced(kind, &reply) => self.ask_again(),
             _ => {
                 self.answer_all(&reply);
                 Vec::new()
@@ -235,6 +234,11 @@ impl Group {
         }
         self.first.answer(reply.clone());
     }
+}
+
+/// Whether a claim raced with another process', and knows nothing of it yet.
+pub(super) fn has_raced(kind: Kind, reply: &Reply) -> bool {
+    kind == Kind::Create && matches!(reply, Ok(None | Some(Answer::Expired)))
 }
 
 /// What a call is told that has no answer after [`MAX_RACES`].

@@ -12,7 +12,7 @@ use super::{
     under_way::UnderWay,
 };
 use crate::{
-    call::{Argument, Scalar, columns},
+    call::{Argument, columns},
     error::{Stage, splits, waited_too_long},
     rows::{Answer, answer},
     session::Failure,
@@ -160,15 +160,9 @@ pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Ar
         }
     };
     if may_wait {
-        arguments.push(in_millis(guard));
+        arguments.push(Argument::lock_timeout(guard));
     }
     (sql, arguments)
-}
-
-/// How long a statement is to wait for a lock, as its last argument.
-pub(super) fn in_millis(guard: Duration) -> Argument<'static> {
-    let millis = i64::try_from(guard.as_millis()).unwrap_or(i64::MAX).max(1);
-    Argument::One(Scalar::Int(Some(millis)))
 }
 
 fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {

@@ -157,10 +157,9 @@ impl Transactional {
 
     /// The arguments of a statement that waits for a lock as long as the configuration says.
     fn bounded<'a>(&self, key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
-        let timeout = self.store.sessions().config().lock_timeout.as_millis();
-        let timeout = i64::try_from(timeout).unwrap_or(i64::MAX).max(1);
+        let timeout = self.store.sessions().config().lock_timeout;
         let mut arguments = arguments(key, job);
-        arguments.push(Argument::One(Scalar::Int(Some(timeout))));
+        arguments.push(Argument::lock_timeout(timeout));
         arguments
     }
 
