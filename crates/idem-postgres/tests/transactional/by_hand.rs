@@ -17,14 +17,7 @@ in_every_world!(
 );
 
 async fn g7_an_execution_is_completed_in_the_callers_transaction(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();
     let completion = world
@@ -38,12 +31,8 @@ async fn g7_an_execution_is_completed_in_the_callers_transaction(world: World) {
     );
     completion.commit(tx).await.unwrap();
     assert_eq!(world.payments().await, 1);
-    let again = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    assert!(matches!(again, Ok(Claim::Replay(answer)) if answer == "answer"));
+    let again = world.claim().await;
+    assert!(matches!(again, Claim::Replay(answer) if answer == "answer"));
 }
 
 async fn g7_a_claim_and_its_completion_are_in_the_callers_transaction(world: World) {
@@ -71,14 +60,7 @@ async fn g7_a_claim_and_its_completion_are_in_the_callers_transaction(world: Wor
 }
 
 async fn g7_a_rollback_makes_the_key_free(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();
     let completion = world
@@ -90,14 +72,7 @@ async fn g7_a_rollback_makes_the_key_free(world: World) {
 }
 
 async fn g7_a_transaction_that_failed_meanwhile_is_not_called_committed(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();
     let completion = world
@@ -120,14 +95,7 @@ async fn g7_a_transaction_that_failed_meanwhile_is_not_called_committed(world: W
 }
 
 async fn s5_a_completion_that_waited_past_the_expiry_does_not_commit(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     world
         .sql("UPDATE idem.records SET expires_at = clock_timestamp() + interval '1 s'")
         .await;

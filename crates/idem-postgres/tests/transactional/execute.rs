@@ -85,11 +85,7 @@ async fn g7_a_panic_rolls_back_and_the_next_call_runs(world: World) {
 async fn g3_a_superseded_execution_cannot_commit(world: World) {
     // At a stricter level the transaction locks the record when it begins, and nobody can take the
     // key over meanwhile: so here that happens just before.
-    let engine = world.transactional.engine();
-    let claim = engine.claim(&world.key, &world.fingerprint).await.unwrap();
-    let idem_core::Claim::Acquired(execution) = claim else {
-        panic!("{claim:?}");
-    };
+    let execution = world.acquire().await;
     world.take_over().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();

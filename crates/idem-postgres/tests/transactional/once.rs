@@ -150,14 +150,7 @@ async fn g1_a_duplicate_that_waited_too_long_is_told_in_flight(world: World) {
 }
 
 async fn g1_a_key_that_was_claimed_outside_is_in_flight(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let idem_core::Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     let refused = world
         .transactional
         .once_in_tx(&world.key, &world.fingerprint, pay)
@@ -177,14 +170,7 @@ async fn g1_a_key_that_was_claimed_outside_is_in_flight(world: World) {
 }
 
 async fn what_an_execution_left_retryable_is_taken_over(world: World) {
-    let claim = world
-        .transactional
-        .engine()
-        .claim(&world.key, &world.fingerprint)
-        .await;
-    let idem_core::Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     execution.fail_retryable().await.unwrap();
     let paid = world
         .transactional

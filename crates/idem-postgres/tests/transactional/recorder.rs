@@ -18,19 +18,10 @@ in_every_world!(
 
 /// A claim, and a row that waits for its commit.
 async fn paid(world: &World) -> (Execution, Box<TxRecorder>) {
-    let engine = world.transactional.engine();
-    let claim = engine.claim(&world.key, &world.fingerprint).await;
-    let Claim::Acquired(execution) = claim.unwrap() else {
-        panic!("the key is free");
-    };
+    let execution = world.acquire().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();
     (execution, Box::new(world.transactional.recorder(tx)))
-}
-
-async fn claim(world: &World) -> Claim {
-    let engine = world.transactional.engine();
-    engine.claim(&world.key, &world.fingerprint).await.unwrap()
 }
 
 async fn g7_an_answer_commits_with_the_rows(world: World) {
@@ -39,7 +30,7 @@ async fn g7_an_answer_commits_with_the_rows(world: World) {
     let ending = Ending::Complete("answer".into());
     recorder.record(execution, ending).await.unwrap();
     assert_eq!(world.payments().await, 1);
-    assert!(matches!(claim(&world).await, Claim::Replay(answer) if answer == "answer"));
+    assert!(matches!(world.claim().await, Claim::Replay(answer) if answer == "answer"));
 }
 
 async fn g7_a_failure_commits_with_the_rows(world: World) {
@@ -47,14 +38,14 @@ async fn g7_a_failure_commits_with_the_rows(world: World) {
     let ending = Ending::Fail("declined".into());
     recorder.record(execution, ending).await.unwrap();
     assert_eq!(world.payments().await, 1);
-    assert!(matches!(claim(&world).await, Claim::ReplayFailure(failure) if failure == "declined"));
+    assert!(matches!(world.claim().await, Claim::ReplayFailure(failure) if failure == "declined"));
 }
 
 async fn g7_a_retryable_ending_rolls_the_rows_back(world: World) {
     let (execution, recorder) = paid(&world).await;
     recorder.record(execution, Ending::Retry).await.unwrap();
     assert_eq!(world.payments().await, 0);
-    let Claim::Acquired(again) = claim(&world).await else {
+    let Claim::Acquired(again) = world.claim().await else {
         panic!("the key is free again");
     };
     assert_eq!(again.attempt(), 2);
@@ -66,7 +57,7 @@ async fn g7_a_recorder_that_is_dropped_rolls_the_rows_back(world: World) {
     drop(recorder);
     execution.fail("broken").await.unwrap();
     assert_eq!(world.payments().await, 0);
-    assert!(matches!(claim(&world).await, Claim::ReplayFailure(failure) if failure == "broken"));
+    assert!(matches!(world.claim().await, Claim::ReplayFailure(failure) if failure == "broken"));
 }
 
 async fn g3_a_superseded_execution_commits_nothing(world: World) {

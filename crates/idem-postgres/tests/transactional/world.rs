@@ -2,7 +2,9 @@
 
 use std::{sync::OnceLock, time::Duration};
 
-use idem_core::{Fingerprint, Idempotency, IdempotencyKey, Policy, RecordKey, Scope};
+use idem_core::{
+    Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, Policy, RecordKey, Scope,
+};
 use idem_postgres::{PostgresConfig, PostgresStore, Protocol, Transactional};
 use idem_testbed::{FaultyProxy, PgBouncer, Postgres, skip_or_fail};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
@@ -119,6 +121,20 @@ impl World {
             .await
             .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Claims the key as whoever takes no part in a transaction does.
+    pub(crate) async fn claim(&self) -> Claim {
+        let engine = self.transactional.engine();
+        engine.claim(&self.key, &self.fingerprint).await.unwrap()
+    }
+
+    /// [`claim`](Self::claim) of a key that is free.
+    pub(crate) async fn acquire(&self) -> Execution {
+        match self.claim().await {
+            Claim::Acquired(execution) => execution,
+            other => panic!("the key is free: {other:?}"),
+        }
     }
 
     /// How many payments were committed.
