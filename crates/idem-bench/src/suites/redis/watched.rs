@@ -22,9 +22,11 @@ const WAITERS: usize = 64;
 const LONG: Duration = Duration::from_secs(3600);
 
 pub(super) async fn case() -> Result<Case> {
-    let server = Redis::start().await?;
-    let quiet = Quiet(Redis::start().await?);
-    Ok(Case::new("watched", Watched(server), quiet))
+    Ok(Case::new(
+        "watched",
+        Claims::start(true).await?,
+        Claims::start(false).await?,
+    ))
 }
 
 /// An engine, and whoever waits meanwhile.
@@ -97,42 +99,30 @@ async fn claim_and_release(idem: &Idempotency, key: &RecordKey) -> Result<()> {
     Ok(())
 }
 
-fn keys(ops: usize) -> Result<Vec<RecordKey>> {
-    (0..ops).map(|index| key("fresh", index)).collect()
+/// Claims and releases on a server of its own, while callers wait on it or while none do.
+struct Claims {
+    server: Redis,
+    watches: bool,
 }
 
-struct Watched(Redis);
+impl Claims {
+    async fn start(watches: bool) -> Result<Self> {
+        let server = Redis::start().await?;
+        Ok(Self { server, watches })
+    }
+}
 
-impl Load for Watched {
+impl Load for Claims {
     type World = World;
     type Batch = Vec<RecordKey>;
 
     async fn world(&self) -> Result<World> {
-        self.0.command(&["FLUSHALL"])?;
-        World::new(&self.0, true).await
+        self.server.command(&["FLUSHALL"])?;
+        World::new(&self.server, self.watches).await
     }
 
     async fn batch(_: &World, ops: usize) -> Result<Vec<RecordKey>> {
-        keys(ops)
-    }
-
-    async fn op(world: &World, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
-        claim_and_release(&world.idem, &keys[index]).await
-    }
-}
-
-struct Quiet(Redis);
-
-impl Load for Quiet {
-    type World = World;
-    type Batch = Vec<RecordKey>;
-
-    async fn world(&self) -> Result<World> {
-        World::new(&self.0, false).await
-    }
-
-    async fn batch(_: &World, ops: usize) -> Result<Vec<RecordKey>> {
-        keys(ops)
+        (0..ops).map(|index| key("fresh", index)).collect()
     }
 
     async fn op(world: &World, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
