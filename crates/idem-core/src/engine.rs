@@ -12,6 +12,7 @@ mod resolve;
 mod run;
 mod running;
 mod wait;
+mod wall_clock;
 
 pub(crate) use call::{Budget, bounded, in_place};
 pub(crate) use pending::EndFailure;
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) watch: Option<Arc<dyn Watch>>,
     pub(crate) spawner: Spawner,
     pub(crate) entropy: entropy::Entropy,
+    pub(crate) wall_clock: wall_clock::WallClock,
     pub(crate) waiters: wait::Waiters,
     pub(crate) pending: pending::PendingEndings,
     pub(crate) background: background::Background,

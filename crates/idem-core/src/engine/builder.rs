@@ -2,8 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use super::{Idempotency, Shared, entropy::Entropy};
-use crate::{Policy, PolicyError, Store, Watch};
+use super::{Idempotency, Shared, entropy::Entropy, wait::Waiters, wall_clock::WallClock};
+use crate::{Policy, PolicyError, Store, Timestamp, Watch};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -47,6 +47,7 @@ pub struct Builder {
     policy: Policy,
     spawner: Option<Spawner>,
     entropy: Entropy,
+    wall_clock: WallClock,
 }
 
 impl Builder {
@@ -57,6 +58,7 @@ impl Builder {
             policy: Policy::default(),
             spawner: None,
             entropy: Entropy::Thread,
+            wall_clock: WallClock::System,
         }
     }
 
@@ -86,6 +88,14 @@ impl Builder {
         self
     }
 
+    /// Stamps records ([`Record::created_at`](crate::Record::created_at)) by this clock and not by
+    /// the system's: for simulations, in which the clocks of workers jump. It changes what people
+    /// read and nothing else: leases and retention are measured by the store's clock alone.
+    pub fn wall_clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.wall_clock = WallClock::Simulated(Box::new(now));
+        self
+    }
+
     /// The engine.
     ///
     /// # Errors
@@ -100,8 +110,9 @@ impl Builder {
             store: self.store,
             watch: self.watch,
             spawner,
+            waiters: Waiters::new(self.entropy.salt()),
             entropy: self.entropy,
-            waiters: Default::default(),
+            wall_clock: self.wall_clock,
             pending: Default::default(),
             background: Default::default(),
         };

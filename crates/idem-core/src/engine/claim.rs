@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use super::{Idempotency, call::in_place};
 use crate::{
-    ClaimError, Execution, Fingerprint, OnAbandoned, OnBusy, RecordKey, Timestamp,
+    ClaimError, Execution, Fingerprint, OnAbandoned, OnBusy, RecordKey,
     machine::{LapsedRule, Request},
     observe,
 };
@@ -109,7 +109,7 @@ impl Idempotency {
             fingerprint: *fingerprint,
             token: self.shared().entropy.token(),
             sent: 0,
-            created_at: Timestamp::now(),
+            created_at: self.shared().wall_clock.stamp(),
             lease: policy.lease,
             lapsed: match policy.on_abandoned {
                 OnAbandoned::Reclaim => LapsedRule::Reclaim,

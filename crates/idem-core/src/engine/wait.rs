@@ -1,7 +1,7 @@
 //! Waiting for somebody else's ending: woken at once within a process, polling beside it.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     pin::pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -19,24 +19,23 @@ const STRIPES: usize = 64;
 /// costs a claim.
 pub(crate) struct Waiters {
     stripes: Box<[Stripe; STRIPES]>,
-    hasher: RandomState,
+    /// So that nobody can choose keys that share a stripe.
+    salt: u64,
     waiting: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Stripe(Notify);
 
-impl Default for Waiters {
-    fn default() -> Self {
+impl Waiters {
+    pub(super) fn new(salt: u64) -> Self {
         Self {
             stripes: Box::new(std::array::from_fn(|_| Stripe::default())),
-            hasher: RandomState::new(),
+            salt,
             waiting: AtomicUsize::new(0),
         }
     }
-}
 
-impl Waiters {
     /// Wakes whoever waits for this key. Call it after the store has taken the change.
     pub(crate) fn wake(&self, key: &RecordKey) {
         if self.waiting.load(Ordering::SeqCst) > 0 {
@@ -45,8 +44,9 @@ impl Waiters {
     }
 
     fn stripe(&self, key: &RecordKey) -> &Stripe {
-        let hash = self.hasher.hash_one(key.as_str());
-        &self.stripes[usize::try_from(hash % STRIPES as u64).unwrap_or(0)]
+        let mut hasher = DefaultHasher::new();
+        (self.salt, key.as_str()).hash(&mut hasher);
+        &self.stripes[usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or(0)]
     }
 
     fn enter(&self) -> Waiting<'_> {
@@ -117,10 +117,28 @@ async fn changed(watcher: &mut Option<Box<dyn Watcher>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{IdempotencyKey, Scope};
+
+    /// The stripes of some keys.
+    fn stripes(waiters: &Waiters) -> Vec<usize> {
+        let place = |stripe| waiters.stripes.iter().position(|s| std::ptr::eq(s, stripe));
+        let keys = (0..200).map(|n| IdempotencyKey::new(format!("key-{n}")).expect("it is a key"));
+        keys.map(|key| waiters.stripe(&Scope::global().key(&key)))
+            .map(|stripe| place(stripe).expect("it is one of them"))
+            .collect()
+    }
+
+    /// What a simulation repeats has to wake the same waiters.
+    #[test]
+    fn keys_share_stripes_by_the_salt_alone() {
+        let of = |salt| stripes(&Waiters::new(salt));
+        assert_eq!(of(7), of(7));
+        assert_ne!(of(7), of(8));
+    }
 
     #[test]
     fn whoever_waits_is_counted_until_it_goes() {
-        let waiters = Waiters::default();
+        let waiters = Waiters::new(0);
         let (one, other) = (waiters.enter(), waiters.enter());
         assert_eq!(waiters.waiting.load(Ordering::SeqCst), 2);
         drop(one);

@@ -4,7 +4,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Abandonment, OnAbandoned, Prober, StoreErrorKind, Verdict};
+use idem_core::{Abandonment, OnAbandoned, Prober, StoreErrorKind, Timestamp, Verdict};
 
 use super::{
     store::{Fault, Op},
@@ -20,6 +20,26 @@ async fn a_claim_costs_one_store_call_and_an_ending_another() {
     assert_eq!(&replayed(&idem, "k").await[..], b"ok");
     assert_eq!((store.calls(Op::Create), store.calls(Op::Update)), (2, 1));
     assert_eq!((store.calls(Op::Get), store.calls(Op::Delete)), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_a_clock_that_is_off_shows_in_the_stamp_alone() {
+    for shown in [0, 4_000_000_000_000] {
+        let store = ScriptedStore::default();
+        let shown = Timestamp::from_millis(shown);
+        let idem = Idempotency::builder(store.clone())
+            .wall_clock(move || shown)
+            .build()
+            .unwrap();
+        let execution = acquire(&idem, "k").await;
+        assert_eq!(store.record(&key("k")).unwrap().created_at, shown);
+        match idem.claim(&key("k"), &print("a")).await.unwrap() {
+            Claim::InFlight { retry_after } => assert_eq!(retry_after, LEASE),
+            other => panic!("{other:?}"),
+        }
+        execution.complete("ok").await.unwrap();
+        assert_eq!(&replayed(&idem, "k").await[..], b"ok");
+    }
 }
 
 #[tokio::test(start_paused = true)]
