@@ -15,6 +15,7 @@ macro_rules! __cases {
                 s1_single_winner_over_two_handles
                 s1_every_loser_is_told_the_winner
                 s1_a_loser_is_told_what_the_winner_left
+                s1_stamps_decide_nothing
                 g5_a_create_sent_again_finds_itself
             }
             update {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use idem_core::{Created, Record, RecordKey, State, Store};
+use idem_core::{Created, Record, RecordKey, State, Store, Timestamp};
 
 use crate::{
     Harness, Verdict,
-    call::{all, expect_conflict, expect_record, look, ok, put},
+    call::{all, expect_conflict, expect_record, look, ok, put, replace},
     sample::{self, Keys, LONG},
 };
 
 const ROUNDS: usize = 40;
 const TASKS: usize = 32;
+/// The last millisecond that a calendar with four digits can show.
+const LAST_STAMP: u64 = 253_402_300_799_999;
 
 /// **S1.** A create on an absent key answers `New`, and the record is there.
 pub async fn s1_a_create_on_an_absent_key_is_new(harness: &dyn Harness) -> Verdict {
@@ -98,9 +100,34 @@ pub async fn s1_a_loser_is_told_what_the_winner_left(harness: &dyn Harness) -> V
         let (key, claim) = (keys.random(), sample::claim());
         put(&*ours, &key, &claim, LONG).await;
         let done = sample::completed(&claim, format!("answer {round}"));
-        crate::call::replace(&*ours, &key, claim.version, &done, LONG).await;
+        replace(&*ours, &key, claim.version, &done, LONG).await;
         let created = ok("create", theirs.create(&key, &sample::claim(), LONG).await);
         expect_exists(&created, &done);
+    }
+    Ok(())
+}
+
+/// **S1.** The first of two creates wins, whatever the clocks of the two workers showed: one may be
+/// years behind, or ahead. Nor does a stamp make a record expire (S4, S5).
+pub async fn s1_stamps_decide_nothing(harness: &dyn Harness) -> Verdict {
+    let (store, keys) = (harness.store().await, Keys::draw(harness));
+    let stamped = |millis| Record {
+        created_at: Timestamp::from_millis(millis),
+        ..sample::claim()
+    };
+    let stamps = [0, Timestamp::now().as_millis(), LAST_STAMP];
+    for (first, second) in stamps.into_iter().flat_map(|a| stamps.map(|b| (a, b))) {
+        let (key, there) = (keys.random(), stamped(first));
+        put(&*store, &key, &there, LONG).await;
+        let created = ok("create", store.create(&key, &stamped(second), LONG).await);
+        expect_exists(&created, &there);
+        let done = Record {
+            created_at: Timestamp::from_millis(second),
+            ..sample::completed(&there, "done")
+        };
+        replace(&*store, &key, there.version, &done, LONG).await;
+        let told = "S2: an update at its version is applied, whatever its stamp";
+        expect_record(&*store, &key, &done, told).await;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! A simulated world: clients that retry, processes that crash and pause, and a store that loses,
-//! delays and repeats calls, all on virtual time and from one [`Plan`].
+//! A simulated world: clients that retry, processes that crash and pause and whose clocks jump, and
+//! a store that loses, delays and repeats calls, all on virtual time and from one [`Plan`].
 //!
 //! The engine is the real one. Nothing sleeps: hours pass in milliseconds, on tokio's paused clock
 //! and one thread, so that a plan always runs the same way. After a run the world checks what was

@@ -17,7 +17,7 @@ pub struct Plan {
     pub keys: usize,
     /// Who wants what.
     pub clients: Vec<ClientPlan>,
-    /// Crashes and pauses.
+    /// Crashes, pauses, and jumps of clocks.
     pub interruptions: Vec<Interruption>,
     /// When the store is out of reach of everybody.
     pub outages: Vec<Outage>,
@@ -122,6 +122,9 @@ pub enum Trouble {
     Crash(Duration),
     /// It stands still for so long.
     Pause(Duration),
+    /// Its wall clock is set forward by so many milliseconds, or back when there are less than
+    /// none. A crash leaves the clock as it is.
+    ClockJump(i64),
 }
 
 /// A time in which the store is out of reach.
@@ -146,7 +149,7 @@ impl Plan {
         let clients = rng.random_range(1..=3 + keys);
         let interruptions = rng.random_range(0..=3);
         let outages = rng.random_range(0..=1);
-        Self {
+        let mut plan = Self {
             seed,
             processes,
             keys,
@@ -167,7 +170,11 @@ impl Plan {
                 _ => Abandoned::Reclaim,
             },
             doubts: [0.0, 0.3][rng.random_range(0..2)],
-        }
+        };
+        let jumps = rng.random_range(0..=3);
+        let jumps = (0..jumps).map(|_| Interruption::jump(&mut rng, processes));
+        plan.interruptions.extend(jumps);
+        plan
     }
 }
 
@@ -210,6 +217,18 @@ impl Interruption {
                 true => Trouble::Crash(millis(rng, 2000)),
                 false => Trouble::Pause(millis(rng, 4000)),
             },
+        }
+    }
+}
+
+impl Interruption {
+    /// By anything from a millisecond to thirty years.
+    fn jump(rng: &mut StdRng, processes: usize) -> Self {
+        let far = 10_i64.pow(rng.random_range(0..=12));
+        Self {
+            process: rng.random_range(0..processes),
+            at_poll: rng.random_range(0..80),
+            trouble: Trouble::ClockJump([far, -far][rng.random_range(0..2)]),
         }
     }
 }

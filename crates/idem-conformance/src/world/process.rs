@@ -8,12 +8,16 @@ use std::{
     time::Duration,
 };
 
+use idem_core::Timestamp;
 use tokio::{
     sync::Notify,
     time::{Instant, Sleep, sleep_until},
 };
 
 use super::{Interruption, Trouble};
+
+/// What wall clocks show when a world begins, in milliseconds since the epoch.
+const MORNING: i64 = 1_700_000_000_000;
 
 /// One life of a process, from its start to its crash. Every task of it is polled through
 /// [`Living`], which counts polls, and interrupts where the plan says so.
@@ -29,6 +33,8 @@ struct Shared {
 
 struct Life {
     polls: u32,
+    /// How far the jumps of the wall clock have put it off, in milliseconds.
+    off: i64,
     /// Still to come, the soonest last.
     interruptions: Vec<(u32, Trouble)>,
     paused_until: Option<Instant>,
@@ -49,11 +55,22 @@ impl Process {
         let own = interruptions.iter().filter(|i| i.process == number);
         let mut own: Vec<_> = own.map(|i| (i.at_poll, i.trouble)).collect();
         own.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        Self::live(0, 0, own)
+    }
+
+    /// The next life after a crash, to which the rest of the interruptions happen.
+    pub(super) fn restart(&self) -> Self {
+        let life = self.life();
+        Self::live(life.polls, life.off, life.interruptions.clone())
+    }
+
+    fn live(polls: u32, off: i64, interruptions: Vec<(u32, Trouble)>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 life: Mutex::new(Life {
-                    polls: 0,
-                    interruptions: own,
+                    polls,
+                    off,
+                    interruptions,
                     paused_until: None,
                     crashed: None,
                     news: Vec::new(),
@@ -63,21 +80,13 @@ impl Process {
         }
     }
 
-    /// The next life after a crash, to which the rest of the interruptions happen.
-    pub(super) fn restart(&self) -> Self {
-        let life = self.life();
-        Self {
-            shared: Arc::new(Shared {
-                life: Mutex::new(Life {
-                    polls: life.polls,
-                    interruptions: life.interruptions.clone(),
-                    paused_until: None,
-                    crashed: None,
-                    news: Vec::new(),
-                }),
-                crashed: Notify::new(),
-            }),
-        }
+    /// What its wall clock shows so long after the world began. It stops at the epoch, as
+    /// [`Timestamp::now`] does.
+    pub(super) fn wall_clock(&self, elapsed: Duration) -> Timestamp {
+        let shown = MORNING.saturating_add(self.life().off);
+        let shown = u64::try_from(shown).unwrap_or(0);
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_millis(shown.saturating_add(elapsed))
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -122,29 +131,23 @@ impl Process {
         }
         life.paused_until = None;
         life.polls += 1;
-        if life
-            .interruptions
-            .last()
-            .is_none_or(|(at, _)| *at > life.polls)
-        {
-            return Now::Lives;
-        }
-        let Some((_, trouble)) = life.interruptions.pop() else {
-            return Now::Lives;
-        };
-        life.news.push((Instant::now(), trouble));
-        match trouble {
-            Trouble::Pause(lasts) => {
-                let until = Instant::now() + lasts;
-                life.paused_until = Some(until);
-                Now::Paused(until)
-            }
-            Trouble::Crash(down) => {
-                life.crashed = Some(down);
-                self.shared.crashed.notify_waiters();
-                Now::Dead
+        while let Some(trouble) = life.next_trouble() {
+            life.news.push((Instant::now(), trouble));
+            match trouble {
+                Trouble::ClockJump(by) => life.off = life.off.saturating_add(by),
+                Trouble::Pause(lasts) => {
+                    let until = Instant::now() + lasts;
+                    life.paused_until = Some(until);
+                    return Now::Paused(until);
+                }
+                Trouble::Crash(down) => {
+                    life.crashed = Some(down);
+                    self.shared.crashed.notify_waiters();
+                    return Now::Dead;
+                }
             }
         }
+        Now::Lives
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -152,6 +155,15 @@ impl Process {
             .life
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Life {
+    /// What happens at this poll, one after the other.
+    fn next_trouble(&mut self) -> Option<Trouble> {
+        let polls = self.polls;
+        let due = self.interruptions.pop_if(|(at, _)| *at <= polls);
+        due.map(|(_, trouble)| trouble)
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{CallFault, FaultStore};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Faults that struck, by [`CallFault::name`], and `crash` and `pause`.
+    /// Faults that struck, by [`CallFault::name`], and `crash`, `pause` and `clock-jump`.
     pub faults: BTreeMap<&'static str, u64>,
     /// What probers said: `committed`, `not committed`, `unknown`.
     pub verdicts: BTreeMap<&'static str, u64>,
@@ -177,9 +177,11 @@ impl Scene {
         let network = FaultStore::over(Arc::new(self.shared.reach.clone()) as Arc<dyn Store>);
         network.at_random(plan.odds, seed);
         let spawning = process.clone();
+        let (clock, began) = (process.clone(), self.shared.began);
         let engine = Idempotency::builder(network.clone())
             .policy(self.policy())
             .spawner(Spawner::new(move |task| spawning.spawn(task)))
+            .wall_clock(move || clock.wall_clock(began.elapsed()))
             .seed(seed)
             .build()
             .expect("a plan's policy can work");
@@ -244,6 +246,7 @@ impl Scene {
             let (kind, what) = match trouble {
                 Trouble::Crash(down) => ("crash", format!("CRASHES, for {down:?}")),
                 Trouble::Pause(lasts) => ("pause", format!("STANDS STILL, for {lasts:?}")),
+                Trouble::ClockJump(by) => ("clock-jump", format!("ITS CLOCK JUMPS, by {by} ms")),
             };
             *books.faults.entry(kind).or_default() += 1;
             books.timeline.note(at, &server.name, || what);

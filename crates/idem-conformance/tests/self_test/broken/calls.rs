@@ -42,6 +42,13 @@ impl BrokenStore {
                 raw.put(key, record, ttl);
                 return Ok(Created::New);
             }
+            Flaw::EarlierStampWins => {
+                let there = raw.get(key).await?;
+                if there.is_some_and(|there| record.created_at < there.record.created_at) {
+                    raw.put(key, record, ttl);
+                    return Ok(Created::New);
+                }
+            }
             Flaw::ExpiredStopsCreate | Flaw::Tombstone => {
                 if let Some(found) = raw.peek(key) {
                     return Ok(Created::Exists(found));

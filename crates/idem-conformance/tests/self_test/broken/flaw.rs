@@ -16,6 +16,8 @@ pub(crate) enum Flaw {
     LoserToldUnavailable,
     /// Tells a loser a copy of the record from before the last write.
     LoserToldOldRecord,
+    /// Takes whoever has the earlier stamp for the one who came first.
+    EarlierStampWins,
     /// Answers `New` to whoever sends the same create again.
     CreateForgetsItself,
 

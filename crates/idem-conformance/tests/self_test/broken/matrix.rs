@@ -78,6 +78,7 @@ caught! {
     s1_loser_told_itself: LoserToldItself by create::s1_every_loser_is_told_the_winner;
     s1_loser_told_unavailable: LoserToldUnavailable by create::s1_every_loser_is_told_the_winner;
     s1_loser_told_old_record: LoserToldOldRecord by create::s1_a_loser_is_told_what_the_winner_left;
+    s1_earlier_stamp_wins: EarlierStampWins by create::s1_stamps_decide_nothing;
     g5_create_forgets_itself: CreateForgetsItself by create::g5_a_create_sent_again_finds_itself;
 
     s2_unfenced_update: UnfencedUpdate by update::s2_another_token_is_refused;

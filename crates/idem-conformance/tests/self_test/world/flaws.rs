@@ -9,8 +9,8 @@ use std::{
 };
 
 use idem_conformance::{
-    async_trait,
-    world::{Failure, Plan, run_over},
+    Odds, async_trait,
+    world::{Failure, Plan, Trouble, run_over},
 };
 use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
 
@@ -80,10 +80,14 @@ fn first_failure(flaw: Flaw) -> Option<Failure> {
 }
 
 fn first_failure_over(store: impl Fn() -> Turns) -> Option<Failure> {
+    first_failure_in(Plan::from_seed, store)
+}
+
+fn first_failure_in(plan: impl Fn(u64) -> Plan, store: impl Fn() -> Turns) -> Option<Failure> {
     (0..SEEDS).find_map(|seed| {
         let plan = Plan {
             store_clock_rate: 1.0,
-            ..Plan::from_seed(seed)
+            ..plan(seed)
         };
         run_over(&plan, |_| Arc::new(store())).err()
     })
@@ -112,6 +116,7 @@ macro_rules! breaks_a_promise {
 breaks_a_promise! {
     check_then_insert: CheckThenInsert;
     create_overwrites: CreateOverwrites;
+    earlier_stamp_wins: EarlierStampWins;
     loser_told_itself: LoserToldItself;
     loser_told_old_record: LoserToldOldRecord;
     unfenced_update: UnfencedUpdate;
@@ -134,6 +139,30 @@ breaks_a_promise! {
     island_per_handle: IslandPerHandle;
     app_clock: AppClock;
     evicting: Evicting;
+}
+
+/// S4: where nothing goes wrong but that clocks jump, a store that trusts stamps breaks a promise;
+/// where they do not even jump, it is not found out.
+#[test]
+fn who_trusts_stamps_is_found_out_by_clocks_alone() {
+    let faultless = |seed| Plan {
+        outages: Vec::new(),
+        odds: Odds::NONE,
+        ..Plan::from_seed(seed)
+    };
+    let clocks_jump = |seed| {
+        let mut plan = faultless(seed);
+        plan.interruptions
+            .retain(|interruption| matches!(interruption.trouble, Trouble::ClockJump(_)));
+        plan
+    };
+    let nothing_happens = |seed| Plan {
+        interruptions: Vec::new(),
+        ..faultless(seed)
+    };
+    let store = || Turns::over(Flaw::EarlierStampWins);
+    assert!(first_failure_in(clocks_jump, store).is_some());
+    assert_eq!(first_failure_in(nothing_happens, store), None);
 }
 
 #[test]

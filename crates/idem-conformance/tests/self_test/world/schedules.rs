@@ -86,7 +86,7 @@ fn explore(abandoned: Abandoned) {
         "every verdict of a prober: {account:?}"
     );
     assert!(
-        kinds == 11 || account.schedules < 1000,
+        kinds == 12 || account.schedules < 1000,
         "every kind of fault: {account:?}"
     );
     assert!(account.undecided * 1000 <= account.schedules, "{account:?}");
@@ -175,6 +175,24 @@ fn a_crash_or_a_pause_at_any_await_breaks_no_promise() {
             assert!(struck >= 10, "{trouble:?} struck at {struck} polls");
         }
     }
+}
+
+/// Nothing is decided by a worker's wall clock: where clocks jump, the run is the one in which they
+/// do not.
+#[test]
+fn clocks_that_jump_change_nothing() {
+    let mut jumped = 0;
+    for seed in 0..2000 {
+        let plan = Plan::from_seed(seed);
+        let mut steady = plan.clone();
+        steady
+            .interruptions
+            .retain(|interruption| !matches!(interruption.trouble, Trouble::ClockJump(_)));
+        let mut summary = run(&plan).unwrap();
+        jumped += summary.faults.remove("clock-jump").unwrap_or(0);
+        assert_eq!(summary, run(&steady).unwrap(), "seed {seed}");
+    }
+    assert!(jumped >= 500, "only {jumped} clocks jumped");
 }
 
 #[test]

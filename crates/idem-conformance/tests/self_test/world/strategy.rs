@@ -25,6 +25,7 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
         prop_oneof![Just(1.0), Just(0.5), Just(2.0)],
         millis(300..2000),
         prop_oneof![Just(0.0), Just(0.3)],
+        vec(clock_jump(), 0..=3),
     )
         .prop_map(
             move |(
@@ -37,12 +38,13 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
                 store_clock_rate,
                 lease,
                 doubts,
+                clock_jumps,
             )| Plan {
                 seed,
                 processes,
                 keys,
                 clients,
-                interruptions,
+                interruptions: [interruptions, clock_jumps].concat(),
                 outages,
                 odds,
                 store_clock_rate,
@@ -117,6 +119,19 @@ fn interruption() -> impl Strategy<Value = Interruption> {
         process,
         at_poll,
         trouble,
+    })
+}
+
+/// By anything from a millisecond to thirty years.
+fn clock_jump() -> impl Strategy<Value = Interruption> {
+    let by = (0_u32..=12, any::<bool>()).prop_map(|(digits, forward)| {
+        let far = 10_i64.pow(digits);
+        if forward { far } else { -far }
+    });
+    (0_usize..3, 0_u32..80, by).prop_map(|(process, at_poll, by)| Interruption {
+        process,
+        at_poll,
+        trouble: Trouble::ClockJump(by),
     })
 }
 
