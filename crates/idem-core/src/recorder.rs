@@ -43,7 +43,7 @@ pub enum CommitError {
     #[error(transparent)]
     Superseded(#[from] Superseded),
     /// The reply to the commit was lost, and the server could not be asked within the lease.
-    /// Call again with the same key: the record tells.
+    /// Call again with the same key: the record tells, until its retention is over.
     #[error("it is not known whether it was committed, call again with the same key: {0}")]
     Unknown(#[source] StoreError),
 }

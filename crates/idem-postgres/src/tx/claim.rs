@@ -7,6 +7,7 @@ use idem_core::{
     machine::{self, Decision, Ending, Holding, Request, Write},
 };
 use sqlx::PgConnection;
+use tokio::time::Instant;
 
 use super::{CommitError, Completion, Transactional, completion::Holder, statements::Broken};
 
@@ -154,9 +155,16 @@ impl Transactional {
         mut once: Once,
         answer: impl Into<Bytes>,
     ) -> Result<Completion, CommitError> {
+        let began = Instant::now();
         let write: Write = once.holding.end(Ending::Complete(answer.into()));
         match self.end_in_tx(tx, &once.key, &write, true).await {
-            Ok(Updated::Done) => Ok(Completion::new(self, once.key, write, Holder::Once)),
+            Ok(Updated::Done) => Ok(Completion {
+                transactional: self.clone(),
+                key: once.key,
+                write,
+                holder: Holder::Once,
+                began,
+            }),
             // Its retention was over before it was there.
             Ok(Updated::Conflict(_)) => Err(CommitError::Superseded(idem_core::Superseded)),
             Err(broken) => Err(CommitError::RolledBack(broken.into_store_error())),

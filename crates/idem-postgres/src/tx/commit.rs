@@ -58,7 +58,8 @@ impl Completion {
     /// Finds out what became of a transaction whose commit was sent and not answered.
     ///
     /// It may still be on its way, so looking at the record is not enough: it takes a write that
-    /// waits for the transaction to end, and is told what it left.
+    /// waits for the transaction to end, and is told what it left. Ask within the retention: past it
+    /// a record that is not there proves nothing.
     ///
     /// # Errors
     /// As [`commit`](Self::commit); `lost` is what is known of the failure.
@@ -72,13 +73,20 @@ impl Completion {
             key,
             write,
             holder,
+            began,
         } = self;
+        let is_over = || began.elapsed() >= transactional.retention();
         match holder {
             Holder::Execution(execution) => {
-                transactional.settle_execution(execution, write, lost).await
+                let settling = transactional.settle_execution(execution, write, lost.clone());
+                match settling.await {
+                    Err(CommitError::Superseded(_)) if is_over() => Err(CommitError::Unknown(lost)),
+                    settled => settled,
+                }
             }
             Holder::Once => match transactional.look_behind(&key, &write, &lost).await? {
                 Verdict::Committed => Ok(()),
+                Verdict::RolledBack if is_over() => Err(CommitError::Unknown(lost)),
                 Verdict::RolledBack => Err(CommitError::RolledBack(lost)),
             },
         }

@@ -5,6 +5,7 @@ use idem_core::{
     machine::{Ending, Settled, Write},
 };
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::time::Instant;
 
 use super::{CommitError, Transactional, statements::Broken};
 
@@ -19,6 +20,8 @@ pub struct Completion {
     pub(super) key: RecordKey,
     pub(super) write: Write,
     pub(super) holder: Holder,
+    /// A moment before the answer was stored: its retention is not over before it is since then.
+    pub(super) began: Instant,
 }
 
 /// Who holds the key.
@@ -77,11 +80,17 @@ impl Transactional {
         execution: Execution,
         ending: Ending,
     ) -> Result<Completion, CommitError> {
-        let key = execution.key().clone();
+        let (key, began) = (execution.key().clone(), Instant::now());
         match self.end_execution(tx, &execution, ending).await {
             Ok(Ok(write)) => {
                 let holder = Holder::Execution(execution);
-                Ok(Completion::new(self, key, write, holder))
+                Ok(Completion {
+                    transactional: self.clone(),
+                    key,
+                    write,
+                    holder,
+                    began,
+                })
             }
             Ok(Err(superseded)) => {
                 // It cannot go through even if the caller takes no notice (G3).
@@ -120,20 +129,6 @@ impl Transactional {
 }
 
 impl Completion {
-    pub(super) fn new(
-        transactional: &Transactional,
-        key: RecordKey,
-        write: Write,
-        holder: Holder,
-    ) -> Self {
-        Self {
-            transactional: transactional.clone(),
-            key,
-            write,
-            holder,
-        }
-    }
-
     /// Commits the transaction, and finds out what became of it if the reply is lost.
     ///
     /// # Errors

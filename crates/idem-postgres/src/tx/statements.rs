@@ -172,7 +172,11 @@ impl Transactional {
     }
 
     pub(super) fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.engine.policy().retention_time())
+        machine::ttl(state, self.retention())
+    }
+
+    pub(super) fn retention(&self) -> Duration {
+        self.engine.policy().retention_time()
     }
 }
 

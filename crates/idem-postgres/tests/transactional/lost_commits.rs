@@ -1,6 +1,7 @@
 //! G5, G7: a commit whose reply was lost is resolved by the record, not guessed.
 
-use idem_postgres::{CommitError, TxError};
+use idem_core::StoreError;
+use idem_postgres::{CommitError, Completion, InTx, TxError};
 use idem_testbed::Fault;
 use sqlx::PgConnection;
 
@@ -15,6 +16,8 @@ in_every_world!(
     g7_once_whose_commit_was_not_answered_is_committed,
     g7_once_whose_commit_never_arrived_is_rolled_back,
     g7_a_connection_that_breaks_under_the_work_rolls_back,
+    g7_an_execution_looked_for_past_its_retention_is_unknown,
+    g7_once_looked_for_past_its_retention_is_unknown,
 );
 
 async fn g7_an_execution_whose_commit_was_not_answered_is_committed(world: World) {
@@ -79,6 +82,41 @@ async fn g7_a_connection_that_breaks_under_the_work_rolls_back(world: World) {
         pay(tx).await
     });
     expect_rolled_back(&world, broken.await, Some("retryable 1")).await;
+}
+
+async fn g7_an_execution_looked_for_past_its_retention_is_unknown(world: World) {
+    let transactional = world.forgetful();
+    let execution = world.acquire().await;
+    let mut tx = world.pool().begin().await.unwrap();
+    pay(&mut tx).await.unwrap();
+    let completion = transactional.complete_in_tx(&mut tx, execution, "answer");
+    let completion = completion.await.unwrap();
+    tx.commit().await.unwrap();
+    expect_unknown(&world, completion).await;
+}
+
+async fn g7_once_looked_for_past_its_retention_is_unknown(world: World) {
+    let transactional = world.forgetful();
+    let mut tx = world.pool().begin().await.unwrap();
+    let claim = transactional.claim_in_tx(&mut tx, &world.key, &world.fingerprint);
+    let InTx::Acquired(once) = claim.await.unwrap() else {
+        panic!("the key is free");
+    };
+    pay(&mut tx).await.unwrap();
+    let completion = transactional.complete_once_in_tx(&mut tx, once, "answer");
+    let completion = completion.await.unwrap();
+    tx.commit().await.unwrap();
+    expect_unknown(&world, completion).await;
+}
+
+/// The record has expired: it proves nothing any more (G2 ends with the retention), least of all
+/// that the payment was rolled back.
+async fn expect_unknown(world: &World, completion: Completion) {
+    let live = "SELECT key FROM idem.records WHERE expires_at > clock_timestamp()";
+    while !world.sql(live).await.is_empty() {}
+    let lost = completion.find_out(StoreError::unknown("lost")).await;
+    assert!(matches!(lost, Err(CommitError::Unknown(_))), "{lost:?}");
+    assert_eq!(world.payments().await, 1);
 }
 
 async fn expect_rolled_back<T: std::fmt::Debug>(

@@ -97,6 +97,15 @@ impl World {
         (proxy, transactional(&store))
     }
 
+    /// The same database, with answers that are kept for a moment.
+    pub(crate) fn forgetful(&self) -> Transactional {
+        let policy = Policy::default()
+            .lease(LEASE)
+            .retention(Duration::from_millis(1));
+        let idem = Idempotency::builder(self.store.clone()).policy(policy);
+        self.store.transactional(&idem.build().unwrap())
+    }
+
     /// Another process.
     pub(crate) async fn elsewhere(&self) -> Transactional {
         let url = self.server.url_of(&self.database);
