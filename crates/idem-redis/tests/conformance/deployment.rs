@@ -9,6 +9,9 @@ use idem_testbed::{
 
 /// Longer than a server takes that shares its machine with many.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// No server of these goes down, so none is to be replaced: a failover would lose what was
+/// acknowledged right before it, as it may.
+const NEVER: Duration = Duration::from_secs(300);
 
 /// One deployment; clones are handles of the same.
 #[derive(Clone)]
@@ -90,12 +93,20 @@ impl Deployment {
     }
 
     pub(crate) async fn sentinel() -> Result<Self, TestbedError> {
-        let sentinel = Sentinel::builder().behind_proxies().start().await?;
+        let sentinel = Sentinel::builder()
+            .behind_proxies()
+            .down_after(NEVER)
+            .start()
+            .await?;
         Ok(Self::Sentinel(sentinel))
     }
 
     pub(crate) async fn cluster() -> Result<Self, TestbedError> {
-        let cluster = Cluster::builder().behind_proxies().start().await?;
+        let cluster = Cluster::builder()
+            .behind_proxies()
+            .down_after(NEVER)
+            .start()
+            .await?;
         Ok(Self::Cluster(cluster))
     }
 

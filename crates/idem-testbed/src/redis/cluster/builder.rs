@@ -1,5 +1,7 @@
 //! What a Cluster is started with.
 
+use std::time::Duration;
+
 use super::{
     Cluster,
     node::Node,
@@ -11,14 +13,14 @@ use crate::{
     unblock::unblock,
 };
 
-/// In milliseconds: after this long without an answer a node is taken for down.
-const NODE_TIMEOUT: &str = "1000";
+const DOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a Cluster is started with.
 #[derive(Debug, Clone, Default)]
 pub struct ClusterBuilder {
     node: RedisBuilder,
     proxied: bool,
+    down_after: Option<Duration>,
 }
 
 impl ClusterBuilder {
@@ -35,6 +37,15 @@ impl ClusterBuilder {
     #[must_use]
     pub fn behind_proxies(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// After this long without an answer a server is taken for down, and replaced: a second
+    /// unless said otherwise. Where nothing is to fail it should be so long that a busy machine is
+    /// not taken for a fault.
+    #[must_use]
+    pub fn down_after(mut self, silence: Duration) -> Self {
+        self.down_after = Some(silence);
         self
     }
 
@@ -64,11 +75,12 @@ impl ClusterBuilder {
     }
 
     fn start_node(&self) -> Result<Node, TestbedError> {
+        let down_after = self.down_after.unwrap_or(DOWN_AFTER);
         let builder = self
             .node
             .clone()
             .directive("cluster-enabled", "yes")
-            .directive("cluster-node-timeout", NODE_TIMEOUT);
+            .directive("cluster-node-timeout", &down_after.as_millis().to_string());
         let member = Member::start(builder, self.proxied, "cluster-announce-port")?;
         let id = member.redis.command(&["CLUSTER", "MYID"])?;
         Ok(Node::new(id.text().unwrap_or_default(), member))

@@ -1,6 +1,6 @@
 //! What a deployment is started with.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{SERVICE, Sentinel};
 use crate::{
@@ -14,6 +14,8 @@ const SENTINELS: usize = 3;
 
 /// How many Sentinels must agree that the primary is down.
 const QUORUM: usize = 2;
+
+const DOWN_AFTER: Duration = Duration::from_millis(500);
 
 /// How often a Sentinel does what, in milliseconds.
 ///
@@ -39,6 +41,7 @@ const FAILOVER_TIMEOUT: &str = "3000";
 pub struct SentinelBuilder {
     node: RedisBuilder,
     proxied: bool,
+    down_after: Option<Duration>,
 }
 
 impl SentinelBuilder {
@@ -55,6 +58,15 @@ impl SentinelBuilder {
     #[must_use]
     pub fn behind_proxies(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// After this long without an answer a server is taken for down, and replaced: half a second
+    /// unless said otherwise. Where nothing is to fail it should be so long that a busy machine is
+    /// not taken for a fault.
+    #[must_use]
+    pub fn down_after(mut self, silence: Duration) -> Self {
+        self.down_after = Some(silence);
         self
     }
 
@@ -99,10 +111,12 @@ impl SentinelBuilder {
     fn start_sentinel(&self, primary: SocketAddr) -> Result<Redis, TestbedError> {
         let of_service = |rest: &str| format!("{SERVICE} {rest}");
         let watched = format!("{} {QUORUM}", host_and_port(primary));
+        let down_after = self.down_after.unwrap_or(DOWN_AFTER).as_millis();
+        let down_after = of_service(&down_after.to_string());
         let mut builder = RedisBuilder::default()
             .for_sentinel()
             .directive("sentinel monitor", &of_service(&watched))
-            .directive("sentinel down-after-milliseconds", &of_service("500"))
+            .directive("sentinel down-after-milliseconds", &down_after)
             .directive("sentinel failover-timeout", &of_service(FAILOVER_TIMEOUT));
         if let Some(binary) = self.node.chosen_binary() {
             builder = builder.binary(binary.clone());
