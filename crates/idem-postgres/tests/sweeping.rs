@@ -6,6 +6,7 @@ use std::time::Duration;
 use idem_core::Sweep;
 use idem_postgres::PostgresStore;
 use idem_testbed::{Postgres, postgres::SqlClient, skip_or_fail};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 /// Files so many records, all but every tenth of them expired.
 fn fill(postgres: &Postgres, records: u32) {
@@ -100,6 +101,36 @@ async fn a_sweeper_in_the_background_sweeps_until_it_is_dropped() {
     }
     drop(sweeper);
     assert_eq!(left(&postgres), 300);
+}
+
+/// How far it has got, and what it removed, is in the metrics.
+#[tokio::test]
+async fn a_sweep_in_the_background_tells_its_progress() {
+    let Some((postgres, store)) = start().await else {
+        return;
+    };
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    fill(&postgres, 3_000);
+    let (mut swept, mut progress) = (0, 0.0);
+    let sweeper = store.sweep_in_background(Duration::from_millis(20));
+    while swept < 2_700 || progress < 1.0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        // A snapshot takes away what it tells of a counter.
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            match (key.key().name(), value) {
+                ("idem_postgres_swept_total", DebugValue::Counter(rows)) => swept += rows,
+                ("idem_postgres_sweep_progress", DebugValue::Gauge(share)) => {
+                    progress = share.into_inner();
+                }
+                _ => {}
+            }
+        }
+        assert!((0.0..=1.0).contains(&progress), "{progress}");
+    }
+    drop(sweeper);
+    assert_eq!((swept, left(&postgres)), (2_700, 300));
 }
 
 /// The room of what was swept is used again: the table is no larger after many rounds than after

@@ -42,7 +42,7 @@ async fn check_version(
     let reply = connection.command_at(node, redis::cmd("HELLO")).await;
     let Some(hello) = told(reply)?.and_then(Hello::parse) else {
         tracing::warn!(
-            %node,
+            node = node.name(),
             "the server does not tell its version; it has to be Redis 7.0 or Valkey"
         );
         return Ok(());
@@ -90,7 +90,7 @@ async fn check_eviction(
         ))),
         None => {
             tracing::warn!(
-                %node,
+                node = node.name(),
                 "the server does not tell its maxmemory-policy; it has to be noeviction"
             );
             Ok(())

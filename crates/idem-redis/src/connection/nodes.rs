@@ -36,6 +36,17 @@ impl Node {
     }
 }
 
+impl Node {
+    /// For people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Only => "the only one".to_owned(),
+            Self::At { .. } => self.to_string(),
+        }
+    }
+}
+
+/// As [`parse`](Node::parse) reads it.
 impl std::fmt::Display for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
