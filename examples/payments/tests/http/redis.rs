@@ -1,25 +1,77 @@
-//! Several processes over one Redis, and processes that die.
+//! Several processes over one Redis, alone, under Sentinel or in a Cluster, and processes that die.
 
-use idem_testbed::{Redis, skip_or_fail};
+use std::{net::SocketAddr, time::Duration};
+
+use idem_testbed::{Cluster, Redis, Sentinel, skip_or_fail};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::service::{Answer, Service, order, trouble, until};
 
+/// No server of these goes down, so none is to be replaced.
+const NEVER: Duration = Duration::from_secs(300);
+
 /// Starts one of several processes over the same Redis.
 async fn start(redis: &Redis, args: &[&str]) -> Service {
-    let url = redis.url();
-    Service::start(&[&["--store", &url], args].concat()).await
+    start_over(&redis.url(), args).await
+}
+
+async fn start_over(url: &str, args: &[&str]) -> Service {
+    Service::start(&[&["--store", url], args].concat()).await
+}
+
+/// Runs cases, which take the URL of their store, on everything that a URL can name.
+macro_rules! on_every_deployment {
+    ($($case:ident),+ $(,)?) => {
+        $(
+            mod $case {
+                use super::*;
+
+                #[tokio::test]
+                async fn alone() {
+                    if let Some(redis) = skip_or_fail(Redis::start().await) {
+                        super::$case(&redis.url()).await;
+                    }
+                }
+
+                #[tokio::test]
+                async fn under_sentinel() {
+                    let started = Sentinel::builder().down_after(NEVER).start().await;
+                    if let Some(sentinel) = skip_or_fail(started) {
+                        let hosts = hosts(&sentinel.sentinel_addresses());
+                        let service = sentinel.service_name();
+                        super::$case(&format!("redis+sentinel://{hosts}/{service}")).await;
+                    }
+                }
+
+                #[tokio::test]
+                async fn in_a_cluster() {
+                    let started = Cluster::builder().down_after(NEVER).start().await;
+                    if let Some(cluster) = skip_or_fail(started) {
+                        let hosts = hosts(&cluster.addresses());
+                        super::$case(&format!("redis+cluster://{hosts}")).await;
+                    }
+                }
+            }
+        )+
+    };
+}
+
+on_every_deployment!(
+    a_race_between_processes_is_charged_once,
+    a_waiter_gets_the_answer_of_another_process,
+    an_answer_outlives_its_process,
+);
+
+fn hosts(addresses: &[SocketAddr]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(",")
 }
 
 /// A hundred requests to two processes (G1): one charge between them.
-#[tokio::test]
-async fn a_race_between_processes_is_charged_once() {
-    let Some(redis) = skip_or_fail(Redis::start().await) else {
-        return;
-    };
-    let services = [start(&redis, &[]).await, start(&redis, &[]).await];
+async fn a_race_between_processes_is_charged_once(url: &str) {
+    let services = [start_over(url, &[]).await, start_over(url, &[]).await];
     let slow = trouble(&json!({"delay_ms": 50}));
     let mut racers = JoinSet::new();
     for service in services.iter().cycle().take(100) {
@@ -33,13 +85,9 @@ async fn a_race_between_processes_is_charged_once() {
 }
 
 /// Who waits at one process gets the answer that another one is working on (G2).
-#[tokio::test]
-async fn a_waiter_gets_the_answer_of_another_process() {
-    let Some(redis) = skip_or_fail(Redis::start().await) else {
-        return;
-    };
-    let one = start(&redis, &[]).await;
-    let other = start(&redis, &["--on-busy", "wait:60s"]).await;
+async fn a_waiter_gets_the_answer_of_another_process(url: &str) {
+    let one = start_over(url, &[]).await;
+    let other = start_over(url, &["--on-busy", "wait:60s"]).await;
     let slow = trouble(&json!({"delay_ms": 500}));
     let first = tokio::spawn(Answer::of(one.payment("acme", "k", &slow)));
     one.at_work("acme").await;
@@ -49,15 +97,11 @@ async fn a_waiter_gets_the_answer_of_another_process() {
 }
 
 /// An answer outlives the process that gave it.
-#[tokio::test]
-async fn an_answer_outlives_its_process() {
-    let Some(redis) = skip_or_fail(Redis::start().await) else {
-        return;
-    };
-    let before = start(&redis, &[]).await;
+async fn an_answer_outlives_its_process(url: &str) {
+    let before = start_over(url, &[]).await;
     let first = before.pay("acme", "k", &order()).await;
     before.program.kill();
-    let after = start(&redis, &[]).await;
+    let after = start_over(url, &[]).await;
     after
         .pay("acme", "k", &order())
         .await
