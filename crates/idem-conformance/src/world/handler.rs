@@ -11,7 +11,7 @@ use tokio::{sync::oneshot, time::sleep};
 
 use super::{
     Arrival, ClientPlan, Ending,
-    key::{Key, KeyBooks, success},
+    key::{Key, KeyBooks},
     scene::{Books, Scene, Server},
 };
 use crate::history::{Call, KeyCall, KeyReply, Pending};
@@ -157,8 +157,13 @@ impl Handling {
         })
     }
 
+    fn value(&self) -> Option<String> {
+        self.scene.shared.plan.answers.value(self.execution)
+    }
+
+    /// [`value`](Self::value) as the engine writes it.
     fn success(&self) -> Bytes {
-        success(self.execution)
+        self.scene.shared.plan.answers.payload(self.execution)
     }
 
     /// Notes how an ending went, and what the client is told.

@@ -1,7 +1,7 @@
 //! What belongs to one key: its history, its effects, its answers.
 
 use bytes::Bytes;
-use idem_core::{IdempotencyKey, RecordKey, Scope, Verdict};
+use idem_core::{IdempotencyKey, RecordKey, Scope};
 use tokio::time::Instant;
 
 use super::Plan;
@@ -75,30 +75,26 @@ impl Ledger {
         !barred
     }
 
-    /// Whether the effect happened. Where it did not, it does not happen any more in any attempt so
+    /// Which execution had the effect. Where none had it, it does not happen any more in any attempt so
     /// far: otherwise nobody could say so.
-    pub(super) fn probe(&mut self, attempt: u32, latest_execution: u64) -> Verdict {
-        if let Some(answer) = self.answer() {
-            return Verdict::Committed(answer);
+    pub(super) fn probe(&mut self, attempt: u32, latest_execution: u64) -> Option<u64> {
+        let first = self.first();
+        if first.is_some() {
+            return first;
         }
         self.barred.push(Barred {
             up_to_attempt: attempt,
             up_to_execution: latest_execution,
         });
-        Verdict::NotCommitted
+        None
     }
 
-    /// The answer of the execution that had the effect.
-    pub(super) fn answer(&self) -> Option<Bytes> {
-        self.effects.first().map(|execution| success(*execution))
+    /// The execution that had the effect.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.effects.first().copied()
     }
 
     pub(super) fn effects(&self) -> usize {
         self.effects.len()
     }
-}
-
-/// The answer of an execution that succeeded, as the engine writes it.
-pub(super) fn success(execution: u64) -> Bytes {
-    format!("\"{execution}\"").into()
 }

@@ -10,7 +10,8 @@
 //! - confirmed answers are byte for byte the same;
 //! - under `Halt`, resolved by an operator in the end, and under `Probe` with a prober that tells
 //!   the truth where it can, the number of effects is the number of winning completions;
-//! - when all faults are over, no key is stuck.
+//! - when all faults are over, no key is stuck;
+//! - past its retention each key is as new, and of two who come then one wins (G2, S1, S5).
 //!
 //! ```
 //! use idem_conformance::world::{Plan, run};
@@ -20,6 +21,7 @@
 //! ```
 
 mod client;
+mod expired;
 mod failure;
 mod handler;
 mod key;
@@ -32,7 +34,7 @@ mod verdict;
 
 pub use failure::Failure;
 pub use plan::{
-    Abandoned, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble, WorkPlan,
+    Abandoned, Answers, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble, WorkPlan,
 };
 pub use scene::Summary;
 pub use store::VirtualStore;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::Odds;
@@ -31,6 +32,36 @@ pub struct Plan {
     pub abandoned: Abandoned,
     /// How often a prober cannot tell, between 0 and 1.
     pub doubts: f64,
+    /// What executions that succeed answer.
+    pub answers: Answers,
+}
+
+/// What executions that succeed answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Their number, so that one is told from the other.
+    Numbers,
+    /// JSON's `null`, which some take for no answer at all.
+    Null,
+}
+
+impl Answers {
+    pub(super) fn value(self, execution: u64) -> Option<String> {
+        match self {
+            Self::Numbers => Some(execution.to_string()),
+            Self::Null => None,
+        }
+    }
+
+    /// As the engine writes it.
+    pub(super) fn payload(self, execution: u64) -> Bytes {
+        json(self.value(execution).as_deref())
+    }
+}
+
+/// A value as the engine writes it.
+pub(super) fn json(value: Option<&str>) -> Bytes {
+    value.map_or_else(|| "null".into(), |value| format!("\"{value}\"").into())
 }
 
 /// What becomes of a key whose holder vanished.
@@ -170,10 +201,14 @@ impl Plan {
                 _ => Abandoned::Reclaim,
             },
             doubts: [0.0, 0.3][rng.random_range(0..2)],
+            answers: Answers::Numbers,
         };
         let jumps = rng.random_range(0..=3);
         let jumps = (0..jumps).map(|_| Interruption::jump(&mut rng, processes));
         plan.interruptions.extend(jumps);
+        if rng.random_bool(0.1) {
+            plan.answers = Answers::Null;
+        }
         plan
     }
 }

@@ -62,22 +62,23 @@ fn verdict(scene: &Scene, abandoned: &Abandonment) -> Verdict {
     let latest = scene.latest_execution();
     let mut books = scene.books();
     let books = &mut books.keys[number];
-    let verdict = books.ledger.probe(attempt, latest);
-    if let Verdict::Committed(answer) = &verdict {
-        let call = KeyCall::Resolve {
-            attempt,
-            answer: Some(answer.clone()),
-        };
-        // Once is enough: the search takes it as happening at any time from now on.
-        if books.unseen.iter().all(|seen| seen.call != call) {
-            books.unseen.push(Call {
-                client: usize::MAX,
-                invoked: scene.shared.began.elapsed(),
-                replied: None,
-                void_after: None,
-                call,
-            });
-        }
+    let Some(execution) = books.ledger.probe(attempt, latest) else {
+        return Verdict::NotCommitted;
+    };
+    let answer = scene.shared.plan.answers.payload(execution);
+    let call = KeyCall::Resolve {
+        attempt,
+        answer: Some(answer.clone()),
+    };
+    // Once is enough: the search takes it as happening at any time from now on.
+    if books.unseen.iter().all(|seen| seen.call != call) {
+        books.unseen.push(Call {
+            client: usize::MAX,
+            invoked: scene.shared.began.elapsed(),
+            replied: None,
+            void_after: None,
+            call,
+        });
     }
-    verdict
+    Verdict::Committed(answer)
 }

@@ -82,6 +82,9 @@ pub(super) struct Server {
     pub(super) network: FaultStore<dyn Store>,
 }
 
+/// Longer than a plan lasts.
+pub(super) const RETENTION: Duration = Duration::from_secs(3600);
+
 /// Longer than anything of a plan goes on by itself.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
@@ -196,7 +199,7 @@ impl Scene {
     pub(super) fn policy(&self) -> Policy {
         Policy::default()
             .lease(self.shared.plan.lease)
-            .retention(Duration::from_secs(3600))
+            .retention(RETENTION)
             .call_timeout(Duration::from_millis(300))
             .retry_budget(Duration::from_millis(500))
             .on_abandoned(match self.shared.plan.abandoned {
@@ -204,6 +207,15 @@ impl Scene {
                 Abandoned::Halt => OnAbandoned::Halt,
                 Abandoned::Probe => OnAbandoned::Probe(Truthful::of(self) as Arc<dyn Prober>),
             })
+    }
+
+    /// An engine that reaches the store itself.
+    pub(super) fn faultless(&self, seed: u64) -> Idempotency {
+        Idempotency::builder(Arc::clone(&self.shared.store))
+            .policy(self.policy())
+            .seed(seed)
+            .build()
+            .expect("a plan's policy can work")
     }
 
     /// The server with this number, unless it is down.

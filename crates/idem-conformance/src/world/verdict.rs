@@ -5,9 +5,9 @@ use std::time::Duration;
 use idem_core::{Claim, Idempotency, machine::Resolution};
 
 use super::{
-    Abandoned, Failure,
+    Abandoned, Failure, expired,
     key::Key,
-    scene::{Scene, Summary, fingerprint},
+    scene::{RETENTION, Scene, Summary, fingerprint},
 };
 use crate::history::{Executions, KeyCall, KeyReply, Lapsed, Limit, Violation, check};
 
@@ -31,11 +31,7 @@ pub(super) async fn judge(scene: &Scene) -> Result<Summary, Failure> {
 
 async fn every_key(scene: &Scene) -> Result<Summary, String> {
     let mut summary = Summary::default();
-    let engine = Idempotency::builder(scene.shared.store.clone())
-        .policy(scene.policy())
-        .seed(!scene.shared.plan.seed)
-        .build()
-        .expect("a plan's policy can work");
+    let engine = scene.faultless(!scene.shared.plan.seed);
     for number in 0..scene.shared.keys.len() {
         let last = Last {
             scene,
@@ -48,6 +44,7 @@ async fn every_key(scene: &Scene) -> Result<Summary, String> {
         };
         judged.map_err(|broken| format!("key {number}: {broken}"))?;
     }
+    expired::as_new(scene).await?;
     let books = scene.books();
     summary.faults = books.faults.clone();
     summary.verdicts = books.verdicts.clone();
@@ -97,7 +94,7 @@ fn explained(scene: &Scene, number: usize) -> Result<(usize, bool), String> {
     let plan = &scene.shared.plan;
     let model = Executions {
         lease: plan.lease.div_f64(plan.store_clock_rate),
-        retention: Duration::from_secs(3600),
+        retention: RETENTION,
         lapsed: match plan.abandoned {
             Abandoned::Reclaim => Lapsed::TakenOver,
             Abandoned::Halt => Lapsed::Halted,
@@ -188,7 +185,9 @@ impl Last<'_> {
 
     /// An operator looks into it, and says what happened.
     async fn resolve(&self, attempt: u32) -> Result<(), String> {
-        let answer = self.scene.books().keys[self.number].ledger.answer();
+        let first = self.scene.books().keys[self.number].ledger.first();
+        let answers = self.scene.shared.plan.answers;
+        let answer = first.map(|execution| answers.payload(execution));
         self.note(|| format!("an operator finds {answer:?}"));
         let resolution = answer
             .clone()

@@ -7,10 +7,10 @@ use idem_core::{ExecuteError, Failure, Outcome, Superseded};
 use super::{Answer, Claiming, Handling, json};
 use crate::{
     history::{KeyCall, KeyReply, Pending},
-    world::{Ending, scene::fingerprint},
+    world::{Ending, plan, scene::fingerprint},
 };
 
-type Executed = Result<Outcome<String>, ExecuteError<String>>;
+type Executed = Result<Outcome<Option<String>>, ExecuteError<String>>;
 
 pub(super) async fn handle(handling: &Handling) -> Answer {
     let key = &handling.key().record;
@@ -30,7 +30,7 @@ pub(super) async fn handle(handling: &Handling) -> Answer {
         match how {
             Ending::Retry | Ending::Release => Err(Failure::Retryable(answer)),
             Ending::Fail => Err(Failure::Final(answer)),
-            Ending::Complete | Ending::Vanish => Ok(answer),
+            Ending::Complete | Ending::Vanish => Ok(handling.value()),
             Ending::Panic => std::panic::resume_unwind(Box::new(answer)),
         }
     };
@@ -66,7 +66,7 @@ fn after_work(
 fn without_work(handling: &Handling, claiming: &mut Claiming<'_>, executed: Executed) -> Answer {
     let (reply, answer) = match executed {
         Ok(outcome) => {
-            let payload = bytes::Bytes::from(format!("\"{}\"", outcome.value));
+            let payload = plan::json(outcome.value.as_deref());
             (KeyReply::Replay(payload.clone()), Answer::Stored(payload))
         }
         Err(ExecuteError::Failed { error, .. }) => failure("error", &error),

@@ -19,7 +19,7 @@ use crate::{
     reference::ReferenceStore,
 };
 
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 5000;
 
 /// Two handles, called in turns: they have clocks and caches of their own.
 struct Turns {
@@ -139,6 +139,15 @@ breaks_a_promise! {
     island_per_handle: IslandPerHandle;
     app_clock: AppClock;
     evicting: Evicting;
+    upsert: Upsert;
+    stale_replica: StaleReplica;
+    token_ignored: TokenIgnored;
+    check_then_delete: CheckThenDelete;
+    delete_of_nothing_done: DeleteOfNothingDone;
+    loser_told_unavailable: LoserToldUnavailable;
+    falsy_payload_lost: FalsyPayloadLost;
+    expired_stops_create: ExpiredStopsCreate;
+    expired_check_then_insert: ExpiredCheckThenInsert;
 }
 
 /// S4: where nothing goes wrong but that clocks jump, a store that trusts stamps breaks a promise;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use idem_conformance::{
     Odds,
-    world::{Abandoned, Arrival, ClientPlan, Ending, Outage, Plan, WorkPlan, run},
+    world::{Abandoned, Answers, Arrival, ClientPlan, Ending, Outage, Plan, WorkPlan, run},
 };
 
 fn ms(millis: u64) -> Duration {
@@ -59,6 +59,7 @@ fn four_clients_of_one_process_through_an_outage() {
         lease: ms(1652),
         abandoned: Abandoned::Reclaim,
         doubts: 0.0,
+        answers: Answers::Numbers,
     };
     run(&plan).unwrap();
 }

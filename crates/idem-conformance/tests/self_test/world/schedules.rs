@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use idem_conformance::{
     Odds,
     world::{
-        Abandoned, Arrival, ClientPlan, Ending, Interruption, Plan, Summary, Trouble, WorkPlan, run,
+        Abandoned, Answers, Arrival, ClientPlan, Ending, Interruption, Plan, Summary, Trouble,
+        WorkPlan, run,
     },
 };
 use proptest::test_runner::{Config, TestRunner};
@@ -136,6 +137,7 @@ fn plain() -> Plan {
         lease: Duration::from_secs(1),
         abandoned: Abandoned::Reclaim,
         doubts: 0.0,
+        answers: Answers::Numbers,
     }
 }
 

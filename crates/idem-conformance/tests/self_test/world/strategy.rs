@@ -5,7 +5,8 @@ use std::time::Duration;
 use idem_conformance::{
     Odds,
     world::{
-        Abandoned, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble, WorkPlan,
+        Abandoned, Answers, Arrival, ClientPlan, Ending, Interruption, Outage, Plan, Trouble,
+        WorkPlan,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -26,6 +27,7 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
         millis(300..2000),
         prop_oneof![Just(0.0), Just(0.3)],
         vec(clock_jump(), 0..=3),
+        prop_oneof![9 => Just(Answers::Numbers), 1 => Just(Answers::Null)],
     )
         .prop_map(
             move |(
@@ -39,6 +41,7 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
                 lease,
                 doubts,
                 clock_jumps,
+                answers,
             )| Plan {
                 seed,
                 processes,
@@ -51,6 +54,7 @@ pub(super) fn plans(abandoned: Abandoned) -> impl Strategy<Value = Plan> {
                 lease,
                 abandoned,
                 doubts,
+                answers,
             },
         )
 }
