@@ -80,7 +80,8 @@ impl Transactional {
     /// hash of the key: should the application use that very number, the two wait for each other.
     ///
     /// A duplicate waits for the transaction that holds the key, as long as the store's
-    /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says. After
+    /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says; see
+    /// [`once_in_tx`](Self::once_in_tx) for the one exception. After
     /// [`InFlight`](InTx::InFlight) the transaction may be of no use any more: roll it back.
     ///
     /// # Errors

@@ -23,7 +23,9 @@ impl Transactional {
     ///
     /// A duplicate waits for the transaction that holds the key, no longer than the store's
     /// [`lock_timeout`](crate::PostgresConfig::lock_timeout), and is then answered with what it
-    /// committed, or as in flight. An error or a panic of the work rolls everything back, and the
+    /// committed, or as in flight. (A claim of the same key that is no transaction of the user's commits
+    /// at once, and is waited for without that bound: for longer only while a synchronous standby holds
+    /// up every commit.) An error or a panic of the work rolls everything back, and the
     /// next call runs as if there had been none: a refusal that is to be replayed is a value, such
     /// as `Ok(Err(declined))`.
     ///
