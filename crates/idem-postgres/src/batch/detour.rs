@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::{
     MAX_RACES,
     job::{Group, Kind, Reply, has_raced, raced},
-    lane::statement,
+    lane::{Asked, statement},
     under_way::UnderWay,
 };
 use crate::{
@@ -70,13 +70,13 @@ async fn ask(alone: &UnderWay) -> (Reply, bool) {
 
 /// The statement that waits for the row, and its arguments.
 fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
-    let (sql, mut arguments) = statement(alone, timeout);
+    let (sql, mut arguments) = statement(alone, Asked::Before, timeout);
     match alone.kind {
         Kind::Get => {
             arguments.push(Argument::lock_timeout(timeout));
             (&alone.shared.sessions.sql().get_decided, arguments)
         }
-        Kind::Create | Kind::Update | Kind::Delete => (sql, arguments),
+        Kind::Create | Kind::Proceed | Kind::Update | Kind::Delete => (sql, arguments),
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) enum Job {
         expected: Version,
         record: Record,
         ttl: Duration,
+        haste: Haste,
     },
     Delete {
         expected: Version,
@@ -33,21 +34,48 @@ pub(crate) enum Job {
     Get,
 }
 
+/// Whether an update is tried by the statement that says nothing but whether it did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// It is: a holder goes on from its own write, so nothing is likely to be in its way.
+    Tried,
+    /// It has to be told what is there.
+    None,
+}
+
+impl Haste {
+    pub(crate) fn of(expected: Version, record: &Record) -> Self {
+        match expected.token == record.version.token {
+            true => Self::Tried,
+            false => Self::None,
+        }
+    }
+}
+
 /// Jobs of one kind fit into one statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Create,
+    /// An update in [`Haste`].
+    Proceed,
     Update,
     Delete,
     Get,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Get];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Proceed,
+        Self::Update,
+        Self::Delete,
+        Self::Get,
+    ];
 
     pub(super) fn statement(self, sql: &Statements) -> &Statement {
         match self {
             Self::Create => &sql.create,
+            Self::Proceed => &sql.proceed,
             Self::Update => &sql.update,
             Self::Delete => &sql.delete,
             Self::Get => &sql.get,
@@ -67,7 +95,7 @@ impl Kind {
 
     /// Whether the statement for one of these may wait for a lock.
     pub(super) fn one_may_wait(self) -> bool {
-        !matches!(self, Self::Get)
+        !matches!(self, Self::Get | Self::Proceed)
     }
 }
 
@@ -75,6 +103,10 @@ impl Job {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Create { .. } => Kind::Create,
+            Self::Update {
+                haste: Haste::Tried,
+                ..
+            } => Kind::Proceed,
             Self::Update { .. } => Kind::Update,
             Self::Delete { .. } => Kind::Delete,
             Self::Get => Kind::Get,
@@ -112,6 +144,7 @@ impl Job {
                 expected,
                 record,
                 ttl,
+                ..
             } => {
                 row.extend(version(expected));
                 row.extend(Columns::new(record, *ttl).scalars());
@@ -153,6 +186,14 @@ impl Call {
             races: 0,
             reply,
         }
+    }
+
+    /// The same call, to be told what is there.
+    fn without_haste(mut self) -> Self {
+        if let Job::Update { haste, .. } = &mut self.job {
+            *haste = Haste::None;
+        }
+        self
     }
 
     /// Whether nobody waits any more.
@@ -205,6 +246,7 @@ impl Group {
                 self.first.answer(reply);
                 self.others
             }
+            (Kind::Proceed, Ok(None)) => vec![self.first.without_haste()],
             _ if has_raced(kind, &reply) => self.ask_again(),
             _ => {
                 self.answer_all(&reply);

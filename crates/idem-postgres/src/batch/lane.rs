@@ -7,7 +7,7 @@ use sqlx::{Postgres, pool::PoolConnection};
 
 use super::{
     Shared, detour,
-    job::{Call, Group},
+    job::{Call, Group, Kind},
     queue::Batch,
     under_way::UnderWay,
 };
@@ -106,7 +106,11 @@ impl Lane {
         }
         let connection = self.connection.as_mut().expect("it was made above");
         let guard = guard.min(sessions.config().lock_timeout);
-        let (sql, arguments) = statement(batch, guard);
+        let asked = match batch.groups.iter().any(|group| group.first.races > 0) {
+            true => Asked::Before,
+            false => Asked::First,
+        };
+        let (sql, arguments) = statement(batch, asked, guard);
         match sessions.send(connection, sql, &arguments).await {
             Ok(rows) => Ok(answers(&rows, batch.groups.len())),
             Err(failure) => {
@@ -146,13 +150,30 @@ impl Trouble {
     }
 }
 
+/// Whether a claim is asked for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    First,
+    /// It raced with another, or found a row past its ttl, or a lock.
+    Before,
+}
+
 /// The statement for a batch and its arguments.
-pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
-    let statement = batch.kind.statement(batch.shared.sessions.sql());
+pub(super) fn statement(
+    batch: &UnderWay,
+    asked: Asked,
+    guard: Duration,
+) -> (&Arc<str>, Vec<Argument<'_>>) {
+    let all = batch.shared.sessions.sql();
+    let statement = batch.kind.statement(all);
     let (sql, mut arguments, may_wait) = match &*batch.groups {
         [group] => {
             let row = group.row().into_iter().map(Argument::One).collect();
-            (&statement.one, row, batch.kind.one_may_wait())
+            let sql = match (batch.kind, asked) {
+                (Kind::Create, Asked::First) => &all.create_first,
+                _ => &statement.one,
+            };
+            (sql, row, batch.kind.one_may_wait())
         }
         groups => {
             let rows: Vec<_> = groups.iter().map(Group::row).collect();

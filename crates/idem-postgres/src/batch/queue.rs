@@ -138,7 +138,7 @@ impl Queues {
     fn queue(&mut self, kind: Kind) -> &mut Queue {
         match kind {
             Kind::Get => &mut self.reads,
-            Kind::Create | Kind::Update | Kind::Delete => &mut self.writes,
+            Kind::Create | Kind::Proceed | Kind::Update | Kind::Delete => &mut self.writes,
         }
     }
 }

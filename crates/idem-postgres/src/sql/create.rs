@@ -19,7 +19,7 @@ macro_rules! insert {
     };
 }
 
-/// The row of one call.
+/// The columns of one call.
 macro_rules! row {
     () => {
         concat!(
@@ -27,8 +27,7 @@ macro_rules! row {
              $8::int8, $9::bytea, $10::bytea, ",
             date!("$11"),
             ", clock_timestamp(), ",
-            expires!("$12"),
-            " FROM guard "
+            expires!("$12")
         )
     };
 }
@@ -46,7 +45,7 @@ macro_rules! create {
             "), made AS (",
             insert!(),
             row!(),
-            "WHERE ",
+            " FROM guard WHERE ",
             $if_none,
             " ",
             over_expired!(),
@@ -66,6 +65,24 @@ pub(super) const CREATE: &str = concat!(
     "WITH ",
     guard!("$13"),
     create!("NOT EXISTS (SELECT FROM found)")
+);
+
+/// [`CREATE`] as it is asked first: a third of its work where there is no row, and a look at the row
+/// where there is one, which it leaves as it is also past its ttl.
+pub(super) const CREATE_FIRST: &str = concat!(
+    "WITH made AS (",
+    insert!(),
+    row!(),
+    " WHERE NOT EXISTS (SELECT FROM idem.records r WHERE ",
+    its_row!(),
+    ") AND set_config('lock_timeout', $13::int8::text, true) IS NOT NULL \
+     ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
+    done!("1"),
+    " FROM made UNION ALL SELECT ",
+    found!("1"),
+    " FROM idem.records r WHERE ",
+    its_row!(),
+    " AND NOT EXISTS (SELECT FROM made)"
 );
 
 /// Files the first claim of a key if there is no row at all, in a transaction that goes on, and if

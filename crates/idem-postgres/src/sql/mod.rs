@@ -14,6 +14,7 @@
 #[macro_use]
 mod parts;
 mod create;
+mod proceed;
 mod read;
 mod replace;
 mod sweep;
@@ -21,7 +22,8 @@ mod sweep;
 use std::sync::Arc;
 
 use crate::config::Schema;
-use create::{CREATE, CREATE_IN_TX, CREATE_MANY, INSERT_IN_TX};
+use create::{CREATE, CREATE_FIRST, CREATE_IN_TX, CREATE_MANY, INSERT_IN_TX};
+use proceed::{PROCEED, PROCEED_MANY};
 use read::{BROWSE, BROWSE_FIRST, GET, GET_DECIDED, GET_MANY, LOCK};
 use replace::{DELETE, DELETE_MANY, END_IN_TX, END_OWN_IN_TX, UPDATE, UPDATE_IN_TX, UPDATE_MANY};
 use sweep::SWEEP;
@@ -37,6 +39,8 @@ pub(crate) struct Statement {
 #[derive(Debug, Clone)]
 pub(crate) struct Statements {
     pub(crate) create: Statement,
+    pub(crate) create_first: Arc<str>,
+    pub(crate) proceed: Statement,
     pub(crate) update: Statement,
     pub(crate) delete: Statement,
     pub(crate) get: Statement,
@@ -61,6 +65,8 @@ impl Statements {
         };
         Self {
             create: of(CREATE, CREATE_MANY),
+            create_first: only(CREATE_FIRST),
+            proceed: of(PROCEED, PROCEED_MANY),
             update: of(UPDATE, UPDATE_MANY),
             delete: of(DELETE, DELETE_MANY),
             get: of(GET, GET_MANY),

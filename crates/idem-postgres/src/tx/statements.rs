@@ -10,7 +10,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use super::Transactional;
 use crate::{
-    batch::Job,
+    batch::{Haste, Job},
     call::{self, Argument, Scalar},
     rows::{Answer, Columns, answer, signed},
     session::Failure,
@@ -168,6 +168,7 @@ impl Transactional {
             expected: write.expected,
             record: write.record.clone(),
             ttl: self.ttl(&write.record.state),
+            haste: Haste::None,
         }
     }
 
