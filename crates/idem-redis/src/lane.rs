@@ -181,16 +181,12 @@ impl Shared {
             Request::Write(cmd) => self.write(name, cmd).await,
             Request::Replace(replacement) => {
                 let only = std::slice::from_ref(&replacement);
-                let answer = match self.write(name, self.replace.by_digest(only)).await {
+                match self.write(name, self.replace.by_digest(only)).await {
                     Err(failure) if failure.is_script_unknown() => {
                         self.write(name, self.replace.by_text(only)).await
                     }
                     answer => answer,
-                }?;
-                Ok(Answer {
-                    reply: Replace::reply(answer.reply)?,
-                    wait: answer.wait,
-                })
+                }
             }
         }
     }

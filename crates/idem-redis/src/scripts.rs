@@ -88,9 +88,13 @@ impl Scripts {
     }
 }
 
-/// The script that replaces records: one, or as many as travel together.
+/// The scripts that replace records: one, or as many as travel together. A loop over one record
+/// costs the server nearly half as much again as none.
 #[derive(Debug)]
-pub(crate) struct Replace(Script);
+pub(crate) struct Replace {
+    one: Script,
+    many: Script,
+}
 
 /// A record's new value, in the place of the version that has to be there.
 #[derive(Debug)]
@@ -104,15 +108,25 @@ pub(crate) struct Replacement {
 
 impl Replace {
     pub(crate) fn new() -> Self {
-        Self(Script::new(include_str!("scripts/update.lua")))
+        Self {
+            one: Script::new(include_str!("scripts/update_one.lua")),
+            many: Script::new(include_str!("scripts/update.lua")),
+        }
     }
 
     pub(crate) fn by_digest(&self, replacements: &[Replacement]) -> Cmd {
-        Self::of("EVALSHA", &self.0.digest, replacements)
+        Self::of("EVALSHA", &self.script(replacements).digest, replacements)
     }
 
     pub(crate) fn by_text(&self, replacements: &[Replacement]) -> Cmd {
-        Self::of("EVAL", self.0.text, replacements)
+        Self::of("EVAL", self.script(replacements).text, replacements)
+    }
+
+    fn script(&self, replacements: &[Replacement]) -> &Script {
+        match replacements {
+            [_] => &self.one,
+            _ => &self.many,
+        }
     }
 
     fn of(command: &str, script: &str, replacements: &[Replacement]) -> Cmd {
@@ -139,20 +153,17 @@ impl Replace {
         reply: Value,
         n: usize,
     ) -> Result<impl Iterator<Item = Replied>, Failure> {
-        match reply {
-            Value::Array(replies) if replies.len() == n => Ok(replies
-                .into_iter()
-                .map(|reply| reply.extract_error().map_err(Failure::maybe))),
-            _ => Err(Failure::maybe(io_error(
-                "the script answered otherwise than it does",
-            ))),
-        }
-    }
-
-    /// What the script says of the only record.
-    pub(crate) fn reply(reply: Value) -> Replied {
-        let only = Self::replies(reply, 1)?.next();
-        only.unwrap_or_else(|| Err(Failure::maybe(io_error("the script answered nothing"))))
+        let replies = match reply {
+            only if n == 1 => vec![only],
+            Value::Array(replies) if replies.len() == n => replies,
+            _ => {
+                return Err(Failure::maybe(io_error(
+                    "the script answered otherwise than it does",
+                )));
+            }
+        };
+        let each = replies.into_iter();
+        Ok(each.map(|reply| reply.extract_error().map_err(Failure::maybe)))
     }
 }
 
