@@ -62,6 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_salt_is_the_seed_or_drawn() {
+        assert_eq!(Entropy::seeded(7).salt(), 7);
+        assert_ne!(Entropy::Thread.salt(), Entropy::Thread.salt());
+    }
+
+    #[test]
     fn every_byte_of_a_token_is_drawn() {
         for entropy in [Entropy::Thread, Entropy::seeded(7)] {
             let mut seen = [0_u8; 16];
