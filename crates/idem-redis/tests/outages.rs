@@ -136,17 +136,7 @@ async fn g5_a_demoted_primary_is_left() {
     let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
         return;
     };
-    let hosts: Vec<_> = sentinel
-        .sentinel_addresses()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let url = format!(
-        "redis+sentinel://{}/{}",
-        hosts.join(","),
-        sentinel.service_name()
-    );
-    let idem = engine(&url, patient()).await;
+    let idem = engine(&sentinel.url(), patient()).await;
     for n in 0..2 {
         let key = key(&format!("order-{n}"));
         let execution = acquire(&idem, &key).await;

@@ -122,18 +122,10 @@ impl Deployment {
     }
 
     fn url(&self) -> String {
-        let hosts = |addresses: Vec<std::net::SocketAddr>| {
-            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            addresses.join(",")
-        };
         match self {
             Self::Alone(alone) => alone.url(),
-            Self::Sentinel(sentinel) => format!(
-                "redis+sentinel://{}/{}",
-                hosts(sentinel.sentinel_addresses()),
-                sentinel.service_name()
-            ),
-            Self::Cluster(cluster) => format!("redis+cluster://{}", hosts(cluster.addresses())),
+            Self::Sentinel(sentinel) => sentinel.url(),
+            Self::Cluster(cluster) => cluster.url(),
         }
     }
 

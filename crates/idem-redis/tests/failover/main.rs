@@ -8,7 +8,7 @@ mod load;
 mod verdict;
 mod worker;
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, time::Duration};
 
 use idem_testbed::{Cluster, Sentinel, skip_or_fail};
 use load::{Durable, Load};
@@ -19,11 +19,6 @@ const LOAD: Duration = Duration::from_secs(20);
 /// A prefix that puts all records of a Cluster into one slot, so that a failover or a migration
 /// concerns all of them.
 const ONE_SLOT: &str = "{load}:";
-
-fn hosts(addresses: &[SocketAddr]) -> String {
-    let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    hosts.join(",")
-}
 
 /// Runs the load while `disturb` does its worst, and says what came of it.
 async fn under_load(load: Load, disturb: impl Future<Output = ()>) -> Verdict {
@@ -38,11 +33,7 @@ async fn sentinel_failover(durable: Durable) -> Option<Verdict> {
     let sentinel = skip_or_fail(Sentinel::start().await)?;
     let load = Load {
         name: "Sentinel failover",
-        url: format!(
-            "redis+sentinel://{}/{}",
-            hosts(&sentinel.sentinel_addresses()),
-            sentinel.service_name()
-        ),
+        url: sentinel.url(),
         prefix: ONE_SLOT,
         durable,
         time: LOAD,
@@ -62,7 +53,7 @@ async fn cluster_failover(durable: Durable) -> Option<Verdict> {
     let slot = cluster.slot_of(ONE_SLOT).unwrap();
     let load = Load {
         name: "Cluster failover",
-        url: format!("redis+cluster://{}", hosts(&cluster.addresses())),
+        url: cluster.url(),
         prefix: ONE_SLOT,
         durable,
         time: LOAD,
@@ -120,7 +111,7 @@ async fn g5_a_slot_migration_shows_to_no_caller() {
     let slot = cluster.slot_of(ONE_SLOT).unwrap();
     let load = Load {
         name: "slot migration",
-        url: format!("redis+cluster://{}", hosts(&cluster.addresses())),
+        url: cluster.url(),
         prefix: ONE_SLOT,
         durable: Durable::Acknowledged,
         time: LOAD,

@@ -9,6 +9,8 @@ mod reply;
 mod sentinel;
 mod server;
 
+use std::net::SocketAddr;
+
 pub use binary::{RedisBinary, RedisFlavor};
 pub use builder::{AppendFsync, RedisBuilder};
 pub use client::RespClient;
@@ -18,3 +20,9 @@ pub use sentinel::{Sentinel, SentinelBuilder};
 pub use server::Redis;
 
 pub(crate) use reply::{Malformed, frame_length};
+
+/// `HOST:PORT,HOST:PORT`, as a URL of several servers names them.
+fn host_list(addresses: &[SocketAddr]) -> String {
+    let hosts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    hosts.join(",")
+}

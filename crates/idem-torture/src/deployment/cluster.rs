@@ -99,10 +99,8 @@ impl Deployment for ClusterSet {
     }
 
     fn target(&self, _place: usize) -> Target {
-        let addresses = self.cluster.addresses();
-        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
         Target::Redis {
-            url: format!("redis+cluster://{}", addresses.join(",")),
+            url: self.cluster.url(),
             replicas: self.replicas,
         }
     }

@@ -100,14 +100,8 @@ impl Deployment for SentinelSet {
     }
 
     fn target(&self, _place: usize) -> Target {
-        let sentinels = self.sentinel.sentinel_addresses();
-        let addresses: Vec<_> = sentinels.iter().map(ToString::to_string).collect();
         Target::Redis {
-            url: format!(
-                "redis+sentinel://{}/{}",
-                addresses.join(","),
-                self.sentinel.service_name()
-            ),
+            url: self.sentinel.url(),
             replicas: self.replicas,
         }
     }

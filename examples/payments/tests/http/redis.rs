@@ -1,6 +1,6 @@
 //! Several processes over one Redis, alone, under Sentinel or in a Cluster, and processes that die.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use idem_testbed::{Cluster, Redis, Sentinel, skip_or_fail};
 use reqwest::StatusCode;
@@ -39,9 +39,7 @@ macro_rules! on_every_deployment {
                 async fn under_sentinel() {
                     let started = Sentinel::builder().down_after(NEVER).start().await;
                     if let Some(sentinel) = skip_or_fail(started) {
-                        let hosts = hosts(&sentinel.sentinel_addresses());
-                        let service = sentinel.service_name();
-                        super::$case(&format!("redis+sentinel://{hosts}/{service}")).await;
+                        super::$case(&sentinel.url()).await;
                     }
                 }
 
@@ -49,8 +47,7 @@ macro_rules! on_every_deployment {
                 async fn in_a_cluster() {
                     let started = Cluster::builder().down_after(NEVER).start().await;
                     if let Some(cluster) = skip_or_fail(started) {
-                        let hosts = hosts(&cluster.addresses());
-                        super::$case(&format!("redis+cluster://{hosts}")).await;
+                        super::$case(&cluster.url()).await;
                     }
                 }
             }
@@ -63,11 +60,6 @@ on_every_deployment!(
     a_waiter_gets_the_answer_of_another_process,
     an_answer_outlives_its_process,
 );
-
-fn hosts(addresses: &[SocketAddr]) -> String {
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    addresses.join(",")
-}
 
 /// A hundred requests to two processes (G1): one charge between them.
 async fn a_race_between_processes_is_charged_once(url: &str) {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use super::{ClusterBuilder, SlotMigration, node::Node};
 use crate::{
     FaultyProxy, TestbedError,
-    redis::{Redis, Reply},
+    redis::{Redis, Reply, host_list},
     unblock::unblock,
 };
 
@@ -66,6 +66,12 @@ impl Cluster {
         addresses
             .map(|address| format!("redis://{address}/"))
             .collect()
+    }
+
+    /// `redis+cluster://HOST:PORT,…`, with which `idem-redis` finds the nodes.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis+cluster://{}", host_list(&self.addresses()))
     }
 
     /// All nodes, whether they are primaries or replicas at the moment.

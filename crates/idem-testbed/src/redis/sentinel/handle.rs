@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use super::{SERVICE, SentinelBuilder};
 use crate::{
     FaultyProxy, TestbedError,
-    redis::{Redis, member::Member},
+    redis::{Redis, host_list, member::Member},
     unblock::unblock,
 };
 
@@ -66,6 +66,13 @@ impl Sentinel {
     #[must_use]
     pub fn sentinel_addresses(&self) -> Vec<SocketAddr> {
         self.parts.sentinels.iter().map(Redis::address).collect()
+    }
+
+    /// `redis+sentinel://HOST:PORT,…/SERVICE`, with which `idem-redis` finds the primary.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts = host_list(&self.sentinel_addresses());
+        format!("redis+sentinel://{hosts}/{}", self.service_name())
     }
 
     /// The Sentinels.
