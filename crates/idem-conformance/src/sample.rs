@@ -12,6 +12,9 @@ use crate::Harness;
 /// Longer than any test: for records that are to stay.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
+/// The last millisecond that a calendar with four digits can show.
+pub(crate) const LAST_STAMP: u64 = 253_402_300_799_999;
+
 /// A scope of its own for one case.
 pub(crate) struct Keys {
     scope: Scope,

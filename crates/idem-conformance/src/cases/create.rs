@@ -7,13 +7,11 @@ use idem_core::{Created, Record, RecordKey, State, Store, Timestamp};
 use crate::{
     Harness, Verdict,
     call::{all, expect_conflict, expect_record, look, ok, put, replace},
-    sample::{self, Keys, LONG},
+    sample::{self, Keys, LAST_STAMP, LONG},
 };
 
 const ROUNDS: usize = 40;
 const TASKS: usize = 32;
-/// The last millisecond that a calendar with four digits can show.
-const LAST_STAMP: u64 = 253_402_300_799_999;
 
 /// **S1.** A create on an absent key answers `New`, and the record is there.
 pub async fn s1_a_create_on_an_absent_key_is_new(harness: &dyn Harness) -> Verdict {

@@ -9,7 +9,7 @@ use crate::{
     Corrupt, Harness, Verdict,
     call::{expect_record, put, replace},
     case::needs,
-    sample::{self, Keys, LONG},
+    sample::{self, Keys, LAST_STAMP, LONG},
 };
 
 /// **S7.** Every state comes back as it was, with every field of the record.
@@ -137,8 +137,7 @@ pub async fn s7_numbers_come_back_at_the_ends_of_their_ranges(harness: &dyn Harn
             checkpoint: None,
         }));
     }
-    // The first and the last millisecond that a calendar with four digits can show.
-    for millis in [0, 1, 253_402_300_799_999] {
+    for millis in [0, 1, LAST_STAMP] {
         records.push(Record {
             created_at: Timestamp::from_millis(millis),
             ..sample::claim()

@@ -75,8 +75,8 @@ impl Ledger {
         !barred
     }
 
-    /// Which execution had the effect. Where none had it, it does not happen any more in any attempt so
-    /// far: otherwise nobody could say so.
+    /// Which execution had the effect. Where none had it, it does not happen any more in any attempt
+    /// so far: otherwise nobody could say so.
     pub(super) fn probe(&mut self, attempt: u32, latest_execution: u64) -> Option<u64> {
         let first = self.first();
         if first.is_some() {

@@ -254,9 +254,7 @@ impl Interruption {
             },
         }
     }
-}
 
-impl Interruption {
     /// By anything from a millisecond to thirty years.
     fn jump(rng: &mut StdRng, processes: usize) -> Self {
         let far = 10_i64.pow(rng.random_range(0..=12));

@@ -34,9 +34,7 @@ impl Node {
             port: port.parse().ok()?,
         })
     }
-}
 
-impl Node {
     /// For people.
     pub(crate) fn name(&self) -> String {
         match self {
