@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS idem.records (
     key         text        NOT NULL COLLATE "C",
     checkpoint  bytea,
     payload     bytea,
-    PRIMARY KEY (scope, key)
+    -- The key first: it is what differs, and a look-up compares it at every step of its way down.
+    PRIMARY KEY (key, scope)
 ) WITH (
     -- Every record is updated once or more soon after it was inserted: room for the new version on
     -- the same page keeps those updates out of the index (HOT). Lower it where answers are long.

@@ -15,7 +15,7 @@ const MARK: &str = "pg1:";
 
 #[async_trait]
 impl Browse for PostgresStore {
-    /// In the order of scope and key, byte by byte. Costs a read of the index and nothing else,
+    /// In the order of key and scope, byte by byte. Costs a read of the index and nothing else,
     /// however far the listing has got. It waits for nobody: a record whose time runs out while an
     /// update of it is under way may be missing, although the update then stands.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {

@@ -52,8 +52,35 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// In the order in which the statements number them.
-    pub(crate) fn scalars(self) -> [Scalar<'a>; 10] {
+    /// Those of a first claim that has no checkpoint yet, in the order in which its statements number
+    /// them.
+    pub(crate) fn claim(self) -> [Scalar<'a>; 7] {
+        [
+            Scalar::Int(Some(self.attempt)),
+            Scalar::Bytes(Some(self.token)),
+            Scalar::Int(Some(self.revision)),
+            Scalar::Bytes(Some(self.fingerprint)),
+            Scalar::Int(self.lease_ms),
+            Scalar::Int(Some(self.created_ms)),
+            Scalar::Int(Some(self.ttl_ms)),
+        ]
+    }
+
+    /// Those of a holder's ending, in the order in which its statements number them.
+    pub(crate) fn ending(self) -> [Scalar<'a>; 7] {
+        [
+            Scalar::Text(self.status),
+            Scalar::Int(Some(self.attempt)),
+            Scalar::Int(Some(self.revision)),
+            Scalar::Bytes(Some(self.fingerprint)),
+            Scalar::Bytes(self.payload),
+            Scalar::Int(Some(self.created_ms)),
+            Scalar::Int(Some(self.ttl_ms)),
+        ]
+    }
+
+    /// All, in the order in which the other statements number them.
+    pub(crate) fn all(self) -> [Scalar<'a>; 10] {
         [
             Scalar::Text(self.status),
             Scalar::Int(Some(self.attempt)),

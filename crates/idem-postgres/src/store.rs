@@ -11,7 +11,7 @@ use sqlx::{
 
 use crate::{
     PostgresConfig,
-    batch::{Batcher, Haste, Job},
+    batch::{Batcher, Job},
     error::{Stage, store_error},
     rows::Answer,
     session::Sessions,
@@ -116,12 +116,10 @@ impl Store for PostgresStore {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         let record = record.clone();
-        let haste = Haste::of(expected, &record);
         let job = Job::Update {
             expected,
             record,
             ttl,
-            haste,
         };
         Ok(match self.batcher.submit(key.clone(), job).await? {
             Some(Answer::Done) => Updated::Done,

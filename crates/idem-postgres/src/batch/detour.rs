@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use super::{
     MAX_RACES,
     job::{Group, Kind, Reply, has_raced, raced},
-    lane::{Asked, statement},
+    lane::statement,
     under_way::UnderWay,
 };
 use crate::{
@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
-pub(super) fn start(alone: UnderWay) {
+pub(super) fn start(mut alone: UnderWay) {
+    alone.kind = alone.kind.thorough();
     metrics::counter!("idem_postgres_detours_total").increment(1);
     // Called by a lane alone, which runs on a runtime.
     if let Ok(runtime) = Handle::try_current() {
@@ -70,13 +71,13 @@ async fn ask(alone: &UnderWay) -> (Reply, bool) {
 
 /// The statement that waits for the row, and its arguments.
 fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
-    let (sql, mut arguments) = statement(alone, Asked::Before, timeout);
+    let (sql, mut arguments) = statement(alone, timeout);
     match alone.kind {
         Kind::Get => {
             arguments.push(Argument::lock_timeout(timeout));
             (&alone.shared.sessions.sql().get_decided, arguments)
         }
-        Kind::Create | Kind::Proceed | Kind::Update | Kind::Delete => (sql, arguments),
+        _ => (sql, arguments),
     }
 }
 

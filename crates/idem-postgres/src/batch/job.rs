@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::{Record, RecordKey, State, StoreError, Version};
+use idem_core::{Record, RecordKey, State, StoreError, Stored, Version};
 use tokio::sync::oneshot;
 
 use super::MAX_RACES;
@@ -26,7 +26,6 @@ pub(crate) enum Job {
         expected: Version,
         record: Record,
         ttl: Duration,
-        haste: Haste,
     },
     Delete {
         expected: Version,
@@ -34,39 +33,25 @@ pub(crate) enum Job {
     Get,
 }
 
-/// Whether an update is tried by the statement that says nothing but whether it did it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Haste {
-    /// It is: a holder goes on from its own write, so nothing is likely to be in its way.
-    Tried,
-    /// It has to be told what is there.
-    None,
-}
-
-impl Haste {
-    pub(crate) fn of(expected: Version, record: &Record) -> Self {
-        match expected.token == record.version.token {
-            true => Self::Tried,
-            false => Self::None,
-        }
-    }
-}
-
 /// Jobs of one kind fit into one statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// A first claim that is asked for the first time, by a statement that does little else.
+    Claim,
     Create,
-    /// An update in [`Haste`].
-    Proceed,
+    /// A holder's ending that is asked for the first time, by a statement that says nothing but
+    /// whether it did it: nothing is likely to be in its way.
+    End,
     Update,
     Delete,
     Get,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
+        Self::Claim,
         Self::Create,
-        Self::Proceed,
+        Self::End,
         Self::Update,
         Self::Delete,
         Self::Get,
@@ -74,39 +59,54 @@ impl Kind {
 
     pub(super) fn statement(self, sql: &Statements) -> &Statement {
         match self {
+            Self::Claim => &sql.claim,
             Self::Create => &sql.create,
-            Self::Proceed => &sql.proceed,
+            Self::End => &sql.end,
             Self::Update => &sql.update,
             Self::Delete => &sql.delete,
             Self::Get => &sql.get,
         }
     }
 
+    /// The kind whose statement waits for whom it meets and tells what is there.
+    pub(super) fn thorough(self) -> Self {
+        match self {
+            Self::Claim => Self::Create,
+            Self::End => Self::Update,
+            Self::Create | Self::Update | Self::Delete | Self::Get => self,
+        }
+    }
+
+    pub(super) fn creates(self) -> bool {
+        self.thorough() == Self::Create
+    }
+
     /// Whether calls for one key may be answered with one row: those that leave the row as it is
     /// when it is there.
     pub(super) fn shares_answers(self) -> bool {
-        matches!(self, Self::Create | Self::Get)
+        self.creates() || self == Self::Get
     }
 
     /// Whether the statement for many of these may wait for a lock.
     pub(super) fn many_may_wait(self) -> bool {
-        matches!(self, Self::Create)
+        self.creates()
     }
 
     /// Whether the statement for one of these may wait for a lock.
     pub(super) fn one_may_wait(self) -> bool {
-        !matches!(self, Self::Get | Self::Proceed)
+        !matches!(self, Self::Get | Self::End)
     }
 }
 
 impl Job {
-    pub(super) fn kind(&self) -> Kind {
+    /// What it is when it is asked for the first time.
+    fn first_kind(&self) -> Kind {
         match self {
+            Self::Create { record, .. } if is_plain_claim(&record.state) => Kind::Claim,
             Self::Create { .. } => Kind::Create,
             Self::Update {
-                haste: Haste::Tried,
-                ..
-            } => Kind::Proceed,
+                expected, record, ..
+            } if record.state.is_final() && record.version.token == expected.token => Kind::End,
             Self::Update { .. } => Kind::Update,
             Self::Delete { .. } => Kind::Delete,
             Self::Get => Kind::Get,
@@ -114,9 +114,9 @@ impl Job {
     }
 
     /// The version that has to be there.
-    pub(super) fn expected(&self) -> Option<Version> {
+    pub(super) fn expected(&self) -> Option<&Version> {
         match self {
-            Self::Update { expected, .. } | Self::Delete { expected } => Some(*expected),
+            Self::Update { expected, .. } | Self::Delete { expected } => Some(expected),
             Self::Create { .. } | Self::Get => None,
         }
     }
@@ -134,26 +134,36 @@ impl Job {
         }
     }
 
-    /// The columns of its row, in the order in which its statement numbers them.
+    /// The columns of its row, in the order in which the statement that waits numbers them.
     pub(crate) fn row<'a>(&'a self, key: &'a RecordKey) -> Vec<Scalar<'a>> {
+        self.row_as(self.first_kind().thorough(), key)
+    }
+
+    /// The columns of its row, in the order in which the statement of a kind numbers them.
+    fn row_as<'a>(&'a self, kind: Kind, key: &'a RecordKey) -> Vec<Scalar<'a>> {
         let mut row = Vec::with_capacity(14);
         row.extend([Scalar::Text(key.scope()), Scalar::Text(key.key())]);
-        match self {
-            Self::Create { record, ttl } => row.extend(Columns::new(record, *ttl).scalars()),
-            Self::Update {
-                expected,
-                record,
-                ttl,
-                ..
-            } => {
-                row.extend(version(expected));
-                row.extend(Columns::new(record, *ttl).scalars());
+        row.extend(self.expected().into_iter().flat_map(version));
+        if let Self::Create { record, ttl } | Self::Update { record, ttl, .. } = self {
+            let columns = Columns::new(record, *ttl);
+            match kind {
+                Kind::Claim => row.extend(columns.claim()),
+                Kind::End => row.extend(columns.ending()),
+                Kind::Create | Kind::Update | Kind::Delete | Kind::Get => row.extend(columns.all()),
             }
-            Self::Delete { expected } => row.extend(version(expected)),
-            Self::Get => {}
         }
         row
     }
+}
+
+fn is_plain_claim(state: &State) -> bool {
+    matches!(
+        state,
+        State::InFlight {
+            checkpoint: None,
+            ..
+        }
+    )
 }
 
 fn version(version: &Version) -> [Scalar<'_>; 2] {
@@ -175,7 +185,8 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) job: Job,
-    pub(super) races: u32,
+    /// How often it was asked and knows nothing.
+    races: u32,
     reply: oneshot::Sender<Said>,
 }
 
@@ -188,12 +199,21 @@ impl Call {
         }
     }
 
-    /// The same call, to be told what is there.
-    fn without_haste(mut self) -> Self {
-        if let Job::Update { haste, .. } = &mut self.job {
-            *haste = Haste::None;
+    pub(super) fn kind(&self) -> Kind {
+        let first = self.job.first_kind();
+        match self.races {
+            0 => first,
+            _ => first.thorough(),
         }
-        self
+    }
+
+    /// Whether it is a claim that was asked again and finds what it made the time before, of which
+    /// it was not told.
+    fn has_made(&self, found: &Stored) -> bool {
+        match &self.job {
+            Job::Create { record, .. } => self.races > 0 && found.record.version == record.version,
+            Job::Update { .. } | Job::Delete { .. } | Job::Get => false,
+        }
     }
 
     /// Whether nobody waits any more.
@@ -221,8 +241,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn row(&self) -> Vec<Scalar<'_>> {
-        self.first.job.row(&self.key)
+    pub(super) fn row(&self, kind: Kind) -> Vec<Scalar<'_>> {
+        self.first.job.row_as(kind, &self.key)
     }
 
     /// Whether somebody may be at work on the row, so that its lock has to be waited for: the
@@ -230,9 +250,9 @@ impl Group {
     pub(super) fn is_undecided(&self, kind: Kind, reply: &Reply) -> bool {
         match reply {
             Ok(Some(Answer::Found(found))) => {
-                self.first.job.expected() == Some(found.record.version)
+                self.first.job.expected() == Some(&found.record.version)
             }
-            Ok(Some(Answer::Expired)) => kind != Kind::Create,
+            Ok(Some(Answer::Expired)) => !kind.creates(),
             _ => false,
         }
     }
@@ -240,13 +260,16 @@ impl Group {
     /// Answers the calls as far as that goes. What is left has to ask again.
     pub(super) fn settle(self, kind: Kind, reply: Reply) -> (RecordKey, Vec<Call>) {
         let key = self.key.clone();
+        let reply = match reply {
+            Ok(Some(Answer::Found(found))) if self.first.has_made(&found) => Ok(Some(Answer::Done)),
+            reply => reply,
+        };
         let left = match (kind, &reply) {
             // Only one of them made it; the others find it next time.
-            (Kind::Create, Ok(Some(Answer::Done))) => {
+            (Kind::Claim | Kind::Create, Ok(Some(Answer::Done))) => {
                 self.first.answer(reply);
                 self.others
             }
-            (Kind::Proceed, Ok(None)) => vec![self.first.without_haste()],
             _ if has_raced(kind, &reply) => self.ask_again(),
             _ => {
                 self.answer_all(&reply);
@@ -278,9 +301,13 @@ impl Group {
     }
 }
 
-/// Whether a claim raced with another process', and knows nothing of it yet.
+/// Whether a call raced with another process', and knows nothing of it yet.
 pub(super) fn has_raced(kind: Kind, reply: &Reply) -> bool {
-    kind == Kind::Create && matches!(reply, Ok(None | Some(Answer::Expired)))
+    match reply {
+        Ok(None) => kind.creates() || kind == Kind::End,
+        Ok(Some(Answer::Expired)) => kind.creates(),
+        _ => false,
+    }
 }
 
 /// What a call is told that has no answer after [`MAX_RACES`].

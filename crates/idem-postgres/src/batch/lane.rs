@@ -5,12 +5,7 @@ use std::{sync::Arc, time::Duration};
 use idem_core::StoreError;
 use sqlx::{Postgres, pool::PoolConnection};
 
-use super::{
-    Shared, detour,
-    job::{Call, Group, Kind},
-    queue::Batch,
-    under_way::UnderWay,
-};
+use super::{Shared, detour, job::Call, queue::Batch, under_way::UnderWay};
 use crate::{
     call::{Argument, columns},
     error::{Stage, splits, waited_too_long},
@@ -106,11 +101,7 @@ impl Lane {
         }
         let connection = self.connection.as_mut().expect("it was made above");
         let guard = guard.min(sessions.config().lock_timeout);
-        let asked = match batch.groups.iter().any(|group| group.first.races > 0) {
-            true => Asked::Before,
-            false => Asked::First,
-        };
-        let (sql, arguments) = statement(batch, asked, guard);
+        let (sql, arguments) = statement(batch, guard);
         match sessions.send(connection, sql, &arguments).await {
             Ok(rows) => Ok(answers(&rows, batch.groups.len())),
             Err(failure) => {
@@ -150,34 +141,18 @@ impl Trouble {
     }
 }
 
-/// Whether a claim is asked for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
-    First,
-    /// It raced with another, or found a row past its ttl, or a lock.
-    Before,
-}
-
 /// The statement for a batch and its arguments.
-pub(super) fn statement(
-    batch: &UnderWay,
-    asked: Asked,
-    guard: Duration,
-) -> (&Arc<str>, Vec<Argument<'_>>) {
-    let all = batch.shared.sessions.sql();
-    let statement = batch.kind.statement(all);
+pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
+    let kind = batch.kind;
+    let statement = kind.statement(batch.shared.sessions.sql());
     let (sql, mut arguments, may_wait) = match &*batch.groups {
         [group] => {
-            let row = group.row().into_iter().map(Argument::One).collect();
-            let sql = match (batch.kind, asked) {
-                (Kind::Create, Asked::First) => &all.create_first,
-                _ => &statement.one,
-            };
-            (sql, row, batch.kind.one_may_wait())
+            let row = group.row(kind).into_iter().map(Argument::One).collect();
+            (&statement.one, row, kind.one_may_wait())
         }
         groups => {
-            let rows: Vec<_> = groups.iter().map(Group::row).collect();
-            (&statement.many, columns(&rows), batch.kind.many_may_wait())
+            let rows: Vec<_> = groups.iter().map(|group| group.row(kind)).collect();
+            (&statement.many, columns(&rows), kind.many_may_wait())
         }
     };
     if may_wait {
@@ -188,11 +163,21 @@ pub(super) fn statement(
 
 fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {
     let mut answers: Answers = (0..calls).map(|_| None).collect();
+    let mut others = None;
     for row in rows {
         let (n, said) = answer(row);
-        if let Some(place) = n.checked_sub(1).and_then(|index| answers.get_mut(index)) {
-            *place = Some(said);
+        match n.checked_sub(1) {
+            None => others = Some(Answer::Done),
+            Some(index) => {
+                if let Some(place) = answers.get_mut(index) {
+                    *place = Some(said);
+                }
+            }
         }
+    }
+    if let Some(others) = others {
+        let silent = answers.iter_mut().filter(|answer| answer.is_none());
+        silent.for_each(|answer| *answer = Some(Ok(others.clone())));
     }
     answers
 }

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use idem_core::{RecordKey, StoreError};
 use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
 
+pub(crate) use job::Job;
 use job::{Call, Reply, Said};
-pub(crate) use job::{Haste, Job};
 use lane::Lane;
 use parked::Parked;
 use queue::Queues;

@@ -62,7 +62,7 @@ impl Queues {
 
     /// Files a call. `true` when there is a free lane, which is then taken: start it.
     pub(super) fn push(&mut self, key: RecordKey, call: Call) -> bool {
-        let kind = call.job.kind();
+        let kind = call.kind();
         self.queue(kind).push(key, call);
         self.take_lane()
     }
@@ -138,7 +138,7 @@ impl Queues {
     fn queue(&mut self, kind: Kind) -> &mut Queue {
         match kind {
             Kind::Get => &mut self.reads,
-            Kind::Create | Kind::Proceed | Kind::Update | Kind::Delete => &mut self.writes,
+            _ => &mut self.writes,
         }
     }
 }
@@ -161,7 +161,7 @@ struct Entry {
 
 impl Queue {
     fn push(&mut self, key: RecordKey, call: Call) {
-        let kind = call.job.kind();
+        let kind = call.kind();
         let entry = self.entries.entry(key.clone()).or_default();
         entry.calls.push_back(call);
         if !entry.under_way && entry.calls.len() == 1 {
@@ -188,14 +188,14 @@ impl Queue {
     fn take_key(&mut self, kind: Kind, key: RecordKey) -> Option<Group> {
         let entry = self.entries.get_mut(&key)?;
         entry.calls.retain(|call| !call.is_abandoned());
-        let Some(first) = entry.calls.pop_front_if(|call| call.job.kind() == kind) else {
+        let Some(first) = entry.calls.pop_front_if(|call| call.kind() == kind) else {
             self.file(key);
             return None;
         };
         entry.under_way = true;
         let mut others = Vec::new();
         while kind.shares_answers()
-            && let Some(next) = entry.calls.pop_front_if(|call| call.job.kind() == kind)
+            && let Some(next) = entry.calls.pop_front_if(|call| call.kind() == kind)
         {
             others.push(next);
         }
@@ -224,7 +224,7 @@ impl Queue {
     /// Files a key that is not under way by its first call; `false` when it has none.
     fn file(&mut self, key: RecordKey) -> bool {
         let first = self.entries.get(&key).and_then(|entry| entry.calls.front());
-        match first.map(|call| call.job.kind()) {
+        match first.map(Call::kind) {
             Some(kind) => {
                 self.order[kind as usize].push_back(key);
                 true

@@ -67,42 +67,7 @@ pub(super) const CREATE: &str = concat!(
     create!("NOT EXISTS (SELECT FROM found)")
 );
 
-/// [`CREATE`] as it is asked first: a third of its work where there is no row, and a look at the row
-/// where there is one, which it leaves as it is also past its ttl.
-pub(super) const CREATE_FIRST: &str = concat!(
-    "WITH made AS (",
-    insert!(),
-    row!(),
-    " WHERE NOT EXISTS (SELECT FROM idem.records r WHERE ",
-    its_row!(),
-    ") AND set_config('lock_timeout', $13::int8::text, true) IS NOT NULL \
-     ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
-    done!("1"),
-    " FROM made UNION ALL SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE ",
-    its_row!(),
-    " AND NOT EXISTS (SELECT FROM made)"
-);
-
-/// Files the first claim of a key if there is no row at all, in a transaction that goes on, and if
-/// no other transaction is at that.
-///
-/// Transactions that claim lock the key by its number before they insert its row, since a lock can
-/// be tried without waiting and a row cannot; so no bound on the wait has to be set and taken back,
-/// which is a tenth of the whole transaction. What this may still wait for are claims that commit by
-/// themselves at once.
-pub(super) const INSERT_IN_TX: &str = concat!(
-    "INSERT INTO idem.records (scope, key, status, attempt, token, revision, fingerprint, \
-     lease_ms, created_at, updated_at, expires_at) \
-     SELECT $1::text, $2::text, 'in-flight', $3::int8, $4::bytea, $5::int8, $6::bytea, $7::int8, ",
-    date!("$8"),
-    ", clock_timestamp(), ",
-    expires!("$9"),
-    " WHERE pg_try_advisory_xact_lock($10::int8) ON CONFLICT (scope, key) DO NOTHING"
-);
-
-/// [`CREATE`] behind [`INSERT_IN_TX`]: waits for another transaction that claims the key.
+/// [`CREATE`] behind [`CLAIM_IN_TX`](super::claim::CLAIM_IN_TX): waits for another transaction that claims the key.
 pub(super) const CREATE_IN_TX: &str = concat!(
     "WITH ",
     guard_in_tx!("$13"),
@@ -117,13 +82,12 @@ pub(super) const CREATE_IN_TX: &str = concat!(
 pub(super) const CREATE_MANY: &str = concat!(
     "WITH ",
     guard!("$13"),
-    ", input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], \
-     $4::int8[], $5::bytea[], $6::int8[], $7::bytea[], $8::int8[], $9::bytea[], $10::bytea[], \
-     $11::int8[], $12::int8[]) WITH ORDINALITY AS i (scope, key, status, attempt, token, \
-     revision, fingerprint, lease_ms, checkpoint, payload, created, ttl, n)), \
-     found AS MATERIALIZED (SELECT ",
+    ", found AS MATERIALIZED (SELECT ",
     found!("i.n"),
-    " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key WHERE ",
+    " FROM ",
+    keys!(),
+    its_rows!(),
+    " WHERE ",
     live!("r"),
     "), made AS (",
     insert!(),
@@ -132,9 +96,13 @@ pub(super) const CREATE_MANY: &str = concat!(
     date!("i.created"),
     ", clock_timestamp(), ",
     expires!("i.ttl"),
-    " FROM guard, input i WHERE NOT EXISTS (SELECT FROM found f WHERE f.n = i.n) ORDER BY i.n ",
+    " FROM guard, ",
+    creations!(),
+    " WHERE i.n NOT IN (SELECT f.n FROM found f) ORDER BY i.n ",
     over_expired!(),
     " RETURNING scope, key) SELECT * FROM found UNION ALL SELECT ",
     done!("i.n"),
-    " FROM made m JOIN input i ON i.scope = m.scope AND i.key = m.key"
+    " FROM made m JOIN ",
+    keys!(),
+    " ON i.scope = m.scope AND i.key = m.key"
 );

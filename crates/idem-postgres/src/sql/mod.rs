@@ -2,7 +2,8 @@
 //!
 //! Each is one statement and so one transaction of its own. Each answers in the rows that
 //! [`rows`](crate::rows) reads: one with a NULL `status` for "done", else the record that was found.
-//! There are two of each kind: for one call, and for many at once.
+//! There are two of each kind: for one call, and for many at once. Of many calls, a row with the
+//! number 0 says "done" of all that no other row is about.
 //!
 //! A row that a statement sees past its ttl may have an update under way that read the clock in
 //! time and is slow to commit, by a standby that confirms it late, say. So whoever would say
@@ -13,8 +14,11 @@
 
 #[macro_use]
 mod parts;
+#[macro_use]
+mod many;
+mod claim;
 mod create;
-mod proceed;
+mod end;
 mod read;
 mod replace;
 mod sweep;
@@ -22,10 +26,11 @@ mod sweep;
 use std::sync::Arc;
 
 use crate::config::Schema;
-use create::{CREATE, CREATE_FIRST, CREATE_IN_TX, CREATE_MANY, INSERT_IN_TX};
-use proceed::{PROCEED, PROCEED_MANY};
+use claim::{CLAIM, CLAIM_IN_TX, CLAIM_MANY};
+use create::{CREATE, CREATE_IN_TX, CREATE_MANY};
+use end::{END, END_IN_TX, END_MANY, END_OWN_IN_TX};
 use read::{BROWSE, BROWSE_FIRST, GET, GET_DECIDED, GET_MANY, LOCK};
-use replace::{DELETE, DELETE_MANY, END_IN_TX, END_OWN_IN_TX, UPDATE, UPDATE_IN_TX, UPDATE_MANY};
+use replace::{DELETE, DELETE_MANY, UPDATE, UPDATE_IN_TX, UPDATE_MANY};
 use sweep::SWEEP;
 
 /// A kind of statement: for one call, and for many.
@@ -38,14 +43,14 @@ pub(crate) struct Statement {
 /// The statements for one schema.
 #[derive(Debug, Clone)]
 pub(crate) struct Statements {
+    pub(crate) claim: Statement,
     pub(crate) create: Statement,
-    pub(crate) create_first: Arc<str>,
-    pub(crate) proceed: Statement,
+    pub(crate) end: Statement,
     pub(crate) update: Statement,
     pub(crate) delete: Statement,
     pub(crate) get: Statement,
     pub(crate) get_decided: Arc<str>,
-    pub(crate) insert_in_tx: Arc<str>,
+    pub(crate) claim_in_tx: Arc<str>,
     pub(crate) create_in_tx: Arc<str>,
     pub(crate) update_in_tx: Arc<str>,
     pub(crate) end_in_tx: Arc<str>,
@@ -64,14 +69,14 @@ impl Statements {
             many: only(many),
         };
         Self {
+            claim: of(CLAIM, CLAIM_MANY),
             create: of(CREATE, CREATE_MANY),
-            create_first: only(CREATE_FIRST),
-            proceed: of(PROCEED, PROCEED_MANY),
+            end: of(END, END_MANY),
             update: of(UPDATE, UPDATE_MANY),
             delete: of(DELETE, DELETE_MANY),
             get: of(GET, GET_MANY),
             get_decided: only(GET_DECIDED),
-            insert_in_tx: only(INSERT_IN_TX),
+            claim_in_tx: only(CLAIM_IN_TX),
             create_in_tx: only(CREATE_IN_TX),
             update_in_tx: only(UPDATE_IN_TX),
             end_in_tx: only(END_IN_TX),

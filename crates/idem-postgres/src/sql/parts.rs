@@ -117,3 +117,29 @@ macro_rules! known {
         )
     };
 }
+
+/// Of a row of one call or of what was locked: its version is the expected one.
+macro_rules! expected {
+    ($row:literal) => {
+        concat!(
+            $row,
+            ".token = $3::bytea AND ",
+            $row,
+            ".revision = $4::int8"
+        )
+    };
+}
+
+/// Where a locked row is, if it is still what the call expects.
+macro_rules! where_held {
+    () => {
+        concat!(
+            " WHERE r.ctid = h.place AND ",
+            expected!("h"),
+            " AND ",
+            known!("h"),
+            " AND ",
+            live!("h")
+        )
+    };
+}

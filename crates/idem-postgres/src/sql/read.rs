@@ -9,12 +9,7 @@ pub(super) const GET: &str = concat!(
 );
 
 /// [`GET`] for many keys.
-pub(super) const GET_MANY: &str = concat!(
-    "SELECT ",
-    found!("i.n"),
-    " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (scope, key, n) \
-     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key"
-);
+pub(super) const GET_MANY: &str = concat!("SELECT ", found!("i.n"), " FROM ", keys!(), its_rows!());
 
 /// A record that [`GET`] saw past its ttl, if it is live after all, once whoever writes to it has
 /// ended.
@@ -49,9 +44,9 @@ pub(super) const LOCK: &str = concat!(
 pub(super) const BROWSE: &str = concat!(
     "SELECT ",
     found!("1"),
-    ", r.scope, r.key FROM idem.records r WHERE (r.scope, r.key) > ($1::text, $2::text) AND ",
+    ", r.scope, r.key FROM idem.records r WHERE (r.key, r.scope) > ($2::text, $1::text) AND ",
     live!("r"),
-    " ORDER BY r.scope, r.key LIMIT $3::int8"
+    " ORDER BY r.key, r.scope LIMIT $3::int8"
 );
 
 /// The first page of [`BROWSE`].
@@ -60,5 +55,5 @@ pub(super) const BROWSE_FIRST: &str = concat!(
     found!("1"),
     ", r.scope, r.key FROM idem.records r WHERE ",
     live!("r"),
-    " ORDER BY r.scope, r.key LIMIT $1::int8"
+    " ORDER BY r.key, r.scope LIMIT $1::int8"
 );

@@ -14,30 +14,6 @@ macro_rules! set {
     };
 }
 
-/// The columns that an ending changes; the others stay as the claim wrote them.
-macro_rules! end {
-    () => {
-        concat!(
-            "UPDATE idem.records r SET status = $5::text, revision = $6::int8, lease_ms = NULL, \
-             checkpoint = $7::bytea, payload = $8::bytea, updated_at = clock_timestamp(), \
-             expires_at = ",
-            expires!("$9")
-        )
-    };
-}
-
-/// Of a row of one call or of what was locked: its version is the expected one.
-macro_rules! expected {
-    ($row:literal) => {
-        concat!(
-            $row,
-            ".token = $3::bytea AND ",
-            $row,
-            ".revision = $4::int8"
-        )
-    };
-}
-
 /// The row of one call, locked, if there is anything to be done or to be made sure of: it has the
 /// expected version, or has expired.
 macro_rules! held {
@@ -52,20 +28,6 @@ macro_rules! held {
             ") ",
             $lock,
             ")"
-        )
-    };
-}
-
-/// Where a locked row is, if it is still what the call expects.
-macro_rules! where_held {
-    () => {
-        concat!(
-            " WHERE r.ctid = h.place AND ",
-            expected!("h"),
-            " AND ",
-            known!("h"),
-            " AND ",
-            live!("h")
         )
     };
 }
@@ -100,8 +62,10 @@ macro_rules! done_or_found_many {
             done!("d.n"),
             " FROM done d UNION ALL SELECT ",
             found!("i.n"),
-            " FROM input i JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
-             WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n)"
+            " FROM ",
+            keys!(),
+            its_rows!(),
+            " WHERE NOT EXISTS (SELECT FROM done d WHERE d.n = i.n)"
         )
     };
 }
@@ -136,19 +100,10 @@ pub(super) const UPDATE_IN_TX: &str = concat!(
 /// [`UPDATE`] for distinct keys in ascending order. Rows are locked in that order, so that two of
 /// these never wait for each other; one that is locked already, or has expired, is left as it is.
 pub(super) const UPDATE_MANY: &str = concat!(
-    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], \
-     $4::int8[], $5::text[], $6::int8[], $7::bytea[], $8::int8[], $9::bytea[], $10::int8[], \
-     $11::bytea[], $12::bytea[], $13::int8[], $14::int8[]) WITH ORDINALITY AS i (scope, key, \
-     old_token, old_revision, status, attempt, token, revision, fingerprint, lease_ms, \
-     checkpoint, payload, created, ttl, n)), \
-     mine AS MATERIALIZED (SELECT i.*, r.ctid AS place, r.expires_at FROM input i \
-     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
-     WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
-    known!("r"),
-    " AND ",
-    live!("r"),
-    " ORDER BY i.n FOR NO KEY UPDATE OF r SKIP LOCKED), \
-     done AS (UPDATE idem.records r SET status = i.status, attempt = i.attempt, token = i.token, \
+    "WITH mine AS MATERIALIZED (SELECT i.*, h.place, h.expires_at FROM ",
+    updates!(),
+    its_rows_locked!(live!("r"), "FOR NO KEY UPDATE"),
+    "), done AS (UPDATE idem.records r SET status = i.status, attempt = i.attempt, token = i.token, \
      revision = i.revision, fingerprint = i.fingerprint, lease_ms = i.lease_ms, \
      checkpoint = i.checkpoint, payload = i.payload, created_at = ",
     date!("i.created"),
@@ -158,29 +113,6 @@ pub(super) const UPDATE_MANY: &str = concat!(
     live!("i"),
     " RETURNING i.n) ",
     done_or_found_many!()
-);
-
-/// Ends a live record of a version. [`UPDATE_IN_TX`] tells why if it changes nothing.
-pub(super) const END_IN_TX: &str = concat!(
-    "WITH held AS MATERIALIZED (SELECT r.ctid AS place, r.* FROM idem.records r WHERE ",
-    its_row!(),
-    " AND ",
-    expected!("r"),
-    " FOR NO KEY UPDATE OF r) ",
-    end!(),
-    " FROM held h",
-    where_held!()
-);
-
-/// [`END_IN_TX`] of a row that this very transaction has written, and so locked.
-pub(super) const END_OWN_IN_TX: &str = concat!(
-    end!(),
-    " WHERE ",
-    its_row!(),
-    " AND ",
-    expected!("r"),
-    " AND ",
-    live!("r")
 );
 
 /// Removes a live record of a version. Otherwise as [`UPDATE`].
@@ -196,15 +128,9 @@ pub(super) const DELETE: &str = concat!(
 
 /// [`DELETE`] as [`UPDATE_MANY`].
 pub(super) const DELETE_MANY: &str = concat!(
-    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], \
-     $4::int8[]) WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)), \
-     mine AS MATERIALIZED (SELECT i.n, r.ctid AS place FROM input i \
-     JOIN idem.records r ON r.scope = i.scope AND r.key = i.key \
-     WHERE r.token = i.old_token AND r.revision = i.old_revision AND ",
-    known!("r"),
-    " AND ",
-    live!("r"),
-    " ORDER BY i.n FOR UPDATE OF r SKIP LOCKED), \
-     done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) ",
+    "WITH mine AS MATERIALIZED (SELECT i.n, h.place FROM unnest($1::text[], $2::text[], \
+     $3::bytea[], $4::int8[]) WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)",
+    its_rows_locked!(live!("r"), "FOR UPDATE"),
+    "), done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) ",
     done_or_found_many!()
 );

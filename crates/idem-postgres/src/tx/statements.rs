@@ -10,7 +10,7 @@ use sqlx::{PgConnection, postgres::PgRow};
 
 use super::Transactional;
 use crate::{
-    batch::{Haste, Job},
+    batch::Job,
     call::{self, Argument, Scalar},
     rows::{Answer, Columns, answer, signed},
     session::Failure,
@@ -53,8 +53,8 @@ impl Transactional {
         let sql = self.store.sessions().sql();
         // In the common case this is all: a part of the work of the whole statement.
         let columns = Columns::new(claim, ttl);
-        let arguments = first_claim(key, &columns);
-        if self.execute(tx, &sql.insert_in_tx, &arguments).await? > 0 {
+        let arguments = first_claim(key, columns);
+        if self.execute(tx, &sql.claim_in_tx, &arguments).await? > 0 {
             return Ok(Created::New);
         }
         let record = claim.clone();
@@ -168,7 +168,6 @@ impl Transactional {
             expected: write.expected,
             record: write.record.clone(),
             ttl: self.ttl(&write.record.state),
-            haste: Haste::None,
         }
     }
 
@@ -186,20 +185,11 @@ fn arguments<'a>(key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
 }
 
 /// A claim that has no checkpoint and no answer yet.
-fn first_claim<'a>(key: &'a RecordKey, columns: &Columns<'a>) -> [Argument<'a>; 10] {
-    [
-        Scalar::Text(key.scope()),
-        Scalar::Text(key.key()),
-        Scalar::Int(Some(columns.attempt)),
-        Scalar::Bytes(Some(columns.token)),
-        Scalar::Int(Some(columns.revision)),
-        Scalar::Bytes(Some(columns.fingerprint)),
-        Scalar::Int(columns.lease_ms),
-        Scalar::Int(Some(columns.created_ms)),
-        Scalar::Int(Some(columns.ttl_ms)),
-        number(key),
-    ]
-    .map(Argument::One)
+fn first_claim<'a>(key: &'a RecordKey, columns: Columns<'a>) -> Vec<Argument<'a>> {
+    let place = [Scalar::Text(key.scope()), Scalar::Text(key.key())];
+    let scalars = place.into_iter().chain(columns.claim());
+    let numbered = scalars.chain([number(key)]);
+    numbered.map(Argument::One).collect()
 }
 
 /// The number of a key among the advisory locks of its database. Two keys of one number wait for

@@ -1,12 +1,13 @@
 //! What the server makes of the statements.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use idem_core::Created;
-use idem_postgres::PostgresConfig;
-use idem_testbed::Postgres;
+use idem_postgres::{PostgresConfig, PostgresStore};
+use idem_testbed::{Postgres, PostgresBuilder};
+use sqlx::{Row, postgres::PgPoolOptions};
 
-use crate::world::{World, all, claim, complete, create, keys};
+use crate::world::{World, all, claim, complete, create, key, keys};
 
 const UPDATES: &str =
     "SELECT n_tup_upd FROM pg_stat_user_tables WHERE schemaname = 'idem' AND relname = 'records'";
@@ -15,6 +16,14 @@ const SEQUENTIAL: &str =
     "SELECT seq_scan FROM pg_stat_user_tables WHERE schemaname = 'idem' AND relname = 'records'";
 const BY_INDEX: &str =
     "SELECT idx_scan FROM pg_stat_user_tables WHERE schemaname = 'idem' AND relname = 'records'";
+
+const READ: &str = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE schemaname = 'idem' AND relname = 'records'";
+
+/// What came since the server has looked at the table.
+const MANY_ROWS: &str = "INSERT INTO idem.records (scope, key, status, attempt, token, revision, \
+     fingerprint, created_at, updated_at, expires_at) \
+     SELECT 'many', n::text, 'retryable', 1, '', 1, '', now(), now(), now() + interval '1 day' \
+     FROM generate_series(1, 10000) AS n";
 
 /// Claims and completes so many keys of a round, one by one or together.
 async fn claim_and_complete(world: &World, round: usize, together: bool) {
@@ -79,8 +88,7 @@ async fn completions_are_hot_updates() {
 /// becomes.
 #[tokio::test]
 async fn rows_are_found_by_their_key() {
-    let server = Postgres::builder().setting("plan_cache_mode", "force_generic_plan");
-    let Some(world) = World::over(server, PostgresConfig::default()).await else {
+    let Some(world) = World::over(keeping_plans(), PostgresConfig::default()).await else {
         return;
     };
     for (round, sql) in [
@@ -100,4 +108,59 @@ async fn rows_are_found_by_their_key() {
         counted(&world, BY_INDEX, 400).await;
         assert_eq!(world.number(SEQUENTIAL), 0, "after {sql}");
     }
+}
+
+/// An index of an empty table is read whole as cheaply as anywhere; a plan that does so is kept while
+/// the table grows.
+#[tokio::test]
+async fn plans_for_an_empty_table_are_good_for_a_full_one() {
+    let Some(world) = World::over(keeping_plans(), PostgresConfig::default()).await else {
+        return;
+    };
+    world.server.sql("VACUUM ANALYZE idem.records").unwrap();
+    claim_and_complete(&world, 0, true).await;
+    claim_and_complete(&world, 1, false).await;
+    world.server.sql(MANY_ROWS).unwrap();
+    let looks = counted(&world, BY_INDEX, 400).await;
+    let read = world.number(READ);
+    claim_and_complete(&world, 2, true).await;
+    claim_and_complete(&world, 3, false).await;
+    counted(&world, BY_INDEX, looks + 400).await;
+    let read = world.number(READ) - read;
+    assert!(read < 10_000, "{read} rows were read to find 400");
+}
+
+/// A server that sees how many calls a statement is for may find a plan of its own for a few of them
+/// worth its making, every time, which takes longer than the calls do.
+#[tokio::test]
+async fn a_few_calls_are_not_planned_anew_each_time() {
+    const TRIALS: i64 = 5;
+    const PLANS: &str = "SELECT custom_plans, generic_plans FROM pg_prepared_statements \
+         WHERE statement LIKE 'WITH%unnest%'";
+    let Some(world) = World::open().await else {
+        return;
+    };
+    world.server.sql(MANY_ROWS).unwrap();
+    world.server.sql("VACUUM ANALYZE idem.records").unwrap();
+    let one = PgPoolOptions::new().max_connections(1);
+    let pool = one.connect(&world.server.url()).await.unwrap();
+    let config = PostgresConfig::default().lanes(NonZeroUsize::MIN);
+    let store = PostgresStore::with_config(pool.clone(), config);
+    for round in 0..10 {
+        let keys = (0..4).map(|n| key(&format!("{round}-{n}")));
+        let creates = keys.map(|key| create(store.clone(), key, claim(1)));
+        for created in all(world.at_once(creates.collect()).await).await {
+            assert!(matches!(created, Ok(Created::New)));
+        }
+    }
+    let plans = sqlx::query(PLANS).fetch_one(&pool).await.unwrap();
+    let (made, kept) = (plans.get::<i64, _>(0), plans.get::<i64, _>(1));
+    assert!(
+        made <= TRIALS && kept > 0,
+        "{made} plans were made, and {kept} times one was kept"
+    );
+}
+
+fn keeping_plans() -> PostgresBuilder {
+    Postgres::builder().setting("plan_cache_mode", "force_generic_plan")
 }
