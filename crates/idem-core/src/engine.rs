@@ -11,6 +11,7 @@ mod pending;
 mod resolve;
 mod run;
 mod running;
+mod timer;
 mod wait;
 mod wall_clock;
 

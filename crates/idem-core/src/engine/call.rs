@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::Idempotency;
+use super::{Idempotency, timer::Timer};
 use crate::{RecordKey, StoreError, observe};
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
@@ -30,7 +30,7 @@ pub(crate) fn bounded<F>(limit: Duration, call: F) -> Bounded<F> {
 pub(crate) struct Bounded<F> {
     call: F,
     limit: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
 }
 
 impl<T, F> Future for Bounded<F>
@@ -44,8 +44,8 @@ where
         if let Poll::Ready(result) = Pin::new(call).poll(cx) {
             return Poll::Ready(result);
         }
-        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(*limit)));
-        ready!(timer.as_mut().poll(cx));
+        let timer = timer.get_or_insert_with(|| Timer::start(*limit));
+        ready!(timer.poll(cx));
         Poll::Ready(Err(StoreError::unknown(format!(
             "no answer within {limit:?}"
         ))))
