@@ -27,7 +27,17 @@ pub(crate) enum Argument<'a> {
     Ints(Vec<Option<i64>>),
 }
 
-impl Argument<'_> {
+impl<'a> Argument<'a> {
+    /// Adds a value of the list's type.
+    fn push(&mut self, cell: Scalar<'a>) {
+        match (self, cell) {
+            (Self::Texts(list), Scalar::Text(text)) => list.push(text),
+            (Self::BytesList(list), Scalar::Bytes(bytes)) => list.push(bytes),
+            (Self::Ints(list), Scalar::Int(int)) => list.push(int),
+            (list, cell) => debug_assert!(false, "{cell:?} does not belong into {list:?}"),
+        }
+    }
+
     /// How long a statement is to wait for a lock, in milliseconds.
     pub(crate) fn lock_timeout(timeout: Duration) -> Self {
         // 0 would be for ever.
@@ -35,6 +45,15 @@ impl Argument<'_> {
             .unwrap_or(i64::MAX)
             .max(1);
         Self::One(Scalar::Int(Some(millis)))
+    }
+
+    /// A list for so many values of this one's type.
+    fn list(first: Scalar<'_>, room: usize) -> Self {
+        match first {
+            Scalar::Text(_) => Self::Texts(Vec::with_capacity(room)),
+            Scalar::Bytes(_) => Self::BytesList(Vec::with_capacity(room)),
+            Scalar::Int(_) => Self::Ints(Vec::with_capacity(room)),
+        }
     }
 
     /// How many bytes of text and binary it has.
@@ -49,40 +68,25 @@ impl Argument<'_> {
     }
 }
 
-/// The columns of many calls as one array each. All rows have the same types in the same places.
-pub(crate) fn columns<'a>(rows: &[Vec<Scalar<'a>>]) -> Vec<Argument<'a>> {
-    let width = rows.first().map_or(0, Vec::len);
-    (0..width).map(|column| array(rows, column)).collect()
-}
-
-fn array<'a>(rows: &[Vec<Scalar<'a>>], column: usize) -> Argument<'a> {
-    let cells = rows.iter().map(|row| row[column]);
-    match rows[0][column] {
-        Scalar::Text(_) => Argument::Texts(
-            cells
-                .filter_map(|cell| match cell {
-                    Scalar::Text(text) => Some(text),
-                    _ => None,
-                })
-                .collect(),
-        ),
-        Scalar::Bytes(_) => Argument::BytesList(
-            cells
-                .filter_map(|cell| match cell {
-                    Scalar::Bytes(bytes) => Some(bytes),
-                    _ => None,
-                })
-                .collect(),
-        ),
-        Scalar::Int(_) => Argument::Ints(
-            cells
-                .filter_map(|cell| match cell {
-                    Scalar::Int(int) => Some(int),
-                    _ => None,
-                })
-                .collect(),
-        ),
+/// The columns of many calls as one array each. `write_row` appends the cells of a call to a row; all
+/// rows have the same types in the same places.
+pub(crate) fn columns<'a, C>(
+    calls: &'a [C],
+    write_row: impl Fn(&'a C, &mut Vec<Scalar<'a>>),
+) -> Vec<Argument<'a>> {
+    let mut columns = Vec::new();
+    let mut row = Vec::new();
+    for call in calls {
+        row.clear();
+        write_row(call, &mut row);
+        if columns.is_empty() {
+            columns.extend(row.iter().map(|cell| Argument::list(*cell, calls.len())));
+        }
+        for (column, cell) in columns.iter_mut().zip(&row) {
+            column.push(*cell);
+        }
     }
+    columns
 }
 
 /// How a statement goes to the server.

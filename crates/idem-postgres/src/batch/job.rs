@@ -136,12 +136,13 @@ impl Job {
 
     /// The columns of its row, in the order in which the statement that waits numbers them.
     pub(crate) fn row<'a>(&'a self, key: &'a RecordKey) -> Vec<Scalar<'a>> {
-        self.row_as(self.first_kind().thorough(), key)
+        let mut row = Vec::new();
+        self.write_row(self.first_kind().thorough(), key, &mut row);
+        row
     }
 
-    /// The columns of its row, in the order in which the statement of a kind numbers them.
-    fn row_as<'a>(&'a self, kind: Kind, key: &'a RecordKey) -> Vec<Scalar<'a>> {
-        let mut row = Vec::with_capacity(14);
+    /// Appends the columns of its row, in the order in which the statement of a kind numbers them.
+    fn write_row<'a>(&'a self, kind: Kind, key: &'a RecordKey, row: &mut Vec<Scalar<'a>>) {
         row.extend([Scalar::Text(key.scope()), Scalar::Text(key.key())]);
         row.extend(self.expected().into_iter().flat_map(version));
         if let Self::Create { record, ttl } | Self::Update { record, ttl, .. } = self {
@@ -152,7 +153,6 @@ impl Job {
                 Kind::Create | Kind::Update | Kind::Delete | Kind::Get => row.extend(columns.all()),
             }
         }
-        row
     }
 }
 
@@ -241,8 +241,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn row(&self, kind: Kind) -> Vec<Scalar<'_>> {
-        self.first.job.row_as(kind, &self.key)
+    pub(super) fn write_row<'a>(&'a self, kind: Kind, row: &mut Vec<Scalar<'a>>) {
+        self.first.job.write_row(kind, &self.key, row);
     }
 
     /// Whether somebody may be at work on the row, so that its lock has to be waited for: the

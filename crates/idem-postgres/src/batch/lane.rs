@@ -1,11 +1,16 @@
 //! A lane: one connection, one statement after the other, for as long as there are calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter::Peekable, sync::Arc, time::Duration, vec};
 
 use idem_core::StoreError;
-use sqlx::{Postgres, pool::PoolConnection};
+use sqlx::{Postgres, pool::PoolConnection, postgres::PgRow};
 
-use super::{Shared, detour, job::Call, queue::Batch, under_way::UnderWay};
+use super::{
+    Shared, detour,
+    job::{Call, Reply},
+    queue::Batch,
+    under_way::UnderWay,
+};
 use crate::{
     call::{Argument, columns},
     error::{Stage, splits, waited_too_long},
@@ -26,8 +31,39 @@ pub(super) struct Lane {
     given_up: bool,
 }
 
-/// What the statement of a batch said of each of its calls, in their order.
-type Answers = Vec<Option<Result<Answer, StoreError>>>;
+/// What the statement of a batch said.
+struct Answers {
+    /// Of some of its calls, by their places in ascending order.
+    some: Peekable<vec::IntoIter<(usize, Result<Answer, StoreError>)>>,
+    /// Of all others.
+    others: Option<Answer>,
+}
+
+impl Answers {
+    fn read(rows: &[PgRow]) -> Self {
+        let (mut some, mut others) = (Vec::new(), None);
+        for row in rows {
+            let (n, said) = answer(row);
+            match n.checked_sub(1) {
+                Some(place) => some.push((place, said)),
+                None => others = Some(Answer::Done),
+            }
+        }
+        some.sort_unstable_by_key(|(place, _)| *place);
+        Self {
+            some: some.into_iter().peekable(),
+            others,
+        }
+    }
+
+    /// Of the call at this place, which is behind those that were asked for before.
+    fn take(&mut self, place: usize) -> Reply {
+        match self.some.next_if(|(next, _)| *next == place) {
+            Some((_, said)) => said.map(Some),
+            None => Ok(self.others.clone()),
+        }
+    }
+}
 
 impl Lane {
     /// A lane that was taken.
@@ -103,7 +139,7 @@ impl Lane {
         let guard = guard.min(sessions.config().lock_timeout);
         let (sql, arguments) = statement(batch, guard);
         match sessions.send(connection, sql, &arguments).await {
-            Ok(rows) => Ok(answers(&rows, batch.groups.len())),
+            Ok(rows) => Ok(Answers::read(&rows)),
             Err(failure) => {
                 if failure.ends_session() {
                     drop(self.connection.take().map(PoolConnection::detach));
@@ -147,12 +183,14 @@ pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Ar
     let statement = kind.statement(batch.shared.sessions.sql());
     let (sql, mut arguments, may_wait) = match &*batch.groups {
         [group] => {
-            let row = group.row(kind).into_iter().map(Argument::One).collect();
+            let mut row = Vec::new();
+            group.write_row(kind, &mut row);
+            let row = row.into_iter().map(Argument::One).collect();
             (&statement.one, row, kind.one_may_wait())
         }
         groups => {
-            let rows: Vec<_> = groups.iter().map(|group| group.row(kind)).collect();
-            (&statement.many, columns(&rows), kind.many_may_wait())
+            let columns = columns(groups, |group, row| group.write_row(kind, row));
+            (&statement.many, columns, kind.many_may_wait())
         }
     };
     if may_wait {
@@ -161,34 +199,13 @@ pub(super) fn statement(batch: &UnderWay, guard: Duration) -> (&Arc<str>, Vec<Ar
     (sql, arguments)
 }
 
-fn answers(rows: &[sqlx::postgres::PgRow], calls: usize) -> Answers {
-    let mut answers: Answers = (0..calls).map(|_| None).collect();
-    let mut others = None;
-    for row in rows {
-        let (n, said) = answer(row);
-        match n.checked_sub(1) {
-            None => others = Some(Answer::Done),
-            Some(index) => {
-                if let Some(place) = answers.get_mut(index) {
-                    *place = Some(said);
-                }
-            }
-        }
-    }
-    if let Some(others) = others {
-        let silent = answers.iter_mut().filter(|answer| answer.is_none());
-        silent.for_each(|answer| *answer = Some(Ok(others.clone())));
-    }
-    answers
-}
-
 /// Hands the answers out.
-fn deliver(mut batch: UnderWay, answers: Answers) {
+fn deliver(mut batch: UnderWay, mut answers: Answers) {
     let groups = std::mem::take(&mut batch.groups);
     let mut released = Vec::with_capacity(groups.len());
     let mut undecided = Vec::new();
-    for (group, said) in groups.into_iter().zip(answers) {
-        let reply = said.transpose();
+    for (place, group) in groups.into_iter().enumerate() {
+        let reply = answers.take(place);
         if group.is_undecided(batch.kind, &reply) {
             undecided.push(group);
         } else {

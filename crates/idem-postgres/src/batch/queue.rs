@@ -153,10 +153,20 @@ struct Queue {
     entries: HashMap<RecordKey, Entry>,
 }
 
-#[derive(Default)]
 struct Entry {
     calls: VecDeque<Call>,
     under_way: bool,
+}
+
+impl Default for Entry {
+    /// With room for one call, for most keys have no more: what a deque takes by itself is so much
+    /// that it takes an allocator long to find.
+    fn default() -> Self {
+        Self {
+            calls: VecDeque::with_capacity(1),
+            under_way: false,
+        }
+    }
 }
 
 impl Queue {
