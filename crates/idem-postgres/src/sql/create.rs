@@ -67,7 +67,8 @@ pub(super) const CREATE: &str = concat!(
     create!("NOT EXISTS (SELECT FROM found)")
 );
 
-/// [`CREATE`] behind [`CLAIM_IN_TX`](super::claim::CLAIM_IN_TX): waits for another transaction that claims the key.
+/// [`CREATE`] behind [`CLAIM_IN_TX`](super::claim::CLAIM_IN_TX): waits for another transaction that
+/// claims the key.
 pub(super) const CREATE_IN_TX: &str = concat!(
     "WITH ",
     guard_in_tx!("$13"),

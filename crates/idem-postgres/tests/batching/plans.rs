@@ -122,12 +122,13 @@ async fn plans_for_an_empty_table_are_good_for_a_full_one() {
     claim_and_complete(&world, 1, false).await;
     world.server.sql(MANY_ROWS).unwrap();
     let looks = counted(&world, BY_INDEX, 400).await;
-    let read = world.number(READ);
+    let (read, sequential) = (world.number(READ), world.number(SEQUENTIAL));
     claim_and_complete(&world, 2, true).await;
     claim_and_complete(&world, 3, false).await;
     counted(&world, BY_INDEX, looks + 400).await;
     let read = world.number(READ) - read;
     assert!(read < 10_000, "{read} rows were read to find 400");
+    assert_eq!(world.number(SEQUENTIAL), sequential);
 }
 
 /// A server that sees how many calls a statement is for may find a plan of its own for a few of them
