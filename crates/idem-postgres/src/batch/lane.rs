@@ -58,6 +58,7 @@ impl Answers {
 
     /// Of the call at this place, which is behind those that were asked for before.
     fn take(&mut self, place: usize) -> Reply {
+        while self.some.next_if(|(next, _)| *next < place).is_some() {}
         match self.some.next_if(|(next, _)| *next == place) {
             Some((_, said)) => said.map(Some),
             None => Ok(self.others.clone()),

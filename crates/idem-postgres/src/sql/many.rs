@@ -157,6 +157,23 @@ macro_rules! updates {
     };
 }
 
+/// The arguments of deletions as rows `i`.
+macro_rules! deletions {
+    () => {
+        concat!(
+            "unnest(",
+            array!("$1", "text"),
+            ", ",
+            array!("$2", "text"),
+            ", ",
+            array!("$3", "bytea"),
+            ", ",
+            array!("$4", "int8"),
+            ") WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)"
+        )
+    };
+}
+
 /// Beside each row `i` the row `r` of its key.
 macro_rules! its_rows {
     () => {

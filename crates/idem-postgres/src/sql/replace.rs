@@ -128,9 +128,11 @@ pub(super) const DELETE: &str = concat!(
 
 /// [`DELETE`] as [`UPDATE_MANY`].
 pub(super) const DELETE_MANY: &str = concat!(
-    "WITH mine AS MATERIALIZED (SELECT i.n, h.place FROM unnest($1::text[], $2::text[], \
-     $3::bytea[], $4::int8[]) WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)",
+    "WITH mine AS MATERIALIZED (SELECT i.n, h.place, h.expires_at FROM ",
+    deletions!(),
     its_rows_locked!(live!("r"), "FOR UPDATE"),
-    "), done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place RETURNING i.n) ",
+    "), done AS (DELETE FROM idem.records r USING mine i WHERE r.ctid = i.place AND ",
+    live!("i"),
+    " RETURNING i.n) ",
     done_or_found_many!()
 );
