@@ -32,8 +32,9 @@ pub(super) const CLAIM: &str = concat!(
     row!(),
     " WHERE NOT EXISTS (SELECT FROM idem.records r WHERE ",
     its_row!(),
-    ") AND set_config('lock_timeout', $10::int8::text, true) IS NOT NULL \
-     ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
+    ") AND ",
+    bound_wait!("$10"),
+    " IS NOT NULL ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
     done!("1"),
     " FROM made UNION ALL SELECT ",
     found!("1"),
@@ -62,7 +63,9 @@ pub(super) const CLAIM_MANY: &str = concat!(
     " FROM ",
     claims!(),
     " WHERE i.n NOT IN (SELECT f.n FROM found f) \
-     AND (SELECT set_config('lock_timeout', $10::int8::text, true)) IS NOT NULL \
+     AND (SELECT ",
+    bound_wait!("$10"),
+    ") IS NOT NULL \
      ORDER BY i.n ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
     done!("0"),
     " WHERE (SELECT count(*) FROM found) + (SELECT count(*) FROM made) = cardinality($1::text[]) \

@@ -5,171 +5,119 @@
 //! grows; and it plans a statement of a few calls anew each time, which costs more than the calls. So
 //! arguments are such that it cannot see how many they are, and each row is looked up by itself.
 
-/// One argument as an array whose length the server does not see before the statement runs.
-macro_rules! array {
-    ($argument:literal, $item:literal) => {
-        concat!("(SELECT ", $argument, "::", $item, "[])")
+/// Lists as rows `i` of these columns, numbered from 1 in their order as `n`. How long they are the
+/// server does not see before the statement runs.
+macro_rules! rows {
+    ($first:ident $first_list:literal $(, $column:ident $list:literal)* $(,)?) => {
+        concat!(
+            "unnest((SELECT ",
+            $first_list,
+            ")",
+            $(", (SELECT ", $list, ")",)*
+            ") WITH ORDINALITY AS i (",
+            stringify!($first),
+            $(", ", stringify!($column),)*
+            ", n)"
+        )
     };
 }
 
-/// The keys of calls as rows `i`, numbered from 1 in their order.
+/// The keys of calls.
 macro_rules! keys {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ") WITH ORDINALITY AS i (scope, key, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
         )
     };
 }
 
-/// The arguments of claims as rows `i`.
+/// The arguments of claims.
 macro_rules! claims {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ", ",
-            array!("$3", "int8"),
-            ", ",
-            array!("$4", "bytea"),
-            ", ",
-            array!("$5", "int8"),
-            ", ",
-            array!("$6", "bytea"),
-            ", ",
-            array!("$7", "int8"),
-            ", ",
-            array!("$8", "int8"),
-            ", ",
-            array!("$9", "int8"),
-            ") WITH ORDINALITY AS i (scope, key, attempt, token, revision, fingerprint, lease_ms, created, \
-             ttl, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
+            attempt "$3::int8[]",
+            token "$4::bytea[]",
+            revision "$5::int8[]",
+            fingerprint "$6::bytea[]",
+            lease_ms "$7::int8[]",
+            created "$8::int8[]",
+            ttl "$9::int8[]",
         )
     };
 }
 
-/// The arguments of whatever else creates a record as rows `i`.
+/// The arguments of whatever else creates a record.
 macro_rules! creations {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ", ",
-            array!("$3", "text"),
-            ", ",
-            array!("$4", "int8"),
-            ", ",
-            array!("$5", "bytea"),
-            ", ",
-            array!("$6", "int8"),
-            ", ",
-            array!("$7", "bytea"),
-            ", ",
-            array!("$8", "int8"),
-            ", ",
-            array!("$9", "bytea"),
-            ", ",
-            array!("$10", "bytea"),
-            ", ",
-            array!("$11", "int8"),
-            ", ",
-            array!("$12", "int8"),
-            ") WITH ORDINALITY AS i (scope, key, status, attempt, token, revision, fingerprint, lease_ms, \
-             checkpoint, payload, created, ttl, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
+            status "$3::text[]",
+            attempt "$4::int8[]",
+            token "$5::bytea[]",
+            revision "$6::int8[]",
+            fingerprint "$7::bytea[]",
+            lease_ms "$8::int8[]",
+            checkpoint "$9::bytea[]",
+            payload "$10::bytea[]",
+            created "$11::int8[]",
+            ttl "$12::int8[]",
         )
     };
 }
 
-/// The arguments of endings as rows `i`.
+/// The arguments of endings.
 macro_rules! endings {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ", ",
-            array!("$3", "bytea"),
-            ", ",
-            array!("$4", "int8"),
-            ", ",
-            array!("$5", "text"),
-            ", ",
-            array!("$6", "int8"),
-            ", ",
-            array!("$7", "int8"),
-            ", ",
-            array!("$8", "bytea"),
-            ", ",
-            array!("$9", "bytea"),
-            ", ",
-            array!("$10", "int8"),
-            ", ",
-            array!("$11", "int8"),
-            ") WITH ORDINALITY AS i (scope, key, old_token, old_revision, status, attempt, revision, \
-             fingerprint, payload, created, ttl, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
+            old_token "$3::bytea[]",
+            old_revision "$4::int8[]",
+            status "$5::text[]",
+            attempt "$6::int8[]",
+            revision "$7::int8[]",
+            fingerprint "$8::bytea[]",
+            payload "$9::bytea[]",
+            created "$10::int8[]",
+            ttl "$11::int8[]",
         )
     };
 }
 
-/// The arguments of whatever else replaces a record as rows `i`.
+/// The arguments of whatever else replaces a record.
 macro_rules! updates {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ", ",
-            array!("$3", "bytea"),
-            ", ",
-            array!("$4", "int8"),
-            ", ",
-            array!("$5", "text"),
-            ", ",
-            array!("$6", "int8"),
-            ", ",
-            array!("$7", "bytea"),
-            ", ",
-            array!("$8", "int8"),
-            ", ",
-            array!("$9", "bytea"),
-            ", ",
-            array!("$10", "int8"),
-            ", ",
-            array!("$11", "bytea"),
-            ", ",
-            array!("$12", "bytea"),
-            ", ",
-            array!("$13", "int8"),
-            ", ",
-            array!("$14", "int8"),
-            ") WITH ORDINALITY AS i (scope, key, old_token, old_revision, status, attempt, token, revision, \
-             fingerprint, lease_ms, checkpoint, payload, created, ttl, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
+            old_token "$3::bytea[]",
+            old_revision "$4::int8[]",
+            status "$5::text[]",
+            attempt "$6::int8[]",
+            token "$7::bytea[]",
+            revision "$8::int8[]",
+            fingerprint "$9::bytea[]",
+            lease_ms "$10::int8[]",
+            checkpoint "$11::bytea[]",
+            payload "$12::bytea[]",
+            created "$13::int8[]",
+            ttl "$14::int8[]",
         )
     };
 }
 
-/// The arguments of deletions as rows `i`.
+/// The arguments of deletions.
 macro_rules! deletions {
     () => {
-        concat!(
-            "unnest(",
-            array!("$1", "text"),
-            ", ",
-            array!("$2", "text"),
-            ", ",
-            array!("$3", "bytea"),
-            ", ",
-            array!("$4", "int8"),
-            ") WITH ORDINALITY AS i (scope, key, old_token, old_revision, n)"
+        rows!(
+            scope "$1::text[]",
+            key "$2::text[]",
+            old_token "$3::bytea[]",
+            old_revision "$4::int8[]",
         )
     };
 }

@@ -26,14 +26,22 @@ macro_rules! done {
 }
 
 /// Bounds how long this transaction waits for a lock, in milliseconds, without a round trip of its
-/// own. A statement that reads from it has set it before it writes its first row.
-macro_rules! guard {
+/// own.
+macro_rules! bound_wait {
     ($timeout:literal) => {
         concat!(
-            "guard AS MATERIALIZED (SELECT set_config('lock_timeout', ",
+            "set_config('lock_timeout', ",
             $timeout,
-            "::int8::text, true))"
+            "::int8::text, true)"
         )
+    };
+}
+
+/// [`bound_wait!`] as a part of a statement: one that reads from it has set it before it writes its
+/// first row.
+macro_rules! guard {
+    ($timeout:literal) => {
+        concat!("guard AS MATERIALIZED (SELECT ", bound_wait!($timeout), ")")
     };
 }
 
@@ -42,10 +50,9 @@ macro_rules! guard_in_tx {
     ($timeout:literal) => {
         concat!(
             "guard AS MATERIALIZED (SELECT \
-             set_config('idem_postgres.before', current_setting('lock_timeout'), true), \
-             set_config('lock_timeout', ",
-            $timeout,
-            "::int8::text, true))"
+             set_config('idem_postgres.before', current_setting('lock_timeout'), true), ",
+            bound_wait!($timeout),
+            ")"
         )
     };
 }
