@@ -7,7 +7,14 @@
 
 mod watched;
 
-use std::time::Duration;
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -40,6 +47,8 @@ pub(crate) async fn cases() -> Result<Vec<Case>> {
 struct Server {
     process: Redis,
     connection: MultiplexedConnection,
+    /// How many keys were used up.
+    used: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -54,13 +63,15 @@ impl Server {
         Ok(Self {
             process,
             connection,
+            used: Arc::default(),
         })
     }
 
-    /// Leaves nothing of the slice before.
-    fn clear(&self) -> Result<()> {
+    /// Numbers of keys that nobody used yet; leaves no record of those before.
+    fn fresh(&self, ops: usize) -> Result<Range<usize>> {
         self.process.command(&["FLUSHALL"])?;
-        Ok(())
+        let first = self.used.fetch_add(ops, Ordering::Relaxed);
+        Ok(first..first + ops)
     }
 }
 
@@ -101,8 +112,8 @@ impl Load for Fresh {
     }
 
     async fn batch(world: &Engine, ops: usize) -> Result<Vec<RecordKey>> {
-        world.server.clear()?;
-        (0..ops).map(|index| key("fresh", index)).collect()
+        let fresh = world.server.fresh(ops)?;
+        fresh.map(|index| key("fresh", index)).collect()
     }
 
     async fn op(world: &Engine, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
@@ -196,8 +207,8 @@ impl Load for TwoWrites {
     }
 
     async fn batch(world: &ByHand, ops: usize) -> Result<Vec<String>> {
-        world.server.clear()?;
-        (0..ops).map(|index| name("fresh", index)).collect()
+        let fresh = world.server.fresh(ops)?;
+        fresh.map(|index| name("fresh", index)).collect()
     }
 
     async fn op(world: &ByHand, names: &Vec<String>, index: usize) -> Result<()> {
