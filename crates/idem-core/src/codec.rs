@@ -24,20 +24,22 @@
 mod head;
 mod span;
 mod varint;
+mod version;
 
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
 use head::{Head, Kind};
 
+pub use version::VersionPrefix;
+
 use crate::{ClaimToken, Fingerprint, Record, State, StoreError, Timestamp, Version};
 
 /// The format that [`encode`] writes. [`decode`] reads it and every one before it.
 pub const FORMAT: u8 = 1;
 
-const VERSION_LEN: usize = 1 + 16 + varint::MAX_LEN;
 /// The longest form of what comes before the checkpoint or payload.
-const HEADER_LEN: usize = VERSION_LEN + head::MAX_LEN + 3 * varint::MAX_LEN + 32;
+const HEADER_LEN: usize = version::MAX_LEN + head::MAX_LEN + 3 * varint::MAX_LEN + 32;
 const CHECKSUM_LEN: usize = 4;
 
 /// A record and the ttl that it was written with.
@@ -79,7 +81,7 @@ pub fn encode(record: &Record, ttl: Duration) -> Bytes {
     };
     let mut header = [0; HEADER_LEN];
     let mut rest = &mut header[..];
-    put_version(&mut rest, record.version);
+    rest.put_slice(&version_prefix(record.version));
     Head::put(&mut rest, Kind::of(&record.state), record.attempt);
     span::put(&mut rest, ttl);
     varint::put(&mut rest, record.created_at.as_millis());
@@ -101,12 +103,8 @@ pub fn encode(record: &Record, ttl: Duration) -> Bytes {
 /// The first bytes of every record with this version, and of no other: what a conditional write
 /// compares.
 #[must_use]
-pub fn version_prefix(version: Version) -> Bytes {
-    let mut prefix = [0; VERSION_LEN];
-    let mut rest = &mut prefix[..];
-    put_version(&mut rest, version);
-    let len = VERSION_LEN - rest.len();
-    Bytes::copy_from_slice(&prefix[..len])
+pub fn version_prefix(version: Version) -> VersionPrefix {
+    VersionPrefix::of(version)
 }
 
 /// Reads a record; the payload shares the memory of `bytes`.
@@ -167,12 +165,6 @@ fn state(kind: Kind, lease: Duration, tail: Bytes) -> Result<State, CodecError> 
         Kind::Completed => State::Completed { payload: tail },
         Kind::Failed => State::Failed { payload: tail },
     })
-}
-
-fn put_version(out: &mut impl BufMut, version: Version) {
-    out.put_u8(FORMAT);
-    out.put_slice(version.token.as_bytes());
-    varint::put(out, version.revision);
 }
 
 struct Reader<'a> {

@@ -2,8 +2,8 @@
 //!
 //! A request that finds few others under way goes by itself, at once. Further ones queue up, and one
 //! task hands them to the driver as one pipeline: one place in its queue, one timeout and one wake-up
-//! for all of them instead of one each; and records to be replaced by the script are replaced by one
-//! run of it. Nothing waits for a timer: the task is run when the runtime has run whatever else was
+//! for all of them instead of one each; records to be read are read by one command, and records to be
+//! replaced by the script are replaced by one run of it. Nothing waits for a timer: the task is run when the runtime has run whatever else was
 //! ready, and what queued up until then goes along.
 //!
 //! Each request has an answer of its own. An error that the server answers to it is its caller's
@@ -26,18 +26,22 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     connection::{Connection, Replied, io_error},
+    ended,
     error::Failure,
     scripts::{Replace, Replacement},
 };
-use queue::{Apart, Counted, Queue, Queued, Said, Unsent, Waiting};
+use queue::{Apart, Counted, Queue, Said, Unsent, Waiting};
 
 /// With so many requests under way, further ones queue up. Below, a task of their own would cost
 /// more than it saves.
 const APART: usize = 2;
 
-/// So many requests go at once, and not when the runtime comes to it: the server shall not be idle
-/// meanwhile.
+/// So many requests go at once, and not when the runtime comes to it, if they are half of those that
+/// are under way or more: the server shall not be idle meanwhile.
 const FULL: usize = 32;
+
+/// So many go at once in any case.
+const OVERFULL: usize = 128;
 
 /// A connection that many callers share.
 pub(crate) struct Lane {
@@ -54,6 +58,8 @@ struct Shared {
 
 /// What a caller wants of the server.
 pub(crate) enum Request {
+    /// The value of the record of this name.
+    Find(String),
     /// A command that reads.
     Read(Cmd),
     /// A command that writes.
@@ -159,8 +165,8 @@ impl Shared {
             }));
         }
         let (caller, answer) = oneshot::channel();
-        queue.waiting.push(Queued { request, caller });
-        let full = (queue.waiting.len() == FULL).then(|| Unsent::take(self, &mut queue));
+        queue.waiting.add(request, caller);
+        let full = queue.is_full().then(|| Unsent::take(self, &mut queue));
         drop(queue);
         if let Some(runtime) = carrier {
             runtime.spawn(Waiting::new(self).carry());
@@ -174,16 +180,20 @@ impl Shared {
 
     async fn alone(&self, name: &str, request: Request) -> Answered {
         match request {
+            Request::Find(_) => {
+                let reply = self.connection.command(name, ended::get(name)).await?;
+                Ok(Answer { reply, wait: None })
+            }
             Request::Read(cmd) => {
                 let reply = self.connection.command(name, cmd).await?;
                 Ok(Answer { reply, wait: None })
             }
             Request::Write(cmd) => self.write(name, cmd).await,
             Request::Replace(replacement) => {
-                let only = std::slice::from_ref(&replacement);
-                match self.write(name, self.replace.by_digest(only)).await {
+                let only = || std::iter::once(&replacement);
+                match self.write(name, self.replace.by_digest(only())).await {
                     Err(failure) if failure.is_script_unknown() => {
-                        self.write(name, self.replace.by_text(only)).await
+                        self.write(name, self.replace.by_text(only())).await
                     }
                     answer => answer,
                 }

@@ -15,6 +15,7 @@
 //! | call | command |
 //! |---|---|
 //! | `create` | `SET … NX GET PX`; the record's age is asked for only if what is found is in flight |
+//! | `create` of a key that this process saw ended | `GETEX`, or `MGET` with one of them for many; the above if it has not ended any more |
 //! | `update` | `SET … IFEQ … PX` where the server has it, else a script that compares the version |
 //! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
 //! | `get` | a script: the value and its ttl at one moment |
@@ -23,9 +24,13 @@
 //! 8.4: what is sent there follows its documentation, and **has not been run against such a server**
 //! yet. A server that does not take one of them is not asked again, and gets the script.
 //!
-//! Calls made at the same time travel together: one pipeline, and one run of a script for all records
-//! that it replaces, each with an answer of its own. A call that finds no others goes at once. In a
-//! Cluster each call travels by itself.
+//! Calls made at the same time travel together: one pipeline, one command for all records that it reads,
+//! and one run of a script for all records that it replaces, each with an answer of its own. A call that
+//! finds no others goes at once. In a Cluster each call travels by itself.
+//!
+//! Which keys ended is remembered for up to 131,072 of them, in 512 KiB, and decides about the command
+//! alone: what the server has is what counts. A key that ended here and is gone, because it expired, costs
+//! its next claim a second command.
 //!
 //! # The server
 //! - Redis 7.0 or newer, or any Valkey. `maxmemory-policy` has to be `noeviction`, which is checked
@@ -51,6 +56,7 @@ mod check;
 mod config;
 mod connection;
 mod durability;
+mod ended;
 mod error;
 mod keys;
 mod lane;

@@ -1,7 +1,7 @@
 //! [`Link`]: commands of this store's kinds, sent as durably as it is set up.
 
 use futures_util::TryFutureExt;
-use idem_core::{StoreError, Version};
+use idem_core::{StoreError, Version, codec};
 use redis::{Cmd, Value};
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     connection::Connection,
     error::{Failure, unexpected_reply},
     lane::{Lane, Request},
-    scripts::{Call, Prefix, Replacement, Script, Scripts},
+    scripts::{Call, Replacement, Script, Scripts},
 };
 
 /// Where commands go, and how sure a write has to be.
@@ -88,6 +88,13 @@ impl Link {
         }
     }
 
+    /// Reads a value.
+    pub(crate) async fn get(&self, name: &str) -> Result<Value, Failure> {
+        let find = Request::Find(name.to_owned());
+        let answer = self.lane.send(name, find).await;
+        answer.map(|answer| answer.reply)
+    }
+
     /// Reads a value and its ttl at one moment.
     pub(crate) async fn read(&self, name: &str) -> Result<Value, Failure> {
         let script = &self.scripts.read;
@@ -116,7 +123,7 @@ impl Link {
     pub(crate) async fn confirm(&self, name: &str, version: Version) -> Result<bool, StoreError> {
         let call = Call {
             name,
-            expected: Some(&Prefix::of(version)),
+            expected: Some(&codec::version_prefix(version)),
         };
         let touched = self.run(&self.scripts.touch, call).await?;
         match touched.reply {

@@ -44,7 +44,7 @@ impl Native {
     }
 
     /// Remembers a value that this process wrote, for the write that will follow it.
-    pub(crate) fn remember(&self, version: Version, value: &Bytes) {
+    pub(crate) fn remember(&self, version: Version, value: Bytes) {
         let deletes = self.delete.as_ref();
         if self.set.is_open() || deletes.is_some_and(|(_, support)| support.is_open()) {
             self.recent.remember(version, value);

@@ -1,7 +1,7 @@
 //! The Lua scripts: compare a version, then write. All decisions stay in `idem-core`.
 
 use bytes::Bytes;
-use idem_core::{Version, codec};
+use idem_core::codec::VersionPrefix;
 use redis::{Cmd, Value};
 
 use crate::{
@@ -22,17 +22,7 @@ pub(crate) struct Call<'a> {
     /// The record.
     pub(crate) name: &'a str,
     /// The version that has to be there, for a script that compares.
-    pub(crate) expected: Option<&'a Prefix>,
-}
-
-/// The first bytes of every record with a version, and of no other.
-#[derive(Debug)]
-pub(crate) struct Prefix(Bytes);
-
-impl Prefix {
-    pub(crate) fn of(version: Version) -> Self {
-        Self(codec::version_prefix(version))
-    }
+    pub(crate) expected: Option<&'a VersionPrefix>,
 }
 
 impl Script {
@@ -60,7 +50,7 @@ impl Call<'_> {
         let bytes = command.len() + script.len() + self.name.len() + NUMBERS;
         let mut cmd = Cmd::with_capacity(ARGS, bytes);
         cmd.arg(command).arg(script).arg(1).arg(self.name);
-        if let Some(Prefix(prefix)) = self.expected {
+        if let Some(prefix) = self.expected {
             cmd.arg(&prefix[..]).arg(prefix.len() - 1);
         }
         cmd
@@ -100,11 +90,19 @@ pub(crate) struct Replace {
 #[derive(Debug)]
 pub(crate) struct Replacement {
     pub(crate) name: String,
-    pub(crate) expected: Prefix,
+    pub(crate) expected: VersionPrefix,
     pub(crate) value: Bytes,
     /// In milliseconds.
     pub(crate) ttl: u64,
 }
+
+/// Records to be replaced by one run of the script.
+pub(crate) trait Replacements<'a>:
+    ExactSizeIterator<Item = &'a Replacement> + Clone
+{
+}
+
+impl<'a, R: ExactSizeIterator<Item = &'a Replacement> + Clone> Replacements<'a> for R {}
 
 impl Replace {
     pub(crate) fn new() -> Self {
@@ -114,34 +112,34 @@ impl Replace {
         }
     }
 
-    pub(crate) fn by_digest(&self, replacements: &[Replacement]) -> Cmd {
-        Self::of("EVALSHA", &self.script(replacements).digest, replacements)
+    pub(crate) fn by_digest<'a>(&self, replacements: impl Replacements<'a>) -> Cmd {
+        Self::of("EVALSHA", &self.script(&replacements).digest, replacements)
     }
 
-    pub(crate) fn by_text(&self, replacements: &[Replacement]) -> Cmd {
-        Self::of("EVAL", self.script(replacements).text, replacements)
+    pub(crate) fn by_text<'a>(&self, replacements: impl Replacements<'a>) -> Cmd {
+        Self::of("EVAL", self.script(&replacements).text, replacements)
     }
 
-    fn script(&self, replacements: &[Replacement]) -> &Script {
-        match replacements {
-            [_] => &self.one,
+    fn script<'a>(&self, replacements: &impl Replacements<'a>) -> &Script {
+        match replacements.len() {
+            1 => &self.one,
             _ => &self.many,
         }
     }
 
-    fn of(command: &str, script: &str, replacements: &[Replacement]) -> Cmd {
+    fn of<'a>(command: &str, script: &str, replacements: impl Replacements<'a>) -> Cmd {
         const EACH: usize = 5;
-        let bytes = replacements.iter().map(Replacement::len).sum::<usize>();
+        let bytes = replacements.clone().map(Replacement::len).sum::<usize>();
         let mut cmd = Cmd::with_capacity(
             3 + EACH * replacements.len(),
             command.len() + script.len() + NUMBERS + bytes,
         );
         cmd.arg(command).arg(script).arg(replacements.len());
-        for replacement in replacements {
+        for replacement in replacements.clone() {
             cmd.arg(&replacement.name);
         }
         for replacement in replacements {
-            let prefix = &replacement.expected.0[..];
+            let prefix = &replacement.expected[..];
             cmd.arg(prefix).arg(prefix.len() - 1);
             cmd.arg(&replacement.value[..]).arg(replacement.ttl);
         }
@@ -149,12 +147,10 @@ impl Replace {
     }
 
     /// What the script says of each of so many records.
-    pub(crate) fn replies(
-        reply: Value,
-        n: usize,
-    ) -> Result<impl Iterator<Item = Replied>, Failure> {
+    pub(crate) fn replies(reply: Value, n: usize) -> Result<Vec<Replied>, Failure> {
         let replies = match reply {
             only if n == 1 => vec![only],
+            Value::Int(all) if usize::try_from(all) == Ok(n) => vec![Value::Int(1); n],
             Value::Array(replies) if replies.len() == n => replies,
             _ => {
                 return Err(Failure::maybe(io_error(
@@ -163,7 +159,9 @@ impl Replace {
             }
         };
         let each = replies.into_iter();
-        Ok(each.map(|reply| reply.extract_error().map_err(Failure::maybe)))
+        Ok(each
+            .map(|reply| reply.extract_error().map_err(Failure::maybe))
+            .collect())
     }
 }
 

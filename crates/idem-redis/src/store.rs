@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
 
 use crate::{
-    Connection, RedisConfig, check, connection::Target, keys::Names, link::Link, native::Native,
-    reply, watch::Listener, write::Write,
+    Connection, RedisConfig, check, connection::Target, ended::Ended, keys::Names, link::Link,
+    native::Native, reply, watch::Listener, write::Write,
 };
 
 /// A store on Redis or Valkey: one server, a Sentinel deployment or a Cluster.
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) link: Link,
     pub(crate) native: Native,
+    pub(crate) ended: Ended,
     pub(crate) listener: Option<Arc<Listener>>,
 }
 
@@ -97,6 +98,7 @@ impl RedisStore {
                 names,
                 link: Link::new(connection, config.durability),
                 native: Native::new(delete),
+                ended: Ended::new(),
                 listener,
             }),
         })
@@ -124,9 +126,11 @@ impl Store for RedisStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
-        self.shared
-            .create(&Write::new(self, key, record, ttl))
-            .await
+        let name = self.shared.names.name(key);
+        if let Some(found) = self.shared.find_ended(&name, record).await? {
+            return Ok(Created::Exists(found));
+        }
+        self.shared.create(&Write::new(name, record, ttl)).await
     }
 
     async fn update(
@@ -136,9 +140,9 @@ impl Store for RedisStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
-        self.shared
-            .update(&Write::new(self, key, record, ttl), expected)
-            .await
+        let name = self.shared.names.name(key);
+        let write = Write::new(name, record, ttl);
+        self.shared.update(&write, expected).await
     }
 
     async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, State, StoreError, StoreErrorKind, Stored, Updated,
-    Version, codec,
+    Created, Deleted, Record, State, StoreError, StoreErrorKind, Stored, Updated, Version, codec,
 };
 use redis::{Cmd, Value};
 
 use crate::{
-    RedisStore,
     error::{Failure, unexpected_reply},
     link::Written,
     reply,
-    scripts::{Call, Prefix, Replacement},
+    scripts::{Call, Replacement},
     store::Shared,
 };
 
@@ -26,32 +24,24 @@ const ROUNDS: usize = 100;
 pub(crate) struct Write<'a> {
     name: String,
     record: &'a Record,
-    value: Bytes,
-    /// In milliseconds.
-    ttl: u64,
+    ttl: Duration,
 }
 
 impl<'a> Write<'a> {
-    pub(crate) fn new(
-        store: &RedisStore,
-        key: &RecordKey,
-        record: &'a Record,
-        ttl: Duration,
-    ) -> Self {
-        Self {
-            name: store.shared().names.name(key),
-            record,
-            value: codec::encode(record, ttl),
-            ttl: millis(ttl),
-        }
+    pub(crate) fn new(name: String, record: &'a Record, ttl: Duration) -> Self {
+        Self { name, record, ttl }
     }
 
-    fn set_if_absent(&self) -> Cmd {
+    fn value(&self) -> Bytes {
+        codec::encode(self.record, self.ttl)
+    }
+
+    fn set_if_absent(&self, value: &[u8]) -> Cmd {
         const ARGS: usize = 7;
         const WORDS: usize = 40;
-        let mut set = Cmd::with_capacity(ARGS, self.name.len() + self.value.len() + WORDS);
-        set.arg("SET").arg(&self.name).arg(&self.value[..]);
-        set.arg("NX").arg("GET").arg("PX").arg(self.ttl);
+        let mut set = Cmd::with_capacity(ARGS, self.name.len() + value.len() + WORDS);
+        set.arg("SET").arg(&self.name).arg(value);
+        set.arg("NX").arg("GET").arg("PX").arg(millis(self.ttl));
         set
     }
 }
@@ -63,13 +53,47 @@ enum Obstacle {
 }
 
 impl Shared {
+    /// The answer to a claim of a key that this process saw ended before, if it still is.
+    pub(crate) async fn find_ended(
+        &self,
+        name: &str,
+        claim: &Record,
+    ) -> Result<Option<Stored>, StoreError> {
+        if !self.ended.has(name) {
+            return Ok(None);
+        }
+        let found = match self.link.get(name).await {
+            Ok(Value::BulkString(value)) => reply::found(value)?,
+            Ok(_) => {
+                self.ended.forget(name);
+                return Ok(None);
+            }
+            Err(failure) if failure.is_unsupported() => {
+                self.ended.refuse();
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure.into()),
+        };
+        match found.record.state.is_final() {
+            true => self.settled(name, claim.version, found).await,
+            false => {
+                self.ended.forget(name);
+                Ok(None)
+            }
+        }
+    }
+
     pub(crate) async fn create(&self, write: &Write<'_>) -> Result<Created, StoreError> {
+        let value = write.value();
         for _ in 0..ROUNDS {
-            let Some(found) = self.set_if_absent(write).await? else {
-                self.native.remember(write.record.version, &write.value);
+            let Some(found) = self.set_if_absent(write, &value).await? else {
+                self.native.remember(write.record.version, value);
                 return Ok(Created::New);
             };
-            if let Some(found) = self.settled(write, found).await? {
+            if let Some(found) = self
+                .settled(&write.name, write.record.version, found)
+                .await?
+            {
                 return Ok(Created::Exists(found));
             }
         }
@@ -85,14 +109,19 @@ impl Shared {
             let found = match self.replace(write, expected).await? {
                 None => {
                     if matches!(write.record.state, State::InFlight { .. }) {
-                        self.native.remember(write.record.version, &write.value);
+                        self.native.remember(write.record.version, write.value());
+                    } else if write.record.state.is_final() {
+                        self.ended.remember(&write.name);
                     }
                     return Ok(Updated::Done);
                 }
                 Some(Obstacle::Nothing) => return Ok(Updated::Conflict(None)),
                 Some(Obstacle::Record(found)) => found,
             };
-            if let Some(found) = self.settled(write, found).await? {
+            if let Some(found) = self
+                .settled(&write.name, write.record.version, found)
+                .await?
+            {
                 return Ok(Updated::Conflict(Some(found)));
             }
         }
@@ -112,7 +141,7 @@ impl Shared {
         }
         let call = Call {
             name,
-            expected: Some(&Prefix::of(expected)),
+            expected: Some(&codec::version_prefix(expected)),
         };
         let written = self.link.run(&self.link.scripts.delete, call).await?;
         Ok(match obstacle(written)? {
@@ -123,8 +152,13 @@ impl Shared {
     }
 
     /// What is there already, or nothing after writing.
-    async fn set_if_absent(&self, write: &Write<'_>) -> Result<Option<Stored>, StoreError> {
-        match self.link.write(&write.name, write.set_if_absent()).await {
+    async fn set_if_absent(
+        &self,
+        write: &Write<'_>,
+        value: &[u8],
+    ) -> Result<Option<Stored>, StoreError> {
+        let set = write.set_if_absent(value);
+        match self.link.write(&write.name, set).await {
             Ok(written) => match written.reply {
                 Value::Nil => written.confirmed().map(|()| None),
                 Value::BulkString(value) => reply::found(value).map(Some),
@@ -159,10 +193,8 @@ impl Shared {
         write: &Write<'_>,
         expected: Version,
     ) -> Result<Option<Obstacle>, StoreError> {
-        let Write {
-            name, value, ttl, ..
-        } = write;
-        if let Some(attempt) = self.native.replace(name, expected, value, *ttl) {
+        let (name, value, ttl) = (&write.name, write.value(), millis(write.ttl));
+        if let Some(attempt) = self.native.replace(name, expected, &value, ttl) {
             let (cmd, support) = attempt.into_parts();
             if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
                 return written.confirmed().map(|()| None);
@@ -170,9 +202,9 @@ impl Shared {
         }
         let replacement = Replacement {
             name: name.clone(),
-            expected: Prefix::of(expected),
-            value: value.clone(),
-            ttl: *ttl,
+            expected: codec::version_prefix(expected),
+            value,
+            ttl,
         };
         obstacle(self.link.replace(name, replacement).await?)
     }
@@ -182,20 +214,24 @@ impl Shared {
     /// when it is gone, or another, by now.
     async fn settled(
         &self,
-        write: &Write<'_>,
+        name: &str,
+        written: Version,
         found: Stored,
     ) -> Result<Option<Stored>, StoreError> {
-        let is_own = found.record.version.token == write.record.version.token;
-        let rests_on_it = is_own || found.record.state.is_final();
-        if rests_on_it && self.link.durability.waits() {
-            let confirming = Box::pin(self.link.confirm(&write.name, found.record.version));
+        let is_final = found.record.state.is_final();
+        let is_own = found.record.version.token == written.token;
+        if (is_own || is_final) && self.link.durability.waits() {
+            let confirming = Box::pin(self.link.confirm(name, found.record.version));
             if !confirming.await? {
                 return Ok(None);
             }
         }
         if matches!(found.record.state, State::InFlight { .. }) && found.age.is_none() {
-            let reading = Box::pin(self.link.read(&write.name));
+            let reading = Box::pin(self.link.read(name));
             return reply::read(reading.await?);
+        }
+        if is_final {
+            self.ended.remember(name);
         }
         Ok(Some(found))
     }

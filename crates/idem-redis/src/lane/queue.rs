@@ -2,10 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use super::{
-    Answered, Request, Shared,
-    load::{Caller, Load},
-};
+use super::{Answered, FULL, OVERFULL, Request, Shared, load::Load};
 
 /// All callers write to this, from all threads: what they only read keeps out of its cache line.
 #[repr(align(128))]
@@ -15,14 +12,19 @@ pub(super) struct Apart<T>(pub(super) T);
 pub(super) struct Queue {
     /// Requests that were made and not answered.
     pub(super) under_way: usize,
-    pub(super) waiting: Vec<Queued>,
+    pub(super) waiting: Load,
     /// Room for the next ones, from those before.
-    spare: Vec<Queued>,
+    spare: Vec<Load>,
 }
 
-pub(super) struct Queued {
-    pub(super) request: Request,
-    pub(super) caller: Caller,
+/// So many loads are under way at once that their room is kept.
+const SPARES: usize = 8;
+
+impl Queue {
+    /// Whether what waits should go at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= (self.under_way / 2).clamp(FULL, OVERFULL)
+    }
 }
 
 /// What becomes of a request that queued up.
@@ -76,7 +78,7 @@ impl Drop for Waiting {
 /// Requests that are about to be sent. Dropped before that, they go back to their callers.
 pub(super) struct Unsent {
     shared: Arc<Shared>,
-    queued: Vec<Queued>,
+    load: Load,
     /// How many they were.
     n: usize,
 }
@@ -84,39 +86,38 @@ pub(super) struct Unsent {
 impl Unsent {
     /// All that waits.
     pub(super) fn take(shared: &Arc<Shared>, queue: &mut Queue) -> Self {
-        let spare = std::mem::take(&mut queue.spare);
-        let queued = std::mem::replace(&mut queue.waiting, spare);
+        let spare = queue.spare.pop().unwrap_or_default();
+        let load = std::mem::replace(&mut queue.waiting, spare);
         Self {
             shared: Arc::clone(shared),
-            n: queued.len(),
-            queued,
+            n: load.len(),
+            load,
         }
     }
 
     pub(super) async fn carry(mut self) {
-        self.queued.retain(|queued| !queued.caller.is_closed());
+        self.load.forget_abandoned();
         let shared = Arc::clone(&self.shared);
         let Some(server) = shared.connection.server() else {
             return;
         };
-        if !self.queued.is_empty() {
-            let load = Load::of(self.queued.drain(..));
-            load.deliver(server, &shared.replace, shared.wait.as_ref())
-                .await;
+        if !self.load.is_empty() {
+            // From here on nothing goes back.
+            let mut sent = std::mem::take(&mut self.load);
+            let wait = shared.wait.as_ref();
+            sent.deliver(server, &shared.replace, wait).await;
+            self.load = sent;
         }
     }
 }
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        for Queued { request, caller } in self.queued.drain(..) {
-            // One that has gone away needs it no more.
-            let _ = caller.send(Said::Unsent(Box::new(request)));
-        }
+        self.load.hand_back();
         let mut queue = self.shared.lock();
         queue.under_way -= self.n;
-        if queue.spare.capacity() == 0 {
-            queue.spare = std::mem::take(&mut self.queued);
+        if queue.spare.len() < SPARES {
+            queue.spare.push(std::mem::take(&mut self.load));
         }
     }
 }

@@ -24,9 +24,9 @@ impl Recent {
         }
     }
 
-    pub(crate) fn remember(&self, version: Version, value: &Bytes) {
+    pub(crate) fn remember(&self, version: Version, value: Bytes) {
         if value.len() <= LARGEST {
-            *lock(self.slot(version)) = value.clone();
+            *lock(self.slot(version)) = value;
         }
     }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_value_is_found_by_its_own_version_alone_and_once() {
         let recent = Recent::new();
         let first = version(1, 1);
-        recent.remember(first, &value(first, 80));
+        recent.remember(first, value(first, 80));
         assert_eq!(recent.take(version(1, 2)), None);
         assert_eq!(recent.take(version(2, 1)), None);
         assert_eq!(recent.take(first), Some(value(first, 80)));
@@ -84,11 +84,11 @@ mod tests {
     fn memory_is_bounded() {
         let recent = Recent::new();
         let (first, second) = (version(1, 1), version(2, 1));
-        recent.remember(first, &value(first, 80));
+        recent.remember(first, value(first, 80));
         // The same slot.
-        recent.remember(second, &value(second, 80));
+        recent.remember(second, value(second, 80));
         assert_eq!(recent.take(first), None);
-        recent.remember(first, &value(first, LARGEST + 1));
+        recent.remember(first, value(first, LARGEST + 1));
         assert_eq!(recent.take(first), None);
     }
 }

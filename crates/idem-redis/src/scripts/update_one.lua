@@ -5,7 +5,7 @@
 -- Answers OK, or nothing if nothing is there, or what is there and the ttl it has left, or the
 -- server's error.
 if redis.pcall('GETRANGE', KEYS[1], '0', ARGV[2]) == ARGV[1] then
-  return redis.pcall('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+  return redis.pcall('PSETEX', KEYS[1], ARGV[4], ARGV[3])
 end
 local found = redis.pcall('GET', KEYS[1])
 if type(found) ~= 'string' then
