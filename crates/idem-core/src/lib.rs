@@ -25,6 +25,7 @@ mod record;
 mod recorder;
 mod redact;
 mod scope;
+mod seen;
 mod stamp;
 mod store;
 
@@ -44,5 +45,6 @@ pub use prober::{Abandonment, Prober, Verdict};
 pub use record::{ClaimToken, Record, State, Stored, Version};
 pub use recorder::{CommitError, Recorder};
 pub use scope::{RecordKey, Scope};
+pub use seen::SeenKeys;
 pub use stamp::Timestamp;
 pub use store::{Created, Deleted, Store, StoreError, StoreErrorKind, Updated};

@@ -98,7 +98,7 @@ impl RedisStore {
                 names,
                 link: Link::new(connection, config.durability),
                 native: Native::new(delete),
-                ended: Ended::new(),
+                ended: Ended::default(),
                 listener,
             }),
         })
