@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::{Record, RecordKey, State, StoreError, Stored, Version};
+use idem_core::{Record, RecordKey, State, StoreError, Version};
 use tokio::sync::oneshot;
 
 use super::MAX_RACES;
@@ -36,8 +36,10 @@ pub(crate) enum Job {
 /// Jobs of one kind fit into one statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A first claim that is asked for the first time, by a statement that does little else.
+    /// A first claim that is asked for the first time, by a statement that does nothing else.
     Claim,
+    /// The same of a key that was seen before, by a look at its record.
+    Look,
     Create,
     /// A holder's ending that is asked for the first time, by a statement that says nothing but
     /// whether it did it: nothing is likely to be in its way.
@@ -48,8 +50,9 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Claim,
+        Self::Look,
         Self::Create,
         Self::End,
         Self::Update,
@@ -64,14 +67,14 @@ impl Kind {
             Self::End => &sql.end,
             Self::Update => &sql.update,
             Self::Delete => &sql.delete,
-            Self::Get => &sql.get,
+            Self::Look | Self::Get => &sql.get,
         }
     }
 
     /// The kind whose statement waits for whom it meets and tells what is there.
     pub(super) fn thorough(self) -> Self {
         match self {
-            Self::Claim => Self::Create,
+            Self::Claim | Self::Look => Self::Create,
             Self::End => Self::Update,
             Self::Create | Self::Update | Self::Delete | Self::Get => self,
         }
@@ -89,12 +92,12 @@ impl Kind {
 
     /// Whether the statement for many of these may wait for a lock.
     pub(super) fn many_may_wait(self) -> bool {
-        self.creates()
+        self.creates() && self != Self::Look
     }
 
     /// Whether the statement for one of these may wait for a lock.
     pub(super) fn one_may_wait(self) -> bool {
-        !matches!(self, Self::Get | Self::End)
+        !matches!(self, Self::Look | Self::Get | Self::End)
     }
 }
 
@@ -111,6 +114,11 @@ impl Job {
             Self::Delete { .. } => Kind::Delete,
             Self::Get => Kind::Get,
         }
+    }
+
+    /// Whether it files a record where there is none.
+    pub(super) fn creates(&self) -> bool {
+        self.first_kind().creates()
     }
 
     /// The version that has to be there.
@@ -150,6 +158,7 @@ impl Job {
             match kind {
                 Kind::Claim => row.extend(columns.claim()),
                 Kind::End => row.extend(columns.ending()),
+                Kind::Look => {}
                 Kind::Create | Kind::Update | Kind::Delete | Kind::Get => row.extend(columns.all()),
             }
         }
@@ -185,34 +194,32 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) job: Job,
+    /// Whether its key is likely to have a record. Noted here, for a call that waits has to stay of
+    /// one kind.
+    seen: bool,
     /// How often it was asked and knows nothing.
     races: u32,
     reply: oneshot::Sender<Said>,
 }
 
 impl Call {
-    pub(super) fn new(job: Job, reply: oneshot::Sender<Said>) -> Self {
+    pub(super) fn new(job: Job, seen: bool, reply: oneshot::Sender<Said>) -> Self {
         Self {
             job,
+            seen,
             races: 0,
             reply,
         }
     }
 
     pub(super) fn kind(&self) -> Kind {
-        let first = self.job.first_kind();
+        let first = match self.job.first_kind() {
+            kind if self.seen && kind.creates() => Kind::Look,
+            kind => kind,
+        };
         match self.races {
             0 => first,
             _ => first.thorough(),
-        }
-    }
-
-    /// Whether it is a claim that was asked again and finds what it made the time before, of which
-    /// it was not told.
-    fn has_made(&self, found: &Stored) -> bool {
-        match &self.job {
-            Job::Create { record, .. } => self.races > 0 && found.record.version == record.version,
-            Job::Update { .. } | Job::Delete { .. } | Job::Get => false,
         }
     }
 
@@ -258,16 +265,13 @@ impl Group {
     }
 
     /// Answers the calls as far as that goes. What is left has to ask again.
-    pub(super) fn settle(self, kind: Kind, reply: Reply) -> (RecordKey, Vec<Call>) {
+    pub(super) fn settle(mut self, kind: Kind, reply: Reply) -> (RecordKey, Vec<Call>) {
         let key = self.key.clone();
-        let reply = match reply {
-            Ok(Some(Answer::Found(found))) if self.first.has_made(&found) => Ok(Some(Answer::Done)),
-            reply => reply,
-        };
         let left = match (kind, &reply) {
             // Only one of them made it; the others find it next time.
             (Kind::Claim | Kind::Create, Ok(Some(Answer::Done))) => {
                 self.first.answer(reply);
+                self.others.iter_mut().for_each(|call| call.seen = true);
                 self.others
             }
             _ if has_raced(kind, &reply) => self.ask_again(),
@@ -313,4 +317,58 @@ pub(super) fn has_raced(kind: Kind, reply: &Reply) -> bool {
 /// What a call is told that has no answer after [`MAX_RACES`].
 pub(super) fn raced() -> StoreError {
     StoreError::unavailable("the call raced with others without end")
+}
+
+#[cfg(test)]
+mod tests {
+    use idem_core::{ClaimToken, Fingerprint, IdempotencyKey, Scope, Timestamp};
+
+    use super::*;
+
+    fn claim() -> Job {
+        let lease = Duration::from_secs(30);
+        let version = Version {
+            token: ClaimToken::from_bytes([1; 16]),
+            revision: 1,
+        };
+        let record = Record {
+            fingerprint: Fingerprint::of("tests", b"request"),
+            attempt: 1,
+            version,
+            created_at: Timestamp::from_millis(0),
+            state: State::InFlight {
+                lease,
+                checkpoint: None,
+            },
+        };
+        Job::Create { record, ttl: lease }
+    }
+
+    fn group(seen: bool) -> Group {
+        let scope = Scope::global();
+        Group {
+            key: scope.key(&IdempotencyKey::random()),
+            first: Call::new(claim(), seen, oneshot::channel().0),
+            others: vec![Call::new(claim(), seen, oneshot::channel().0)],
+        }
+    }
+
+    /// A replay is one statement where the key was seen, and a first claim always.
+    #[test]
+    fn a_key_that_was_seen_is_looked_at_and_any_other_is_inserted() {
+        for (seen, first) in [(false, Kind::Claim), (true, Kind::Look)] {
+            let group = group(seen);
+            assert_eq!(group.first.kind(), first);
+            let (_, left) = group.settle(first, Ok(None));
+            assert_eq!(left.len(), 2, "nothing is known of either");
+            assert!(left.iter().all(|call| call.kind() == Kind::Create));
+        }
+    }
+
+    #[test]
+    fn whoever_came_with_the_one_that_made_it_looks_at_it() {
+        let (_, left) = group(false).settle(Kind::Claim, Ok(Some(Answer::Done)));
+        let kinds: Vec<_> = left.iter().map(Call::kind).collect();
+        assert_eq!(kinds, [Kind::Look]);
+    }
 }

@@ -16,7 +16,7 @@ mod under_way;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use idem_core::{RecordKey, StoreError};
+use idem_core::{RecordKey, SeenKeys, StoreError};
 use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
 
 pub(crate) use job::Job;
@@ -44,6 +44,8 @@ struct Shared {
     sessions: Sessions,
     queues: Mutex<Queues>,
     parked: Arc<Parked>,
+    /// Keys that have a record, or had one.
+    seen: SeenKeys,
     /// Places for calls that wait for a lock.
     detours: Semaphore,
 }
@@ -55,6 +57,7 @@ impl Batcher {
             shared: Arc::new(Shared {
                 queues: Mutex::new(Queues::new(config)),
                 parked: Arc::default(),
+                seen: SeenKeys::new(),
                 detours: Semaphore::new(config.detours.get()),
                 sessions,
             }),
@@ -65,15 +68,23 @@ impl Batcher {
     ///
     /// Dropping the future before the call was sent takes it back; later it changes nothing.
     pub(crate) async fn submit(&self, key: RecordKey, mut job: Job) -> Reply {
+        let shared = &self.shared;
+        let creates = job.creates();
         for _ in 0..MAX_LANES_LOST {
             let (reply, answer) = oneshot::channel();
-            let call = Call::new(job, reply);
-            let free_lane = self.shared.queues().push(key.clone(), call);
+            let seen = creates && shared.seen.has(key.as_str());
+            let call = Call::new(job, seen, reply);
+            let free_lane = shared.queues().push(key.clone(), call);
             if free_lane {
-                start_lane(&self.shared)?;
+                start_lane(shared)?;
             }
             match answer.await {
-                Ok(Said::Answer(reply)) => return reply,
+                Ok(Said::Answer(reply)) => {
+                    if creates && reply.is_ok() {
+                        shared.seen.remember(key.as_str());
+                    }
+                    return reply;
+                }
                 Ok(Said::Unsent(unsent)) => job = unsent,
                 Err(_) => {
                     return Err(StoreError::unknown(

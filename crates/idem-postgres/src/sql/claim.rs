@@ -1,9 +1,8 @@
 //! The statements by which a key is claimed for the first time.
 //!
-//! In the common case nothing is there. So these do a third of the work where there is no row, and
-//! take a look at the row where there is one, which they leave as it is also past its ttl. Of a claim
-//! that they do not answer nothing is known: [`CREATE`](super::create::CREATE) makes it or tells what
-//! is there.
+//! In the common case nothing is there, so these insert without a look. Of a claim that they do not
+//! make nothing is known: [`CREATE`](super::create::CREATE) makes it or tells what is there. Keys that
+//! this process saw are looked at first, by [`GET`](super::read::GET).
 
 macro_rules! insert {
     () => {
@@ -25,35 +24,18 @@ macro_rules! row {
     };
 }
 
-/// Files one claim.
+/// Files one claim, if no row is there at all.
 pub(super) const CLAIM: &str = concat!(
-    "WITH made AS (",
     insert!(),
     row!(),
-    " WHERE NOT EXISTS (SELECT FROM idem.records r WHERE ",
-    its_row!(),
-    ") AND ",
+    " WHERE ",
     bound_wait!("$10"),
-    " IS NOT NULL ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
-    done!("1"),
-    " FROM made UNION ALL SELECT ",
-    found!("1"),
-    " FROM idem.records r WHERE ",
-    its_row!(),
-    " AND NOT EXISTS (SELECT FROM made)"
+    " IS NOT NULL ON CONFLICT (scope, key) DO NOTHING RETURNING 1::int8 AS n, NULL::text AS status"
 );
 
-/// [`CLAIM`] for distinct keys in ascending order, with one row for all that were made.
-///
-/// Where another transaction was faster with one of them that row is missing, and none is known to be
-/// made: [`CREATE`](super::create::CREATE) will find those that are.
+/// [`CLAIM`] for distinct keys in ascending order, with one row if that was all of them.
 pub(super) const CLAIM_MANY: &str = concat!(
-    "WITH found AS MATERIALIZED (SELECT ",
-    found!("i.n"),
-    " FROM ",
-    keys!(),
-    its_rows!(),
-    "), made AS (",
+    "WITH made AS (",
     insert!(),
     "SELECT i.scope, i.key, 'in-flight', i.attempt, i.token, i.revision, i.fingerprint, \
      i.lease_ms, ",
@@ -62,14 +44,15 @@ pub(super) const CLAIM_MANY: &str = concat!(
     expires!("i.ttl"),
     " FROM ",
     claims!(),
-    " WHERE i.n NOT IN (SELECT f.n FROM found f) \
-     AND (SELECT ",
+    " WHERE (SELECT ",
     bound_wait!("$10"),
     ") IS NOT NULL \
-     ORDER BY i.n ON CONFLICT (scope, key) DO NOTHING RETURNING 1) SELECT ",
-    done!("0"),
-    " WHERE (SELECT count(*) FROM found) + (SELECT count(*) FROM made) = cardinality($1::text[]) \
-     UNION ALL SELECT * FROM found"
+     ORDER BY i.n ON CONFLICT (scope, key) DO NOTHING RETURNING scope, key), \
+     all_made AS (SELECT count(*) = cardinality($1::text[]) AS yes FROM made) \
+     SELECT 0::int8 AS n, NULL::text AS status FROM all_made WHERE yes \
+     UNION ALL SELECT d.n, NULL::text FROM all_made a CROSS JOIN LATERAL (SELECT i.n FROM made m JOIN ",
+    keys!(),
+    " ON i.scope = m.scope AND i.key = m.key WHERE NOT a.yes OFFSET 0) d"
 );
 
 /// Files the first claim of a key if there is no row at all, in a transaction that goes on, and if

@@ -4,6 +4,7 @@
 mod alone;
 mod locks;
 mod plans;
+mod seen;
 mod together;
 mod undecided;
 mod world;
