@@ -5,7 +5,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{CommandCounts, TTL, acquire, claim_record, completed, key, random_key, replayed};
+use common::{
+    CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, replayed, store,
+};
 use futures_util::future::join_all;
 use idem_core::{Claim, Created, Idempotency, Record, RecordKey, Store, StoreErrorKind};
 use idem_redis::{RedisConfig, RedisStore, redis};
@@ -13,10 +15,6 @@ use idem_testbed::{Redis, skip_or_fail};
 
 /// Enough for several commands.
 const MANY: usize = 200;
-
-async fn store(server: &Redis) -> RedisStore {
-    RedisStore::connect(&server.url()).await.unwrap()
-}
 
 fn engine(store: &RedisStore) -> Idempotency {
     Idempotency::builder(store.clone()).build().unwrap()
@@ -39,10 +37,6 @@ async fn ended(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
         (key, ending)
     };
     join_all((0..n).map(ending)).await
-}
-
-fn name(key: &RecordKey) -> String {
-    format!("idem:{}", key.as_str())
 }
 
 /// Claims all of them at the same time.
@@ -226,7 +220,7 @@ async fn g2_a_replay_waits_for_the_replicas_that_it_was_promised() {
     };
     // Nobody replicates from this server: the ending is there, and its caller does not know.
     let store = ended_here(1).await;
-    let idem = engine(&self::store(&server).await);
+    let idem = engine(&common::store(&server).await);
     let execution = acquire(&idem, &key("k")).await;
     execution.complete("answer").await.unwrap();
     for _ in 0..2 {

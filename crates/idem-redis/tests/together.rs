@@ -5,7 +5,9 @@ mod common;
 
 use std::{task::Context, time::Duration};
 
-use common::{CommandCounts, TTL, claim_record, completed, random_key, replaces_natively};
+use common::{
+    CommandCounts, TTL, claim_record, completed, name, random_key, replaces_natively, store,
+};
 use futures_util::{
     future::{join_all, poll_immediate},
     task::noop_waker_ref,
@@ -16,10 +18,6 @@ use idem_testbed::{Redis, Sentinel, skip_or_fail};
 
 /// Enough for several runs of the script.
 const MANY: usize = 200;
-
-async fn store(server: &Redis) -> RedisStore {
-    RedisStore::connect(&server.url()).await.unwrap()
-}
 
 /// Claims of so many keys.
 async fn claims(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
@@ -51,10 +49,6 @@ async fn end_all(
         .zip(endings)
         .map(|((key, claim), ending)| store.update(key, claim.version, ending, TTL));
     join_all(updates).await
-}
-
-fn name(key: &RecordKey) -> String {
-    format!("idem:{}", key.as_str())
 }
 
 async fn found(store: &RedisStore, key: &RecordKey) -> Option<Record> {

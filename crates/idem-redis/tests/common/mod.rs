@@ -11,7 +11,18 @@ use idem_core::{
     Claim, ClaimToken, Execution, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey,
     Scope, State, Timestamp, Version,
 };
+use idem_redis::RedisStore;
 use idem_testbed::{Redis, RedisBinary, RedisFlavor};
+
+/// A store with the defaults.
+pub(crate) async fn store(server: &Redis) -> RedisStore {
+    RedisStore::connect(&server.url()).await.unwrap()
+}
+
+/// What the server calls a record.
+pub(crate) fn name(key: &RecordKey) -> String {
+    format!("idem:{}", key.as_str())
+}
 
 /// A key of its own for every test.
 pub(crate) fn random_key() -> RecordKey {
