@@ -190,10 +190,11 @@ impl Shared {
             }
             Request::Write(cmd) => self.write(name, cmd).await,
             Request::Replace(replacement) => {
-                let only = || std::iter::once(&replacement);
-                match self.write(name, self.replace.by_digest(only())).await {
+                let (terms, only) = (replacement.terms(), std::iter::once(&replacement));
+                let by_digest = self.replace.by_digest(terms, only.clone());
+                match self.write(name, by_digest).await {
                     Err(failure) if failure.is_script_unknown() => {
-                        self.write(name, self.replace.by_text(only())).await
+                        self.write(name, self.replace.by_text(terms, only)).await
                     }
                     answer => answer,
                 }

@@ -14,7 +14,7 @@ use futures_util::{
 };
 use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated};
 use idem_redis::{Durability, RedisConfig, RedisStore};
-use idem_testbed::{Redis, Sentinel, skip_or_fail};
+use idem_testbed::{Redis, Sentinel, redis::Reply, skip_or_fail};
 
 /// Enough for several runs of the script.
 const MANY: usize = 200;
@@ -178,6 +178,57 @@ async fn records_are_replaced_together() {
         // But for the few whose value was crowded out of the store's memory.
         true => assert!(few.contains(&count("getrange")), "{ran:?}"),
         false => assert_eq!(count("getrange"), MANY as u64, "{ran:?}"),
+    }
+}
+
+/// S2, S5: records travel together whatever their ttls and however long their versions are, and each
+/// is compared with its own version and kept for its own time.
+#[tokio::test]
+async fn s2_each_record_is_replaced_on_its_own_terms() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    // The revisions that one byte has room for, and those that need two.
+    let revisions = [1, 126, 127, 128, 300];
+    let ttls = [TTL, 2 * TTL, 3 * TTL];
+    let ttl = |n: usize| ttls[n % ttls.len()];
+    let mut claims: Vec<_> = (0..MANY).map(|_| (random_key(), claim_record())).collect();
+    for (n, (_, claim)) in claims.iter_mut().enumerate() {
+        claim.version.revision = revisions[n % revisions.len()];
+    }
+    let claimant = store(&server).await;
+    let creates = claims
+        .iter()
+        .map(|(key, claim)| claimant.create(key, claim, TTL));
+    for created in join_all(creates).await {
+        assert_eq!(created.unwrap(), Created::New);
+    }
+    // One that wrote none of the claims has no command of the server's to compare them with.
+    let other = store(&server).await;
+    let endings = endings(&claims);
+    let stale = |n: usize| n % 7 == 0;
+    let updates = claims.iter().zip(&endings).enumerate();
+    let updates = updates.map(|(n, ((key, claim), ending))| {
+        let mut expected = claim.version;
+        expected.revision += u64::from(stale(n));
+        other.update(key, expected, ending, ttl(n))
+    });
+    for (n, updated) in join_all(updates).await.into_iter().enumerate() {
+        let (key, claim) = &claims[n];
+        let Reply::Integer(left) = server.command(&["PTTL", &name(key)]).unwrap() else {
+            panic!("{n}: no ttl");
+        };
+        let (record, kept) = match updated.unwrap() {
+            Updated::Done if !stale(n) => (&endings[n], ttl(n)),
+            Updated::Conflict(Some(_)) if stale(n) => (claim, TTL),
+            other => panic!("{n}: {other:?}"),
+        };
+        assert_eq!(found(&other, key).await.as_ref(), Some(record), "{n}");
+        let kept = kept.as_millis() as i64;
+        assert!(
+            (kept - 600_000..=kept).contains(&left),
+            "{n}: {left} of {kept}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     connection::{Replied, Server, io_error},
     ended,
     error::Failure,
-    scripts::{Replace, Replacement},
+    scripts::{Replace, Replacement, Terms},
 };
 
 /// Records that one command reads, or one run of the script replaces, at most: meanwhile the server does
@@ -29,8 +29,10 @@ pub(super) struct Load {
     /// Names of records that are read together.
     finds: Vec<(String, Caller)>,
     /// Records that are replaced together.
-    replacements: Vec<(Replacement, Caller)>,
+    replacements: Vec<Replacing>,
 }
+
+type Replacing = (Replacement, Caller);
 
 struct Command {
     cmd: Cmd,
@@ -88,10 +90,10 @@ impl Load {
 
     /// Sends all of it, and hands the answers out. With `wait`, writes are waited for.
     pub(super) async fn deliver(&mut self, server: &Server, replace: &Replace, wait: Option<&Cmd>) {
-        let by_digest = |some: &[(Replacement, Caller)]| replace.by_digest(only(some));
+        let by_digest = |some: &[Replacing]| replace.by_digest(terms(some), only(some));
         let mut forgotten = self.send(server, wait, by_digest).await;
         if !forgotten.is_empty() {
-            let by_text = |some: &[(Replacement, Caller)]| replace.by_text(only(some));
+            let by_text = |some: &[Replacing]| replace.by_text(terms(some), only(some));
             let forgotten = Box::pin(forgotten.send(server, wait, by_text)).await;
             debug_assert!(forgotten.is_empty(), "a script that is sent along is known");
         }
@@ -102,7 +104,7 @@ impl Load {
         &mut self,
         server: &Server,
         wait: Option<&Cmd>,
-        script: impl Fn(&[(Replacement, Caller)]) -> Cmd,
+        script: impl Fn(&[Replacing]) -> Cmd,
     ) -> Self {
         let wait = wait.filter(|_| self.writes());
         let pipeline = self.pipeline(script, wait);
@@ -122,11 +124,7 @@ impl Load {
         !self.replacements.is_empty() || self.commands.iter().any(|(command, _)| command.writes)
     }
 
-    fn pipeline(
-        &mut self,
-        script: impl Fn(&[(Replacement, Caller)]) -> Cmd,
-        wait: Option<&Cmd>,
-    ) -> Pipeline {
+    fn pipeline(&mut self, script: impl Fn(&[Replacing]) -> Cmd, wait: Option<&Cmd>) -> Pipeline {
         let (finds, replacements) = (self.finds.len(), self.replacements.len());
         let groups = 2 * finds.div_ceil(TOGETHER) + replacements.div_ceil(TOGETHER);
         let mut pipeline = Pipeline::with_capacity(self.commands.len() + groups + 1);
@@ -139,8 +137,11 @@ impl Load {
             }
             pipeline.add_command(ended::get(&some[0].0));
         }
-        for some in self.replacements.chunks(TOGETHER) {
+        self.replacements.sort_by_key(|(one, _)| one.terms());
+        let mut rest = &self.replacements[..];
+        while let Some((some, others)) = split(rest) {
             pipeline.add_command(script(some));
+            rest = others;
         }
         if let Some(wait) = wait {
             pipeline.add_command(wait.clone());
@@ -165,8 +166,8 @@ impl Load {
         }
         let mut forgotten = Self::default();
         let mut replacements = self.replacements.drain(..);
-        while replacements.len() > 0 {
-            let some = replacements.len().min(TOGETHER);
+        while let Some((some, _)) = split(replacements.as_slice()) {
+            let some = some.len();
             let replaced = next(&mut replies).and_then(|reply| Replace::replies(reply, some));
             let group = replacements.by_ref().take(some);
             match replaced {
@@ -189,9 +190,19 @@ impl Load {
     }
 }
 
-fn only(
-    replacements: &[(Replacement, Caller)],
-) -> impl ExactSizeIterator<Item = &Replacement> + Clone {
+/// Those in front that one run of the script replaces, and the others. They are sorted by their terms.
+fn split(replacements: &[Replacing]) -> Option<(&[Replacing], &[Replacing])> {
+    let (first, _) = replacements.first()?;
+    let alike = |(other, _): &Replacing| other.terms() == first.terms();
+    let n = replacements.iter().take(TOGETHER).take_while(|r| alike(r));
+    Some(replacements.split_at(n.count()))
+}
+
+fn terms(alike: &[Replacing]) -> Terms {
+    alike[0].0.terms()
+}
+
+fn only(replacements: &[Replacing]) -> impl ExactSizeIterator<Item = &Replacement> + Clone {
     replacements.iter().map(|(replacement, _)| replacement)
 }
 
