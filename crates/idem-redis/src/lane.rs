@@ -36,13 +36,6 @@ use queue::{Apart, Counted, Queue, Said, Unsent, Waiting};
 /// more than it saves.
 const APART: usize = 2;
 
-/// So many requests go at once, and not when the runtime comes to it, if they are half of those that
-/// are under way or more: the server shall not be idle meanwhile.
-const FULL: usize = 32;
-
-/// So many go at once in any case.
-const OVERFULL: usize = 128;
-
 /// A connection that many callers share.
 pub(crate) struct Lane {
     shared: Arc<Shared>,
@@ -151,11 +144,11 @@ impl Shared {
         let mut queue = self.lock();
         let waits_for_nobody = queue.waiting.is_empty();
         // Somebody has to carry what waits.
-        let carrier = match waits_for_nobody && queue.under_way >= APART {
+        let carrier = match waits_for_nobody && queue.under_way() >= APART {
             true => Handle::try_current().ok(),
             false => None,
         };
-        queue.under_way += 1;
+        queue.count();
         if waits_for_nobody && carrier.is_none() {
             drop(queue);
             let counted = Counted::new(self);

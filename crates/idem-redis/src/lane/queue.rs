@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
-use super::{Answered, FULL, OVERFULL, Request, Shared, load::Load};
+use super::{Answered, Request, Shared, load::Load};
 
 /// All callers write to this, from all threads: what they only read keeps out of its cache line.
 #[repr(align(128))]
@@ -11,19 +11,55 @@ pub(super) struct Apart<T>(pub(super) T);
 #[derive(Default)]
 pub(super) struct Queue {
     /// Requests that were made and not answered.
-    pub(super) under_way: usize,
+    under_way: usize,
+    /// The most that were lately.
+    busiest: usize,
     pub(super) waiting: Load,
     /// Room for the next ones, from those before.
     spare: Vec<Load>,
 }
 
+/// What waits goes at once, and not when the runtime comes to it, if it is such a part of what is under
+/// way in busy moments: while one part is made, others are on their way to the server, with it and on
+/// their way back. Fewer and larger parts would let client and server wait for each other.
+const PARTS: usize = 4;
+
+/// Fewer do not go at once: they are not worth it.
+const FEWEST: usize = 4;
+
+/// So many go at once in any case.
+const MOST: usize = 128;
+
+/// For so many loads it matters how busy the moment of the busiest was.
+const MEMORY: usize = 32;
+
 /// So many loads are under way at once that their room is kept.
 const SPARES: usize = 8;
 
 impl Queue {
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    pub(super) fn count(&mut self) {
+        self.under_way += 1;
+        self.busiest = self.busiest.max(self.under_way);
+    }
+
+    fn uncount(&mut self, n: usize) {
+        self.under_way -= n;
+    }
+
     /// Whether what waits should go at once.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= (self.under_way / 2).clamp(FULL, OVERFULL)
+        self.waiting.len() >= (self.busiest / PARTS).clamp(FEWEST, MOST)
+    }
+
+    /// Takes what waits, and leaves room for more.
+    fn take(&mut self) -> Load {
+        let calmer = self.busiest - self.busiest.div_ceil(MEMORY);
+        self.busiest = calmer.max(self.under_way);
+        std::mem::replace(&mut self.waiting, self.spare.pop().unwrap_or_default())
     }
 }
 
@@ -86,8 +122,7 @@ pub(super) struct Unsent {
 impl Unsent {
     /// All that waits.
     pub(super) fn take(shared: &Arc<Shared>, queue: &mut Queue) -> Self {
-        let spare = queue.spare.pop().unwrap_or_default();
-        let load = std::mem::replace(&mut queue.waiting, spare);
+        let load = queue.take();
         Self {
             shared: Arc::clone(shared),
             n: load.len(),
@@ -115,7 +150,7 @@ impl Drop for Unsent {
     fn drop(&mut self) {
         self.load.hand_back();
         let mut queue = self.shared.lock();
-        queue.under_way -= self.n;
+        queue.uncount(self.n);
         if queue.spare.len() < SPARES {
             queue.spare.push(std::mem::take(&mut self.load));
         }
@@ -134,6 +169,57 @@ impl<'a> Counted<'a> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.lock().under_way -= 1;
+        self.0.lock().uncount(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Cmd;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn wait_for_the_next(queue: &mut Queue) {
+        queue.count();
+        let (caller, _) = oneshot::channel();
+        queue.waiting.add(Request::Read(Cmd::new()), caller);
+    }
+
+    /// How many wait when the queue is full for the first time.
+    fn full_with(queue: &mut Queue) -> usize {
+        while !queue.is_full() {
+            wait_for_the_next(queue);
+        }
+        queue.take().len()
+    }
+
+    #[test]
+    fn what_goes_at_once_is_a_part_of_what_is_under_way() {
+        let mut queue = Queue::default();
+        assert_eq!(full_with(&mut queue), FEWEST);
+        for _ in 0..60 {
+            queue.count();
+        }
+        assert_eq!(full_with(&mut queue), queue.under_way() / PARTS);
+        for _ in 0..10_000 {
+            queue.count();
+        }
+        assert_eq!(full_with(&mut queue), MOST);
+    }
+
+    #[test]
+    fn a_busy_moment_is_forgotten_by_and_by() {
+        let mut queue = Queue::default();
+        for _ in 0..256 {
+            queue.count();
+        }
+        queue.uncount(256);
+        assert!(full_with(&mut queue) > FEWEST);
+        queue.uncount(queue.under_way());
+        for _ in 0..10 * MEMORY {
+            queue.take();
+        }
+        assert_eq!(full_with(&mut queue), FEWEST);
     }
 }
