@@ -128,7 +128,8 @@ impl Connection {
         let server = match &self.0 {
             Kind::Server(server) => server,
             Kind::Cluster(cluster) => {
-                let [first, second] = cluster.send(name, [first, second]).await?;
+                let sending = Box::pin(cluster.send(name, [first, second]));
+                let [first, second] = sending.await?;
                 let second = reply(Ok(second)).map_err(|error| cluster.failure(error));
                 return Ok((first, second));
             }

@@ -187,7 +187,7 @@ impl Shared {
                 let by_digest = self.replace.by_digest(terms, only.clone());
                 match self.write(name, by_digest).await {
                     Err(failure) if failure.is_script_unknown() => {
-                        self.write(name, self.replace.by_text(terms, only)).await
+                        Box::pin(self.write(name, self.replace.by_text(terms, only))).await
                     }
                     answer => answer,
                 }
@@ -200,7 +200,9 @@ impl Shared {
             let reply = self.connection.command(name, cmd).await?;
             return Ok(Answer { reply, wait: None });
         };
-        let (reply, waited) = self.connection.pair(name, cmd, wait.clone()).await?;
+        // Boxed, as what is rare in `alone`: each call by itself carries the future around.
+        let pair = Box::pin(self.connection.pair(name, cmd, wait.clone()));
+        let (reply, waited) = pair.await?;
         Ok(Answer {
             reply,
             wait: Some(Arc::new(waited)),

@@ -127,8 +127,12 @@ impl Store for RedisStore {
         ttl: Duration,
     ) -> Result<Created, StoreError> {
         let name = self.shared.names.name(key);
-        if let Some(found) = self.shared.find_ended(&name, record).await? {
-            return Ok(Created::Exists(found));
+        if self.shared.ended.has(&name) {
+            // Boxed: it would make every other claim's future larger.
+            let finding = Box::pin(self.shared.find_ended(&name, record));
+            if let Some(found) = finding.await? {
+                return Ok(Created::Exists(found));
+            }
         }
         self.shared.create(&Write::new(name, record, ttl)).await
     }

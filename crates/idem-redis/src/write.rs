@@ -59,9 +59,6 @@ impl Shared {
         name: &str,
         claim: &Record,
     ) -> Result<Option<Stored>, StoreError> {
-        if !self.ended.has(name) {
-            return Ok(None);
-        }
         let found = match self.link.get(name).await {
             Ok(Value::BulkString(value)) => reply::found(value)?,
             Ok(_) => {
@@ -74,12 +71,13 @@ impl Shared {
             }
             Err(failure) => return Err(failure.into()),
         };
-        match found.record.state.is_final() {
-            true => self.settled(name, claim.version, found).await,
-            false => {
-                self.ended.forget(name);
-                Ok(None)
-            }
+        if !found.record.state.is_final() {
+            self.ended.forget(name);
+            return Ok(None);
+        }
+        match self.is_settled(claim.version, &found) {
+            true => Ok(Some(found)),
+            false => Box::pin(self.settle(name, claim.version, found)).await,
         }
     }
 
@@ -90,10 +88,12 @@ impl Shared {
                 self.native.remember(write.record.version, value);
                 return Ok(Created::New);
             };
-            if let Some(found) = self
-                .settled(&write.name, write.record.version, found)
-                .await?
-            {
+            if self.is_settled(write.record.version, &found) {
+                self.remember_ended(&write.name, &found);
+                return Ok(Created::Exists(found));
+            }
+            let settling = Box::pin(self.settle(&write.name, write.record.version, found));
+            if let Some(found) = settling.await? {
                 return Ok(Created::Exists(found));
             }
         }
@@ -118,10 +118,12 @@ impl Shared {
                 Some(Obstacle::Nothing) => return Ok(Updated::Conflict(None)),
                 Some(Obstacle::Record(found)) => found,
             };
-            if let Some(found) = self
-                .settled(&write.name, write.record.version, found)
-                .await?
-            {
+            if self.is_settled(write.record.version, &found) {
+                self.remember_ended(&write.name, &found);
+                return Ok(Updated::Conflict(Some(found)));
+            }
+            let settling = Box::pin(self.settle(&write.name, write.record.version, found));
+            if let Some(found) = settling.await? {
                 return Ok(Updated::Conflict(Some(found)));
             }
         }
@@ -209,32 +211,47 @@ impl Shared {
         obstacle(self.link.replace(name, replacement).await?)
     }
 
-    /// Completes what is known of a record that was found, so that a decision may rest on it: the age
-    /// of one that is in flight, the durability of one that is an answer or the caller's own. `None`
-    /// when it is gone, or another, by now.
-    async fn settled(
+    /// Whether a decision may rest on what was found: it has an age if it is in flight, and is as
+    /// durable as it has to be if it is an answer or the caller's own.
+    fn is_settled(&self, written: Version, found: &Stored) -> bool {
+        let is_own = found.record.version.token == written.token;
+        let is_answer = is_own || found.record.state.is_final();
+        let is_durable = !is_answer || !self.link.durability.waits();
+        is_durable && !lacks_age(found)
+    }
+
+    /// Makes what was found such that a decision may rest on it. `None` when it is gone, or another,
+    /// by now. To be boxed: with all that it holds it would make every call's future larger.
+    async fn settle(
         &self,
         name: &str,
         written: Version,
         found: Stored,
     ) -> Result<Option<Stored>, StoreError> {
-        let is_final = found.record.state.is_final();
         let is_own = found.record.version.token == written.token;
-        if (is_own || is_final) && self.link.durability.waits() {
-            let confirming = Box::pin(self.link.confirm(name, found.record.version));
-            if !confirming.await? {
+        if (is_own || found.record.state.is_final()) && self.link.durability.waits() {
+            let version = found.record.version;
+            if !self.link.confirm(name, version).await? {
                 return Ok(None);
             }
         }
-        if matches!(found.record.state, State::InFlight { .. }) && found.age.is_none() {
-            let reading = Box::pin(self.link.read(name));
-            return reply::read(reading.await?);
+        if lacks_age(&found) {
+            return reply::read(self.link.read(name).await?);
         }
-        if is_final {
-            self.ended.remember(name);
-        }
+        self.remember_ended(name, &found);
         Ok(Some(found))
     }
+
+    fn remember_ended(&self, name: &str, found: &Stored) {
+        if found.record.state.is_final() {
+            self.ended.remember(name);
+        }
+    }
+}
+
+/// A command that finds a record does not tell its age, and a decision about one in flight needs it.
+fn lacks_age(found: &Stored) -> bool {
+    matches!(found.record.state, State::InFlight { .. }) && found.age.is_none()
 }
 
 /// What a script that writes found instead of the expected version; `None` if it wrote.

@@ -206,7 +206,7 @@ async fn s2_each_record_is_replaced_on_its_own_terms() {
     // One that wrote none of the claims has no command of the server's to compare them with.
     let other = store(&server).await;
     let endings = endings(&claims);
-    let stale = |n: usize| n % 7 == 0;
+    let stale = |n: usize| n.is_multiple_of(7);
     let updates = claims.iter().zip(&endings).enumerate();
     let updates = updates.map(|(n, ((key, claim), ending))| {
         let mut expected = claim.version;
