@@ -157,13 +157,15 @@ impl Shared {
                 self.alone(name, request).await
             }));
         }
+        let carrier = carrier.filter(|runtime| !queue.is_awaited_on(runtime));
         let (caller, answer) = oneshot::channel();
         queue.waiting.add(request, caller);
         let full = queue.is_full().then(|| Unsent::take(self, &mut queue));
         drop(queue);
         if let Some(runtime) = carrier {
             runtime.spawn(Waiting::new(self).carry());
-        } else if let Some(full) = full
+        }
+        if let Some(full) = full
             && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(full.carry());

@@ -15,6 +15,7 @@ use futures_util::{
 use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated};
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, Sentinel, redis::Reply, skip_or_fail};
+use tokio::time::timeout;
 
 /// Enough for several runs of the script.
 const MANY: usize = 200;
@@ -315,4 +316,29 @@ fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
             assert_eq!(created.unwrap(), Created::New);
         }
     });
+}
+
+/// S10: a runtime of one thread leaves a task behind that would send what comes next. While nobody
+/// drives that runtime, callers on another one do not count on it.
+#[test]
+fn s10_a_runtime_that_stands_still_holds_up_nobody_who_comes_later() {
+    let connected = tokio::runtime::Runtime::new().unwrap();
+    let Some(server) = connected.block_on(async { skip_or_fail(Redis::start().await) }) else {
+        return;
+    };
+    let store = connected.block_on(store(&server));
+    // Comes back as soon as its callers have their answers, whatever other tasks it has.
+    let now_and_then = tokio::runtime::Builder::new_current_thread()
+        .event_interval(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    now_and_then.block_on(claims(&store, MANY));
+    let hangs = Duration::from_secs(30);
+    let made = connected.block_on(async { timeout(hangs, claims(&store, MANY)).await });
+    assert_eq!(made.map(|claims| claims.len()), Ok(MANY));
+    // The task that was left behind does its work, or goes, without harm to anybody.
+    assert_eq!(now_and_then.block_on(claims(&store, MANY)).len(), MANY);
+    drop(now_and_then);
+    assert_eq!(connected.block_on(claims(&store, MANY)).len(), MANY);
 }

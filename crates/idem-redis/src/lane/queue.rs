@@ -2,6 +2,8 @@
 
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
+use tokio::runtime::{self, Handle};
+
 use super::{Answered, Request, Shared, load::Load};
 
 /// All callers write to this, from all threads: what they only read keeps out of its cache line.
@@ -15,6 +17,8 @@ pub(super) struct Queue {
     /// The most that were lately.
     busiest: usize,
     pub(super) waiting: Load,
+    /// The runtime of a task that waits for what queues up next.
+    in_advance: Option<runtime::Id>,
     /// Room for the next ones, from those before.
     spare: Vec<Load>,
 }
@@ -37,6 +41,12 @@ const MEMORY: usize = 32;
 const SPARES: usize = 8;
 
 impl Queue {
+    /// Whether a task of this runtime will send what queues up. One of another may not run before long:
+    /// a runtime may be made for one thread, which drives it now and then.
+    pub(super) fn is_awaited_on(&self, runtime: &Handle) -> bool {
+        self.in_advance == Some(runtime.id())
+    }
+
     pub(super) fn under_way(&self) -> usize {
         self.under_way
     }
@@ -86,28 +96,64 @@ async fn after_what_is_ready() {
 
 /// Waits for what queues up. A runtime that is shut down drops its tasks, also those that never ran,
 /// and nobody else would take it.
-pub(super) struct Waiting(Option<Arc<Shared>>);
+pub(super) struct Waiting {
+    /// None once it took what waited.
+    shared: Option<Arc<Shared>>,
+    in_advance: bool,
+}
 
 impl Waiting {
+    /// For what was queued just now.
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self(Some(Arc::clone(shared)))
+        Self {
+            shared: Some(Arc::clone(shared)),
+            in_advance: false,
+        }
     }
 
-    pub(super) async fn carry(mut self) {
-        after_what_is_ready().await;
-        if let Some(shared) = self.0.take() {
-            let unsent = Unsent::take(&shared, &mut shared.lock());
-            unsent.carry().await;
+    /// For what will be, so that it needs no task of its own: callers that were just answered ask
+    /// again. One is enough, so none if anybody else waits.
+    fn in_advance(shared: &Arc<Shared>) -> Option<Self> {
+        let mut queue = shared.lock();
+        if queue.in_advance.is_some() || !queue.waiting.is_empty() {
+            return None;
         }
+        queue.in_advance = Some(Handle::try_current().ok()?.id());
+        Some(Self {
+            shared: Some(Arc::clone(shared)),
+            in_advance: true,
+        })
+    }
+
+    /// Sends what queues up, as long as there is any.
+    pub(super) async fn carry(self) {
+        let mut next = Some(self);
+        while let Some(mut waiting) = next.take() {
+            after_what_is_ready().await;
+            let Some(unsent) = waiting.take() else {
+                return;
+            };
+            let shared = Arc::clone(&unsent.shared);
+            unsent.send().await;
+            next = Self::in_advance(&shared);
+        }
+    }
+
+    /// What waits, if any does and this did not take it before.
+    fn take(&mut self) -> Option<Unsent> {
+        let shared = self.shared.take()?;
+        let mut queue = shared.lock();
+        if self.in_advance {
+            queue.in_advance = None;
+        }
+        (!queue.waiting.is_empty()).then(|| Unsent::take(&shared, &mut queue))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(shared) = &self.0 {
-            let unsent = Unsent::take(shared, &mut shared.lock());
-            drop(unsent);
-        }
+        // Goes back to its callers.
+        drop(self.take());
     }
 }
 
@@ -130,7 +176,16 @@ impl Unsent {
         }
     }
 
-    pub(super) async fn carry(mut self) {
+    /// Sends them, and what queues up meanwhile.
+    pub(super) async fn carry(self) {
+        let shared = Arc::clone(&self.shared);
+        self.send().await;
+        if let Some(waiting) = Waiting::in_advance(&shared) {
+            waiting.carry().await;
+        }
+    }
+
+    async fn send(mut self) {
         self.load.forget_abandoned();
         let shared = Arc::clone(&self.shared);
         let Some(server) = shared.connection.server() else {
