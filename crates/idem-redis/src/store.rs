@@ -126,15 +126,15 @@ impl Store for RedisStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
-        let name = self.shared.names.name(key);
-        if self.shared.ended.has(&name) {
+        let write = Write::new(self.shared.names.name(key), record, ttl);
+        if self.shared.has_ended(&write) {
             // Boxed: it would make every other claim's future larger.
-            let finding = Box::pin(self.shared.find_ended(&name, record));
+            let finding = Box::pin(self.shared.find_ended(&write));
             if let Some(found) = finding.await? {
                 return Ok(Created::Exists(found));
             }
         }
-        self.shared.create(&Write::new(name, record, ttl)).await
+        self.shared.create(&write).await
     }
 
     async fn update(
@@ -144,8 +144,7 @@ impl Store for RedisStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
-        let name = self.shared.names.name(key);
-        let write = Write::new(name, record, ttl);
+        let write = Write::new(self.shared.names.name(key), record, ttl);
         self.shared.update(&write, expected).await
     }
 

@@ -53,12 +53,14 @@ enum Obstacle {
 }
 
 impl Shared {
-    /// The answer to a claim of a key that this process saw ended before, if it still is.
-    pub(crate) async fn find_ended(
-        &self,
-        name: &str,
-        claim: &Record,
-    ) -> Result<Option<Stored>, StoreError> {
+    /// Whether this process saw that the key of a claim had ended.
+    pub(crate) fn has_ended(&self, claim: &Write<'_>) -> bool {
+        self.ended.has(&claim.name)
+    }
+
+    /// The answer to a claim of such a key, if it still is one.
+    pub(crate) async fn find_ended(&self, claim: &Write<'_>) -> Result<Option<Stored>, StoreError> {
+        let (name, version) = (&*claim.name, claim.record.version);
         let found = match self.link.get(name).await {
             Ok(Value::BulkString(value)) => reply::found(value)?,
             Ok(_) => {
@@ -75,9 +77,9 @@ impl Shared {
             self.ended.forget(name);
             return Ok(None);
         }
-        match self.is_settled(claim.version, &found) {
+        match self.is_settled(version, &found) {
             true => Ok(Some(found)),
-            false => Box::pin(self.settle(name, claim.version, found)).await,
+            false => Box::pin(self.settle(name, version, found)).await,
         }
     }
 
