@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 
 use super::{
     MAX_RACES,
-    job::{Group, Kind, Reply, has_raced, raced},
+    job::{Group, Reply, has_raced, raced},
+    kind::Kind,
     lane::statement,
     under_way::UnderWay,
 };

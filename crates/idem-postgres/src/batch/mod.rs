@@ -9,6 +9,7 @@
 
 mod detour;
 mod job;
+mod kind;
 mod lane;
 mod parked;
 mod queue;

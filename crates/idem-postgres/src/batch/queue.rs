@@ -7,7 +7,10 @@ use std::{
 
 use idem_core::RecordKey;
 
-use super::job::{Call, Group, Kind};
+use super::{
+    job::{Call, Group},
+    kind::Kind,
+};
 use crate::PostgresConfig;
 
 /// How many keys are remembered whose row was locked for long.

@@ -6,7 +6,8 @@ use idem_core::RecordKey;
 
 use super::{
     Shared,
-    job::{Call, Group, Kind, Reply},
+    job::{Call, Group, Reply},
+    kind::Kind,
 };
 
 /// Groups of one kind whose keys are marked as under way, until this is dropped at the latest.
