@@ -54,8 +54,11 @@ fn is_exact(number: &[u8]) -> bool {
     let Ok(double) = digits.parse::<f64>() else {
         return false;
     };
-    // `{:e}` is the shortest decimal that names this double: another decimal is another value.
-    double.is_finite() && Decimal::read(digits) == Decimal::read(&format!("{double:e}"))
+    // As the canonical form will have it: the shortest decimal that names this double, and of two that
+    // are as short and as near the even one (ECMAScript's rule, which Rust's own formatting does not
+    // follow). Another decimal is another value.
+    let written = serde_json_canonicalizer::to_string(&double);
+    written.is_ok_and(|written| Decimal::read(digits) == Decimal::read(&written))
 }
 
 /// A decimal number as `0.DIGITS × 10^exponent`, without zeros at either end of the digits.
@@ -115,6 +118,8 @@ mod tests {
             "0.30000000000000004",
             "0.000001",
             "1e-7",
+            // Halfway between two that are as short: the even one is what a double is written as.
+            "1352272714341347.2",
         ] {
             assert!(is_exact(number.as_bytes()), "{number}");
         }
@@ -134,6 +139,7 @@ mod tests {
             "1.00000000000000000001",
             "9007199254740993.0",
             "1e99999999999999999999",
+            "1352272714341347.3",
         ] {
             assert!(!is_exact(number.as_bytes()), "{number}");
         }
