@@ -34,8 +34,8 @@ const FEWEST: usize = 4;
 /// So many go at once in any case.
 const MOST: usize = 128;
 
-/// For so many loads it matters how busy the moment of the busiest was.
-const MEMORY: usize = 32;
+/// A busy moment counts for about so many loads.
+const REMEMBERED: usize = 32;
 
 /// So many loads are under way at once that their room is kept.
 const SPARES: usize = 8;
@@ -67,7 +67,7 @@ impl Queue {
 
     /// Takes what waits, and leaves room for more.
     fn take(&mut self) -> Load {
-        let calmer = self.busiest - self.busiest.div_ceil(MEMORY);
+        let calmer = self.busiest - self.busiest.div_ceil(REMEMBERED);
         self.busiest = calmer.max(self.under_way);
         std::mem::replace(&mut self.waiting, self.spare.pop().unwrap_or_default())
     }
@@ -272,7 +272,7 @@ mod tests {
         queue.uncount(256);
         assert!(full_with(&mut queue) > FEWEST);
         queue.uncount(queue.under_way());
-        for _ in 0..10 * MEMORY {
+        for _ in 0..10 * REMEMBERED {
             queue.take();
         }
         assert_eq!(full_with(&mut queue), FEWEST);
