@@ -216,10 +216,12 @@ impl Shared {
     /// Whether a decision may rest on what was found: it has an age if it is in flight, and is as
     /// durable as it has to be if it is an answer or the caller's own.
     fn is_settled(&self, written: Version, found: &Stored) -> bool {
+        !self.lacks_durability(written, found) && !lacks_age(found)
+    }
+
+    fn lacks_durability(&self, written: Version, found: &Stored) -> bool {
         let is_own = found.record.version.token == written.token;
-        let is_answer = is_own || found.record.state.is_final();
-        let is_durable = !is_answer || !self.link.durability.waits();
-        is_durable && !lacks_age(found)
+        (is_own || found.record.state.is_final()) && self.link.durability.waits()
     }
 
     /// Makes what was found such that a decision may rest on it. `None` when it is gone, or another,
@@ -230,12 +232,10 @@ impl Shared {
         written: Version,
         found: Stored,
     ) -> Result<Option<Stored>, StoreError> {
-        let is_own = found.record.version.token == written.token;
-        if (is_own || found.record.state.is_final()) && self.link.durability.waits() {
-            let version = found.record.version;
-            if !self.link.confirm(name, version).await? {
-                return Ok(None);
-            }
+        if self.lacks_durability(written, &found)
+            && !self.link.confirm(name, found.record.version).await?
+        {
+            return Ok(None);
         }
         if lacks_age(&found) {
             return reply::read(self.link.read(name).await?);
