@@ -125,18 +125,16 @@ impl Waiting {
         })
     }
 
-    /// Sends what queues up, as long as there is any.
+    /// Sends what queues up.
     pub(super) async fn carry(self) {
-        let mut next = Some(self);
-        while let Some(mut waiting) = next.take() {
-            after_what_is_ready().await;
-            let Some(unsent) = waiting.take() else {
-                return;
-            };
-            let shared = Arc::clone(&unsent.shared);
-            unsent.send().await;
-            next = Self::in_advance(&shared);
+        if let Some(unsent) = self.wait().await {
+            unsent.carry().await;
         }
+    }
+
+    async fn wait(mut self) -> Option<Unsent> {
+        after_what_is_ready().await;
+        self.take()
     }
 
     /// What waits, if any does and this did not take it before.
@@ -176,12 +174,16 @@ impl Unsent {
         }
     }
 
-    /// Sends them, and what queues up meanwhile.
+    /// Sends them, and what queues up meanwhile, as long as there is any.
     pub(super) async fn carry(self) {
         let shared = Arc::clone(&self.shared);
-        self.send().await;
-        if let Some(waiting) = Waiting::in_advance(&shared) {
-            waiting.carry().await;
+        let mut next = Some(self);
+        while let Some(unsent) = next {
+            unsent.send().await;
+            next = match Waiting::in_advance(&shared) {
+                Some(waiting) => waiting.wait().await,
+                None => None,
+            };
         }
     }
 
