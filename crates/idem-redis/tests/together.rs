@@ -23,13 +23,18 @@ const MANY: usize = 200;
 /// Claims of so many keys.
 async fn claims(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
     let claims: Vec<_> = (0..n).map(|_| (random_key(), claim_record())).collect();
+    claim_all(store, &claims).await;
+    claims
+}
+
+/// Makes all claims at the same time.
+async fn claim_all(store: &RedisStore, claims: &[(RecordKey, Record)]) {
     let creates = claims
         .iter()
         .map(|(key, record)| store.create(key, record, TTL));
     for created in join_all(creates).await {
         assert_eq!(created.unwrap(), Created::New);
     }
-    claims
 }
 
 fn endings(claims: &[(RecordKey, Record)]) -> Vec<Record> {
@@ -197,13 +202,7 @@ async fn s2_each_record_is_replaced_on_its_own_terms() {
     for (n, (_, claim)) in claims.iter_mut().enumerate() {
         claim.version.revision = revisions[n % revisions.len()];
     }
-    let claimant = store(&server).await;
-    let creates = claims
-        .iter()
-        .map(|(key, claim)| claimant.create(key, claim, TTL));
-    for created in join_all(creates).await {
-        assert_eq!(created.unwrap(), Created::New);
-    }
+    claim_all(&store(&server).await, &claims).await;
     // One that wrote none of the claims has no command of the server's to compare them with.
     let other = store(&server).await;
     let endings = endings(&claims);
@@ -285,8 +284,8 @@ fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
         .build()
         .unwrap();
     // More than go at once when they have queued up, and some that go on waiting.
-    let claims: Vec<_> = (0..50).map(|_| (random_key(), claim_record())).collect();
-    let mut creates: Vec<_> = claims
+    let made: Vec<_> = (0..50).map(|_| (random_key(), claim_record())).collect();
+    let mut creates: Vec<_> = made
         .iter()
         .map(|(key, record)| store.create(key, record, TTL))
         .collect();
@@ -307,15 +306,7 @@ fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
         assert_eq!(created.unwrap(), Created::New);
     }
     // Nobody is stuck behind what was lost.
-    connected.block_on(async {
-        let claims: Vec<_> = (0..8).map(|_| (random_key(), claim_record())).collect();
-        let creates = claims
-            .iter()
-            .map(|(key, record)| store.create(key, record, TTL));
-        for created in join_all(creates).await {
-            assert_eq!(created.unwrap(), Created::New);
-        }
-    });
+    connected.block_on(claims(&store, 8));
 }
 
 /// S10: a runtime of one thread leaves a task behind that would send what comes next. While nobody
