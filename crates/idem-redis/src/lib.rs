@@ -28,7 +28,7 @@
 //! and one run of a script for all records that it replaces, each with an answer of its own. A call that
 //! finds no others goes at once. In a Cluster each call travels by itself.
 //!
-//! Which keys ended is remembered for up to 131,072 of them, in 512 KiB, and decides about the command
+//! Which keys ended is remembered for up to 131,072 of them, in 128 KiB, and decides about the command
 //! alone: what the server has is what counts. A key that ended here and is gone, because it expired, costs
 //! its next claim a second command.
 //!
