@@ -3,14 +3,15 @@
 //! A request that finds few others under way goes by itself, at once. Further ones queue up, and one
 //! task hands them to the driver as one pipeline: one place in its queue, one timeout and one wake-up
 //! for all of them instead of one each; records to be read are read by one command, and records to be
-//! replaced by the script are replaced by one run of it. Nothing waits for a timer: the task is run when the runtime has run whatever else was
-//! ready, and what queued up until then goes along.
+//! replaced by the script are replaced by one run of it. Nothing waits for a timer: the task is run when
+//! the runtime has run whatever else was ready, and what queued up until then goes along.
 //!
 //! Each request has an answer of its own. An error that the server answers to it is its caller's
 //! alone; a broken connection leaves the outcome unknown to each. A caller that goes away takes its
 //! request with it as long as that has not been sent, and holds nobody up (rule S10). A runtime that
 //! goes down before it has sent what it was to carry gives each caller its request back.
 
+mod carrier;
 mod load;
 mod queue;
 
@@ -30,9 +31,10 @@ use crate::{
     error::Failure,
     scripts::{Replace, Replacement},
 };
-use queue::{Apart, Counted, Queue, Said, Unsent, Waiting};
+use carrier::{Errand, Unsent, Waiting};
+use queue::{Apart, Counted, Queue, Said};
 
-/// With so many requests under way, further ones queue up. Below, a task of their own would cost
+/// With so many requests under way, further ones queue up. Below, to wake a task for them would cost
 /// more than it saves.
 const APART: usize = 2;
 
@@ -157,19 +159,23 @@ impl Shared {
                 self.alone(name, request).await
             }));
         }
-        let carrier = carrier.filter(|runtime| !queue.is_awaited_on(runtime));
         let (caller, answer) = oneshot::channel();
         queue.waiting.add(request, caller);
-        let full = queue.is_full().then(|| Unsent::take(self, &mut queue));
-        drop(queue);
-        if let Some(runtime) = carrier {
-            runtime.spawn(Waiting::new(self).carry());
-        }
-        if let Some(full) = full
+        let (runtime, errand) = if queue.is_full()
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(full.carry());
-        }
+            (runtime, Errand::Send(Unsent::take(self, &mut queue)))
+        } else if let Some(runtime) = carrier
+            && !queue.is_awaited_on(&runtime)
+        {
+            (runtime, Errand::Wait(Waiting::new(self)))
+        } else {
+            return Way::Together(answer);
+        };
+        let idle = queue.idle_on(&runtime);
+        // An errand that cannot be run takes the lock.
+        drop(queue);
+        errand.give(idle, &runtime);
         Way::Together(answer)
     }
 

@@ -270,7 +270,8 @@ async fn s9_writes_wait_for_their_replicas_together() {
 }
 
 /// G5: a runtime that is shut down takes its tasks with it, also those that were to carry what
-/// callers on other runtimes have queued. That was never sent, so each caller sends its own.
+/// callers on other runtimes have queued: new ones, and those that wait for the next errand since
+/// they carried something before. That was never sent, so each caller sends its own.
 #[test]
 fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
     let connected = tokio::runtime::Runtime::new().unwrap();
@@ -278,35 +279,76 @@ fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
         return;
     };
     let store = connected.block_on(store(&server));
-    // Built on this thread and never run: what is spawned on it waits for ever.
-    let never_run = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    // More than go at once when they have queued up, and some that go on waiting.
-    let made: Vec<_> = (0..50).map(|_| (random_key(), claim_record())).collect();
-    let mut creates: Vec<_> = made
-        .iter()
-        .map(|(key, record)| store.create(key, record, TTL))
-        .collect();
-    server.pause();
-    {
-        let _entered = never_run.enter();
-        let mut cx = Context::from_waker(noop_waker_ref());
-        for create in &mut creates {
-            assert!(create.as_mut().poll(&mut cx).is_pending());
+    for carried_before in [false, true] {
+        // Built on this thread: what is spawned on it waits until it is run again, which is never.
+        let stands_still = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        if carried_before {
+            stands_still.block_on(claims(&store, MANY));
+            stands_still.block_on(rest());
         }
+        // More than go at once when they have queued up, and some that go on waiting.
+        let made: Vec<_> = (0..50).map(|_| (random_key(), claim_record())).collect();
+        let mut creates: Vec<_> = made
+            .iter()
+            .map(|(key, record)| store.create(key, record, TTL))
+            .collect();
+        let waits_for_more = stands_still.metrics().num_alive_tasks() > 0;
+        assert_eq!(waits_for_more, carried_before);
+        server.pause();
+        {
+            let _entered = stands_still.enter();
+            let mut cx = Context::from_waker(noop_waker_ref());
+            for create in &mut creates {
+                assert!(create.as_mut().poll(&mut cx).is_pending());
+            }
+        }
+        drop(stands_still);
+        server.resume();
+        // The first ones found nobody else there and went by themselves; their timers are gone.
+        let queued = creates.split_off(2);
+        drop(creates);
+        for created in connected.block_on(join_all(queued)) {
+            assert_eq!(created.unwrap(), Created::New);
+        }
+        // Nobody is stuck behind what was lost.
+        connected.block_on(claims(&store, 8));
     }
-    drop(never_run);
-    server.resume();
-    // The first ones found nobody else there and went by themselves; their timers are gone.
-    let queued = creates.split_off(2);
-    drop(creates);
-    for created in connected.block_on(join_all(queued)) {
-        assert_eq!(created.unwrap(), Created::New);
+}
+
+/// Lets other tasks of this thread come to rest.
+async fn rest() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
     }
-    // Nobody is stuck behind what was lost.
-    connected.block_on(claims(&store, 8));
+}
+
+/// The tasks that carry calls are few, however many calls there were, and go with the store.
+#[tokio::test]
+async fn a_store_leaves_no_task_behind() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let store = store(&server).await;
+    for _ in 0..20 {
+        claims(&store, MANY).await;
+    }
+    rest().await;
+    // As many as keep room for loads, and the driver's.
+    let few = 8 + 1;
+    let meanwhile = tasks() - before;
+    assert!((2..=few).contains(&meanwhile), "{meanwhile} tasks");
+    drop(store);
+    rest().await;
+    assert_eq!(tasks(), before);
 }
 
 /// S10: a runtime of one thread leaves a task behind that would send what comes next. While nobody

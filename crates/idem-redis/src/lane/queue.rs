@@ -1,10 +1,15 @@
-//! [`Queue`]: what waits to be sent, and who carries it.
+//! [`Queue`]: what waits to be sent, and how much of it goes at once.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use tokio::{
+    runtime::{self, Handle},
+    sync::oneshot,
+};
 
-use tokio::runtime::{self, Handle};
-
-use super::{Answered, Request, Shared, load::Load};
+use super::{
+    Answered, Request, Shared,
+    carrier::{Errand, Idle},
+    load::Load,
+};
 
 /// All callers write to this, from all threads: what they only read keeps out of its cache line.
 #[repr(align(128))]
@@ -18,9 +23,11 @@ pub(super) struct Queue {
     busiest: usize,
     pub(super) waiting: Load,
     /// The runtime of a task that waits for what queues up next.
-    in_advance: Option<runtime::Id>,
+    pub(super) in_advance: Option<runtime::Id>,
     /// Room for the next ones, from those before.
     spare: Vec<Load>,
+    /// Tasks that have nothing to carry.
+    idle: Vec<Idle>,
 }
 
 /// What waits goes at once, and not when the runtime comes to it, if it is such a part of what is under
@@ -37,7 +44,7 @@ const MOST: usize = 128;
 /// A busy moment counts for about so many loads.
 const REMEMBERED: usize = 32;
 
-/// So many loads are under way at once that their room is kept.
+/// So many loads are under way at once that their room is kept, and the tasks that carried them.
 const SPARES: usize = 8;
 
 impl Queue {
@@ -56,7 +63,7 @@ impl Queue {
         self.busiest = self.busiest.max(self.under_way);
     }
 
-    fn uncount(&mut self, n: usize) {
+    pub(super) fn uncount(&mut self, n: usize) {
         self.under_way -= n;
     }
 
@@ -66,10 +73,37 @@ impl Queue {
     }
 
     /// Takes what waits, and leaves room for more.
-    fn take(&mut self) -> Load {
+    pub(super) fn take(&mut self) -> Load {
         let calmer = self.busiest - self.busiest.div_ceil(REMEMBERED);
         self.busiest = calmer.max(self.under_way);
         std::mem::replace(&mut self.waiting, self.spare.pop().unwrap_or_default())
+    }
+
+    /// Keeps the room of one that was carried.
+    pub(super) fn keep(&mut self, load: Load) {
+        if self.spare.len() < SPARES {
+            self.spare.push(load);
+        }
+    }
+
+    /// The task of this runtime that was idle last.
+    pub(super) fn idle_on(&mut self, runtime: &Handle) -> Option<Idle> {
+        let idle = &mut self.idle;
+        let at = idle.iter().rposition(|idle| idle.is_on(runtime))?;
+        Some(idle.swap_remove(at))
+    }
+
+    /// Has the current task wait for its next errand; `None` if enough others do.
+    pub(super) fn wait_for_errand(&mut self) -> Option<oneshot::Receiver<Errand>> {
+        if self.idle.len() == SPARES {
+            self.idle.retain(|idle| !idle.is_gone());
+        }
+        if self.idle.len() == SPARES {
+            return None;
+        }
+        let (idle, errand) = Idle::new(&Handle::try_current().ok()?);
+        self.idle.push(idle);
+        Some(errand)
     }
 }
 
@@ -78,140 +112,6 @@ pub(super) enum Said {
     Answer(Answered),
     /// It was not sent, and is its caller's again. Boxed, as it is rare.
     Unsent(Box<Request>),
-}
-
-/// Comes back when the runtime's thread has run the tasks that are ready now. Tokio's `yield_now`
-/// looks for input first, and wakes another thread.
-async fn after_what_is_ready() {
-    let mut is_back = false;
-    poll_fn(|cx| match std::mem::replace(&mut is_back, true) {
-        true => Poll::Ready(()),
-        false => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    })
-    .await;
-}
-
-/// Waits for what queues up. A runtime that is shut down drops its tasks, also those that never ran,
-/// and nobody else would take it.
-pub(super) struct Waiting {
-    /// None once it took what waited.
-    shared: Option<Arc<Shared>>,
-    in_advance: bool,
-}
-
-impl Waiting {
-    /// For what was queued just now.
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self {
-            shared: Some(Arc::clone(shared)),
-            in_advance: false,
-        }
-    }
-
-    /// For what will be, so that it needs no task of its own: callers that were just answered ask
-    /// again. One is enough, so none if anybody else waits.
-    fn in_advance(shared: &Arc<Shared>) -> Option<Self> {
-        let mut queue = shared.lock();
-        if queue.in_advance.is_some() || !queue.waiting.is_empty() {
-            return None;
-        }
-        queue.in_advance = Some(Handle::try_current().ok()?.id());
-        Some(Self {
-            shared: Some(Arc::clone(shared)),
-            in_advance: true,
-        })
-    }
-
-    /// Sends what queues up.
-    pub(super) async fn carry(self) {
-        if let Some(unsent) = self.wait().await {
-            unsent.carry().await;
-        }
-    }
-
-    async fn wait(mut self) -> Option<Unsent> {
-        after_what_is_ready().await;
-        self.take()
-    }
-
-    /// What waits, if any does and this did not take it before.
-    fn take(&mut self) -> Option<Unsent> {
-        let shared = self.shared.take()?;
-        let mut queue = shared.lock();
-        if self.in_advance {
-            queue.in_advance = None;
-        }
-        (!queue.waiting.is_empty()).then(|| Unsent::take(&shared, &mut queue))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        // Goes back to its callers.
-        drop(self.take());
-    }
-}
-
-/// Requests that are about to be sent. Dropped before that, they go back to their callers.
-pub(super) struct Unsent {
-    shared: Arc<Shared>,
-    load: Load,
-    /// How many they were.
-    n: usize,
-}
-
-impl Unsent {
-    /// All that waits.
-    pub(super) fn take(shared: &Arc<Shared>, queue: &mut Queue) -> Self {
-        let load = queue.take();
-        Self {
-            shared: Arc::clone(shared),
-            n: load.len(),
-            load,
-        }
-    }
-
-    /// Sends them, and what queues up meanwhile, as long as there is any.
-    pub(super) async fn carry(self) {
-        let shared = Arc::clone(&self.shared);
-        let mut next = Some(self);
-        while let Some(unsent) = next {
-            unsent.send().await;
-            next = match Waiting::in_advance(&shared) {
-                Some(waiting) => waiting.wait().await,
-                None => None,
-            };
-        }
-    }
-
-    async fn send(mut self) {
-        self.load.forget_abandoned();
-        let shared = Arc::clone(&self.shared);
-        let Some(server) = shared.connection.server() else {
-            return;
-        };
-        if !self.load.is_empty() {
-            // From here on nothing goes back.
-            let mut sent = std::mem::take(&mut self.load);
-            let wait = shared.wait.as_ref();
-            sent.deliver(server, &shared.replace, wait).await;
-            self.load = sent;
-        }
-    }
-}
-
-impl Drop for Unsent {
-    fn drop(&mut self) {
-        self.load.hand_back();
-        let mut queue = self.shared.lock();
-        queue.uncount(self.n);
-        if queue.spare.len() < SPARES {
-            queue.spare.push(std::mem::take(&mut self.load));
-        }
-    }
 }
 
 /// A request that is under way by itself.
