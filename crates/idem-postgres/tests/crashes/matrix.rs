@@ -98,7 +98,13 @@ impl Matrix {
             };
             let (crashed, told) = self.crash(&order).await;
             let there = self.check(&order, told).await;
-            if !crashed {
+            if crashed {
+                over = 0;
+                counts.runs += 1;
+                counts.committed += usize::from(there);
+                counts.rolled_back += usize::from(!there);
+                counts.unknown += usize::from(told == Some(Told::Unknown));
+            } else {
                 // The call was over before it came to this point.
                 assert_eq!(told, Some(Told::Answered), "{order}");
                 if number <= SURE && calls < MOST_CALLS {
@@ -108,15 +114,8 @@ impl Matrix {
                 if over == OVER {
                     return counts;
                 }
-                number += 1;
-                continue;
             }
-            over = 0;
             number += 1;
-            counts.runs += 1;
-            counts.committed += usize::from(there);
-            counts.rolled_back += usize::from(!there);
-            counts.unknown += usize::from(told == Some(Told::Unknown));
         }
         panic!("no end of points");
     }
