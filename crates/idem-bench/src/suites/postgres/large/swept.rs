@@ -18,16 +18,22 @@ const EXPIRED: u64 = 1_000_000;
 
 pub(super) struct Swept {
     engine: Arc<Engine>,
-    sweeper: Mutex<Option<Sweeper>>,
+    sweeping: Mutex<Option<Sweeping>>,
     /// The number of the next expired row.
     next: AtomicU64,
+}
+
+struct Sweeping {
+    sweeper: Sweeper,
+    /// Expired rows when the slice began.
+    expired: i64,
 }
 
 impl Swept {
     pub(super) fn new(engine: Arc<Engine>) -> Self {
         Self {
             engine,
-            sweeper: Mutex::default(),
+            sweeping: Mutex::default(),
             next: AtomicU64::new(0),
         }
     }
@@ -51,8 +57,9 @@ impl Disturbance for Swept {
         // The first slices, which find out how many operations fill one, are over before it has come
         // to its first row.
         for _ in 0..100 {
-            if self.engine.expired().await? < before {
-                *self.sweeper.lock().await = Some(sweeper);
+            let expired = self.engine.expired().await?;
+            if expired < before {
+                *self.sweeping.lock().await = Some(Sweeping { sweeper, expired });
                 return Ok(());
             }
         }
@@ -60,12 +67,13 @@ impl Disturbance for Swept {
     }
 
     async fn end(&self) -> Result<()> {
-        let Some(sweeper) = self.sweeper.lock().await.take() else {
+        let Some(Sweeping { sweeper, expired }) = self.sweeping.lock().await.take() else {
             return Ok(());
         };
         drop(sweeper);
         let left = self.engine.expired().await?;
         ensure!(left > 0, "the sweep was over before the slice");
+        ensure!(left < expired, "nothing was swept during the slice");
         Ok(())
     }
 }
