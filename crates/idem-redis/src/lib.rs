@@ -26,7 +26,8 @@
 //!
 //! Calls made at the same time travel together: one pipeline, one command for all records that it reads,
 //! and one run of a script for all records that it replaces, each with an answer of its own. A call that
-//! finds no others goes at once. In a Cluster each call travels by itself.
+//! finds no others goes at once. In a Cluster each call travels by itself. What carries them are tasks on
+//! the callers' runtimes; up to eight that are idle wait for more, and end with the store's last clone.
 //!
 //! Which keys ended is remembered for up to 131,072 of them, in 128 KiB, and decides about the command
 //! alone: what the server has is what counts. A key that ended here and is gone, because it expired, costs
