@@ -2,11 +2,9 @@
 
 use std::{
     fmt,
-    hash::BuildHasher,
+    hash::{BuildHasher, RandomState},
     sync::atomic::{AtomicU8, Ordering},
 };
-
-use foldhash::fast::RandomState;
 
 /// Keys remembered, at most.
 const SLOTS: usize = 1 << 17;
@@ -27,7 +25,6 @@ const SLOTS: usize = 1 << 17;
 /// assert!(!seen.has("merchant-7:order-4711"));
 /// ```
 pub struct SeenKeys {
-    /// Quick: who brings about that keys crowd each other out changes the way of asking alone.
     hasher: RandomState,
     /// One key per slot, by some bits of its hash; 0 where there is none.
     slots: Box<[AtomicU8]>,
@@ -38,7 +35,7 @@ impl SeenKeys {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            hasher: RandomState::default(),
+            hasher: RandomState::new(),
             slots: (0..SLOTS).map(|_| AtomicU8::new(0)).collect(),
         }
     }
