@@ -15,7 +15,7 @@ use futures_util::{
 use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated};
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, Sentinel, redis::Reply, skip_or_fail};
-use tokio::time::timeout;
+use tokio::{runtime::Runtime, time::timeout};
 
 /// Enough for several runs of the script.
 const MANY: usize = 200;
@@ -269,16 +269,22 @@ async fn s9_writes_wait_for_their_replicas_together() {
     }
 }
 
+/// A store, its server, and the runtime that its connection is on.
+fn connected() -> Option<(Runtime, Redis, RedisStore)> {
+    let runtime = Runtime::new().unwrap();
+    let server = runtime.block_on(async { skip_or_fail(Redis::start().await) })?;
+    let store = runtime.block_on(store(&server));
+    Some((runtime, server, store))
+}
+
 /// G5: a runtime that is shut down takes its tasks with it, also those that were to carry what
 /// callers on other runtimes have queued: new ones, and those that wait for the next errand since
 /// they carried something before. That was never sent, so each caller sends its own.
 #[test]
 fn g5_a_runtime_that_is_shut_down_costs_nobody_on_another_one_its_call() {
-    let connected = tokio::runtime::Runtime::new().unwrap();
-    let Some(server) = connected.block_on(async { skip_or_fail(Redis::start().await) }) else {
+    let Some((connected, server, store)) = connected() else {
         return;
     };
-    let store = connected.block_on(store(&server));
     for carried_before in [false, true] {
         // Built on this thread: what is spawned on it waits until it is run again, which is never.
         let stands_still = tokio::runtime::Builder::new_current_thread()
@@ -355,11 +361,9 @@ async fn a_store_leaves_no_task_behind() {
 /// drives that runtime, callers on another one do not count on it.
 #[test]
 fn s10_a_runtime_that_stands_still_holds_up_nobody_who_comes_later() {
-    let connected = tokio::runtime::Runtime::new().unwrap();
-    let Some(server) = connected.block_on(async { skip_or_fail(Redis::start().await) }) else {
+    let Some((connected, _server, store)) = connected() else {
         return;
     };
-    let store = connected.block_on(store(&server));
     // Comes back as soon as its callers have their answers, whatever other tasks it has.
     let now_and_then = tokio::runtime::Builder::new_current_thread()
         .event_interval(1)

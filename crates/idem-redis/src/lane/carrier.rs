@@ -189,7 +189,7 @@ impl Unsent {
 
     async fn send(mut self) {
         self.load.forget_abandoned();
-        let shared = Arc::clone(&self.shared);
+        let shared = &self.shared;
         let Some(server) = shared.connection.server() else {
             return;
         };
