@@ -6,6 +6,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{self, Path, PathBuf},
     process::{Command, Stdio},
+    sync::LazyLock,
 };
 
 use crate::{TestbedError, account::Account};
@@ -19,12 +20,30 @@ pub(crate) struct Launch {
     pub(crate) args: Vec<OsString>,
     /// The user it runs as; none for the user of the test.
     pub(crate) account: Option<Account>,
+    /// Whether it gets a session of its own, as a service has, where `setsid` is there to give it one.
+    /// Linux shares the processors out between sessions first, and between threads second
+    /// (`sched_autogroup_enabled`): in the session of its clients a server would have to share with each
+    /// of their threads.
+    pub(crate) own_session: bool,
 }
+
+/// Runs a program in a session of its own. It is not there on every system.
+const SETSID: &str = "setsid";
 
 impl Launch {
     /// The command, with `place` as its working directory: that is how [`residents`] finds it.
     pub(crate) fn command(&self, place: &Path) -> Command {
-        let mut command = Command::new(self.program_from_anywhere());
+        let program = self.program_from_anywhere();
+        let mut command = if self.own_session && has_setsid() {
+            let mut command = Command::new(SETSID);
+            command.arg(program);
+            command
+        } else {
+            let mut command = Command::new(program);
+            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
+            command.process_group(0);
+            command
+        };
         command
             .args(&self.args)
             .current_dir(place)
@@ -37,9 +56,7 @@ impl Launch {
             .env_remove("PGHOST")
             .env_remove("PGUSER")
             .env_remove("PGOPTIONS")
-            .stdin(Stdio::null())
-            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
-            .process_group(0);
+            .stdin(Stdio::null());
         if let Some(account) = self.account {
             command.uid(account.uid).gid(account.gid);
         }
@@ -72,4 +89,13 @@ impl Launch {
             source,
         }
     }
+}
+
+fn has_setsid() -> bool {
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        let mut asked = Command::new(SETSID);
+        asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        asked.status().is_ok_and(|status| status.success())
+    });
+    *HAS
 }

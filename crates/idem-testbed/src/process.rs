@@ -227,6 +227,7 @@ mod tests {
             program: "sh".into(),
             args: vec!["-c".into(), script.into()],
             account: None,
+            own_session: false,
         };
         Process::new(launch, Arc::new(Folder::create(None).unwrap()))
     }

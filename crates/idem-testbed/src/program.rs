@@ -72,6 +72,7 @@ impl Program {
             program,
             args,
             account: None,
+            own_session: false,
         };
         let folder = Folder::create(None)?;
         let process = Process::new(launch, Arc::new(folder));

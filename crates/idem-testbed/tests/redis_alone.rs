@@ -32,6 +32,20 @@ async fn a_server_without_a_file_serves_and_forgets_when_killed() {
     assert_eq!(redis.command(&["GET", "k"]).unwrap(), Reply::Nil);
 }
 
+/// As a service is, so that a benchmark finds it given its share of the processors.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_server_is_in_a_session_of_its_own() {
+    let Some(redis) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let pid = redis.process_id().expect("it runs");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(") ").unwrap();
+    let session = after_name.split(' ').nth(3).unwrap();
+    assert_eq!(session, pid.to_string());
+}
+
 #[tokio::test]
 async fn a_server_that_appends_always_has_every_acknowledged_write_after_a_kill() {
     let builder = Redis::builder().append_only(AppendFsync::Always);

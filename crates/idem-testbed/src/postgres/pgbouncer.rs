@@ -76,6 +76,7 @@ impl PgBouncerBuilder {
             program: program(),
             args: vec![config.into()],
             account,
+            own_session: false,
         };
         let bouncer = PgBouncer {
             node: Arc::new(Node {

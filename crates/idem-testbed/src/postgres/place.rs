@@ -92,6 +92,8 @@ impl Place {
             program: self.programs.program(program),
             args: vec!["-D".into(), self.data().into()],
             account: self.account,
+            // Its backends each make themselves one.
+            own_session: false,
         }
     }
 }

@@ -167,6 +167,8 @@ impl RedisBuilder {
             program: binary.path().to_owned(),
             args,
             account: None,
+            // `setsid` could not tell that the program is missing, but the binary was asked its version.
+            own_session: true,
         };
         let process = Process::new(launch, Arc::new(folder));
         let redis = Redis::new(process, port, encrypted, binary.clone());
