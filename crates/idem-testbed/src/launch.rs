@@ -94,7 +94,10 @@ impl Launch {
 fn has_setsid() -> bool {
     static HAS: LazyLock<bool> = LazyLock::new(|| {
         let mut asked = Command::new(SETSID);
-        asked.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        asked
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         asked.status().is_ok_and(|status| status.success())
     });
     *HAS

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -21,9 +21,13 @@ thread_local! {
 }
 
 /// Goes off once, after a time. Dropped before that, it is left ticking for the next call of this
-/// thread, which moves it on: that costs a tenth of taking one out of the runtime's wheel of timers
-/// and putting another in. One that goes off meanwhile wakes a task for nothing.
-pub(super) struct Timer(Option<Ticking>);
+/// thread, which costs a tenth of taking one out of the runtime's wheel of timers and putting another
+/// in. It is moved on to the time of that call when it goes off, and not before: most calls end sooner.
+/// Each that goes off too early wakes a task for nothing.
+pub(super) struct Timer {
+    ticking: Option<Ticking>,
+    until: Instant,
+}
 
 /// A timer in the wheel of a runtime, and of no use to others.
 struct Ticking {
@@ -38,34 +42,48 @@ impl Timer {
         let runtime = Handle::current().id();
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop());
         let kept = idle.ok().flatten().filter(|kept| kept.runtime == runtime);
-        Self(Some(match kept {
+        let now = Instant::now();
+        let until = later(now, limit);
+        let ticking = match kept {
             Some(mut kept) => {
-                kept.sleep.as_mut().reset(later(limit));
+                if !(now..=until).contains(&kept.sleep.deadline()) {
+                    kept.sleep.as_mut().reset(until);
+                }
                 kept
             }
             None => Ticking {
                 runtime,
-                sleep: Box::pin(tokio::time::sleep(limit)),
+                sleep: Box::pin(tokio::time::sleep_until(until)),
             },
-        }))
+        };
+        Self {
+            ticking: Some(ticking),
+            until,
+        }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let ticking = self.0.as_mut().map(|ticking| ticking.sleep.as_mut());
-        ticking.map_or(Poll::Ready(()), |sleep| sleep.poll(cx))
+        let Some(Ticking { sleep, .. }) = &mut self.ticking else {
+            return Poll::Ready(());
+        };
+        ready!(sleep.as_mut().poll(cx));
+        if sleep.deadline() >= self.until {
+            return Poll::Ready(());
+        }
+        sleep.as_mut().reset(self.until);
+        sleep.as_mut().poll(cx)
     }
 }
 
 /// A time that is too long to be told ends as late as `sleep` has it end.
-fn later(limit: Duration) -> Instant {
+fn later(now: Instant, limit: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(86400 * 365 * 30);
-    let now = Instant::now();
     now.checked_add(limit).unwrap_or_else(|| now + FAR)
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let Some(ticking) = self.0.take() else {
+        let Some(ticking) = self.ticking.take() else {
             return;
         };
         // A thread that ends keeps nothing.
@@ -114,7 +132,7 @@ mod tests {
             let started = Instant::now();
             let before = idle();
             let mut timer = Timer::start(next);
-            assert_eq!(idle(), before - 1, "it was not moved on");
+            assert_eq!(idle(), before - 1, "it was not used");
             goes_off(&mut timer).await;
             assert_eq!(started.elapsed(), next);
         }
