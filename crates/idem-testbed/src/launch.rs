@@ -34,13 +34,13 @@ impl Launch {
     /// The command, with `place` as its working directory: that is how [`residents`] finds it.
     pub(crate) fn command(&self, place: &Path) -> Command {
         let program = self.program_from_anywhere();
+        // Either way out of the test's group: a Ctrl-C is the lifeline's to act on.
         let mut command = if self.own_session && has_setsid() {
             let mut command = Command::new(SETSID);
             command.arg(program);
             command
         } else {
             let mut command = Command::new(program);
-            // Out of the test's group: a Ctrl-C is the lifeline's to act on.
             command.process_group(0);
             command
         };

@@ -88,6 +88,36 @@ async fn a_paused_primary_is_replaced_and_gives_way_when_resumed() {
     assert_eq!(get(&old, "k").as_deref(), Some("new"));
 }
 
+/// What a Sentinel thinks of the primary.
+fn flags(sentinel: &Sentinel, asked: &Redis) -> String {
+    let primary = asked
+        .command(&["SENTINEL", "MASTER", sentinel.service_name()])
+        .expect("SENTINEL is allowed");
+    let mut fields = primary.elements().chunks_exact(2);
+    let flags = fields.find(|field| field[0].text().as_deref() == Some("flags"));
+    flags.expect("a primary has flags")[1].text().unwrap()
+}
+
+/// A primary that is back while the Sentinels still replace it serves and is followed, and will be
+/// replaced all the same.
+#[tokio::test]
+async fn a_failover_that_is_under_way_is_not_settled() {
+    let Some(sentinel) = skip_or_fail(Sentinel::start().await) else {
+        return;
+    };
+    let old = sentinel.primary().await.unwrap();
+    let replaces = |asked: &Redis| flags(&sentinel, asked).contains("failover_in_progress");
+    old.pause();
+    while !sentinel.sentinels().iter().any(replaces) {
+        tokio::task::yield_now().await;
+    }
+    old.resume();
+    sentinel.settled().await.unwrap();
+    for asked in sentinel.sentinels() {
+        assert_eq!(flags(&sentinel, asked), "master");
+    }
+}
+
 #[tokio::test]
 async fn clients_are_sent_through_the_proxies() {
     let started = Sentinel::builder().behind_proxies().start().await;

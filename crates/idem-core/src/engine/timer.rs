@@ -46,6 +46,7 @@ impl Timer {
         let until = later(now, limit);
         let ticking = match kept {
             Some(mut kept) => {
+                // Any time until then is early enough: it is moved on when it goes off.
                 if !(now..=until).contains(&kept.sleep.deadline()) {
                     kept.sleep.as_mut().reset(until);
                 }
