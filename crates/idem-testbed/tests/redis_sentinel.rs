@@ -95,7 +95,8 @@ fn flags(sentinel: &Sentinel, asked: &Redis) -> String {
         .expect("SENTINEL is allowed");
     let mut fields = primary.elements().chunks_exact(2);
     let flags = fields.find(|field| field[0].text().as_deref() == Some("flags"));
-    flags.expect("a primary has flags")[1].text().unwrap()
+    let flags = flags.expect("a primary has flags");
+    flags[1].text().expect("flags are text")
 }
 
 /// A primary that is back while the Sentinels still replace it serves and is followed, and will be
