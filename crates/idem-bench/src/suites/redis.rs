@@ -74,7 +74,7 @@ impl Server {
     /// would show no more than where they came to rest.
     async fn fresh(&self, ops: usize) -> Result<Range<usize>> {
         let flush = redis::cmd("FLUSHALL");
-        self.connection.clone().send_packed_command(&flush).await?;
+        flush.exec_async(&mut self.connection.clone()).await?;
         let first = self.used.fetch_add(ops, Ordering::Relaxed);
         Ok(first..first + ops)
     }

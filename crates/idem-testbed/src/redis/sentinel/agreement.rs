@@ -73,8 +73,8 @@ impl Sentinel {
     }
 
     /// Whether a Sentinel has no failover under way, finds enough of its like for one, and has itself
-    /// seen every node in its present role. One that last saw a node as a primary takes it for the same lost
-    /// primary when a failover makes it one again, and undoes that.
+    /// seen every node in its present role. One that last saw a node as a primary takes it for the
+    /// same lost primary when a failover makes it one again, and undoes that.
     fn knows_all(&self, sentinel: &Redis, primary: &Member) -> Result<(), Not> {
         let watched = ask(sentinel, &["SENTINEL", "MASTER", SERVICE])?;
         match field(&watched, "flags").as_deref() {
