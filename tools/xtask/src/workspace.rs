@@ -11,12 +11,13 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// `cargo xtask` tells where the xtask package is; its parent is the root.
+    /// `cargo xtask` says where the xtask package is: two folders below the root.
     pub(crate) fn find() -> Result<Self> {
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .context("start it as `cargo xtask …`, which tells it where the repository is")?;
         let root = Path::new(&package)
-            .parent()
+            .ancestors()
+            .nth(2)
             .context("xtask is not inside a workspace folder")?;
         if !root.join("crates").is_dir() {
             bail!("{} has no crates/ folder", root.display());

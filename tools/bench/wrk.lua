@@ -1,7 +1,7 @@
 -- The requests of the suite `http`, sent by wrk: a client that is a process of its own.
 --
 --   cargo run --release -p idem-bench -- http --serve
---   wrk -t1 -c1 -d10s -s crates/idem-bench/wrk.lua http://127.0.0.1:PORT -- fresh
+--   wrk -t1 -c1 -d10s -s tools/bench/wrk.lua http://127.0.0.1:PORT -- fresh
 --
 -- `fresh` gives every request a key of its own; `held` asks for the same thousand again and again.
 
