@@ -5,7 +5,7 @@
 //! | `idem_claims_total` | counter | `outcome`: acquired, replay, replay-failure, in-flight, mismatch, abandoned, exhausted, error |
 //! | `idem_endings_total` | counter | `ending`: completed, failed, retryable, released, superseded |
 //! | `idem_takeovers_total` | counter | |
-//! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, corrupt, config |
+//! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, too-large, corrupt, config |
 //! | `idem_renewals_total` | counter | `result`: done, superseded, error |
 //! | `idem_endings_pending` | gauge | endings that the store has not taken yet |
 //! | `idem_endings_lost_total` | counter | endings given up after the retention |
@@ -94,7 +94,7 @@ pub(crate) fn store_retry(key: &RecordKey, error: &StoreError) {
         "idem_store_retries_total",
         "kind",
         error.kind().name(),
-        ["unavailable", "unknown", "full", "corrupt", "config"]
+        ["unavailable", "unknown", "full", "too-large", "corrupt", "config"]
     );
     tracing::debug!(%key, %error, "asking the store again");
 }

@@ -103,6 +103,8 @@ pub enum StoreErrorKind {
     Unknown,
     /// Certainly not applied: no room. Nothing was evicted to make some.
     Full,
+    /// Certainly not applied, and never will be: the record is larger than this store can hold.
+    TooLarge,
     /// What is stored cannot be read: damaged, or written by a newer release.
     Corrupt,
     /// The store is set up in a way that can never work, or the arguments can never be stored.
@@ -116,13 +118,14 @@ impl StoreErrorKind {
         matches!(self, Self::Unavailable | Self::Unknown)
     }
 
-    /// `unavailable`, `unknown`, `full`, `corrupt` or `config`.
+    /// `unavailable`, `unknown`, `full`, `too-large`, `corrupt` or `config`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
             Self::Full => "full",
+            Self::TooLarge => "too-large",
             Self::Corrupt => "corrupt",
             Self::Config => "config",
         }
@@ -133,6 +136,7 @@ impl StoreErrorKind {
             Self::Unavailable => "the store is unavailable, nothing was written",
             Self::Unknown => "the store did not answer, the write may have been applied",
             Self::Full => "the store is full, nothing was written",
+            Self::TooLarge => "the record is too large for the store, nothing was written",
             Self::Corrupt => "the stored record cannot be read",
             Self::Config => "the store is not set up for this",
         }
@@ -171,6 +175,11 @@ impl StoreError {
     /// [`StoreErrorKind::Full`]: refused for want of room.
     pub fn full(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StoreErrorKind::Full, message)
+    }
+
+    /// [`StoreErrorKind::TooLarge`]: a record that this store can never hold.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StoreErrorKind::TooLarge, message)
     }
 
     /// [`StoreErrorKind::Corrupt`]: what is there cannot be read.

@@ -154,6 +154,7 @@ pub(crate) enum Fault {
     Unavailable,
     Unknown,
     Full,
+    TooLarge,
     Corrupt,
     Config,
 }
@@ -201,6 +202,7 @@ impl From<StoreErrorKind> for Fault {
             StoreErrorKind::Unavailable => Self::Unavailable,
             StoreErrorKind::Unknown => Self::Unknown,
             StoreErrorKind::Full => Self::Full,
+            StoreErrorKind::TooLarge => Self::TooLarge,
             StoreErrorKind::Corrupt => Self::Corrupt,
             StoreErrorKind::Config => Self::Config,
         }

@@ -112,6 +112,7 @@ async fn g6_a_claim_without_an_answer_is_an_error_after_the_retry_budget() {
 async fn errors_that_asking_again_cannot_mend_are_told_at_once() {
     for kind in [
         StoreErrorKind::Full,
+        StoreErrorKind::TooLarge,
         StoreErrorKind::Corrupt,
         StoreErrorKind::Config,
     ] {
