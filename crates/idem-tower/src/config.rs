@@ -91,14 +91,14 @@ impl Config {
 
 /// The store gave no answer to a claim.
 pub(crate) fn store_problem(error: &idem_core::ClaimError) -> Problem {
-    use idem_core::StoreErrorKind::{Config, Corrupt, Full, Unavailable, Unknown};
+    use idem_core::StoreErrorKind::{Config, Corrupt, Full, TooLarge, Unavailable, Unknown};
 
     match error.source.kind() {
         Unavailable | Unknown | Full => {
             tracing::warn!(%error, "a request was refused");
             Problem::new(Code::StoreUnavailable).retry_after(STORE_RETRY_AFTER)
         }
-        Corrupt | Config => {
+        Corrupt | Config | TooLarge => {
             tracing::error!(%error, "a request was refused");
             Problem::new(Code::RecordUnreadable)
         }
