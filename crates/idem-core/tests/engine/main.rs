@@ -1,5 +1,6 @@
 //! The engine over a store whose faults are scripted, on virtual time.
 
+#![expect(clippy::disallowed_methods, reason = "a test measures virtual time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod claiming;

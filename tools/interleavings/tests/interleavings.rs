@@ -1,5 +1,5 @@
 //! How threads may take turns in the store, tried out by `shuttle`:
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p idem-memory --test interleavings`
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p idem-interleavings`
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,7 +13,7 @@ use idem_core::{
     Browse, Bytes, ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey,
     Scope, State, Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
 };
-use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
+use memory_store::{ManualClock, MemoryConfig, MemoryStore};
 use shuttle::thread;
 
 const SCHEDULES: usize = 20_000;
