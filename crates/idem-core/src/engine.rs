@@ -15,8 +15,7 @@ mod timer;
 mod wait;
 mod wall_clock;
 
-pub(crate) use call::{Budget, bounded, in_place};
-pub(crate) use pending::EndFailure;
+pub(crate) use call::{Budget, MAX_ROUNDS, endless, in_place};
 
 use std::{fmt, sync::Arc};
 

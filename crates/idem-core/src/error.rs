@@ -14,7 +14,7 @@ pub struct ClaimError {
 }
 
 /// Another execution owns the key, or its record is gone: nothing was written (G3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error(
     "superseded: the lease ran out and another execution took the key over; stop, nothing was stored"
 )]

@@ -3,7 +3,7 @@
 //! | metric | kind | labels |
 //! |---|---|---|
 //! | `idem_claims_total` | counter | `outcome`: acquired, replay, replay-failure, in-flight, mismatch, abandoned, exhausted, error |
-//! | `idem_endings_total` | counter | `ending`: completed, failed, retryable, released, superseded |
+//! | `idem_endings_total` | counter | `ending`: completed, failed, retryable, released, fallback, superseded |
 //! | `idem_takeovers_total` | counter | |
 //! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, too-large, corrupt, config |
 //! | `idem_renewals_total` | counter | `result`: done, superseded, error |
@@ -82,7 +82,14 @@ pub(crate) fn ended(key: &RecordKey, ending: &'static str) {
         "idem_endings_total",
         "ending",
         ending,
-        ["completed", "failed", "retryable", "released", "superseded"]
+        [
+            "completed",
+            "failed",
+            "retryable",
+            "released",
+            "fallback",
+            "superseded"
+        ]
     );
     if ending == "superseded" {
         tracing::warn!(%key, "superseded: another execution owns the key, nothing was stored");
@@ -118,10 +125,12 @@ pub(crate) fn renewed(key: &RecordKey, result: &'static str) {
     }
 }
 
-pub(crate) fn ending_pending(key: &RecordKey, ending: &'static str, error: Option<&StoreError>) {
+pub(crate) fn ending_not_stored(key: &RecordKey, ending: &'static str, error: &StoreError) {
+    tracing::warn!(%key, ending, %error, "the ending is not stored yet; going on in the background");
+}
+
+pub(crate) fn ending_pending() {
     metrics::gauge!("idem_endings_pending").increment(1.0);
-    let error = error.map(tracing::field::display);
-    tracing::warn!(%key, ending, error, "the ending is not stored yet; going on in the background");
 }
 
 pub(crate) fn ending_settled() {

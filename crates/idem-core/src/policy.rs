@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::Prober;
+use crate::{Prober, machine::LapsedRule};
 
 /// The knobs of an [`Idempotency`](crate::Idempotency) engine; can differ per route or job kind.
 ///
@@ -142,6 +142,15 @@ impl Policy {
 
     /// The longest lease and retention: a hundred years, so that no store overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    /// The choice for an abandoned execution, as the machine knows it.
+    pub(crate) fn lapsed_rule(&self) -> LapsedRule {
+        match self.on_abandoned {
+            OnAbandoned::Reclaim => LapsedRule::Reclaim,
+            OnAbandoned::Halt => LapsedRule::Halt,
+            OnAbandoned::Probe(_) => LapsedRule::Probe,
+        }
+    }
 
     /// The lease.
     #[must_use]

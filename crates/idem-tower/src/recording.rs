@@ -73,10 +73,7 @@ pub(crate) async fn stop(
 ) -> Response<Bytes> {
     match stopped {
         Stopped::Panicked(_) => panicked(config, execution).await,
-        Stopped::Superseded => {
-            execution.ended(Err(Superseded)).await;
-            superseded(config)
-        }
+        Stopped::Superseded => superseded(config),
     }
 }
 

@@ -10,11 +10,19 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Idempotency, timer::Timer};
-use crate::{RecordKey, StoreError, observe};
+use crate::{
+    Abandonment, OnAbandoned, Record, RecordKey, State, StoreError, Verdict,
+    machine::{self, Op, Reply, Write},
+    observe,
+};
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Operations for one wish before a store that only ever answers *conflict* counts as broken. In an
+/// honest store a conflict means that somebody else got ahead, which has an end.
+pub(crate) const MAX_ROUNDS: usize = 1000;
 
 /// Bounds a store call. One that takes too long is dropped, and its outcome is unknown.
 ///
@@ -130,6 +138,56 @@ impl Budget {
 }
 
 impl Idempotency {
+    /// Performs an operation of the machine, asking once. A reply always comes: with it the error,
+    /// when the call failed.
+    pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
+        let limit = self.policy().call_timeout;
+        let store = &self.shared().store;
+        let replied = match op {
+            Op::Create(record) => {
+                let call = store.create(key, record, self.ttl(&record.state));
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Update(Write { expected, record }) => {
+                let call = store.update(key, *expected, record, self.ttl(&record.state));
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Delete(version) => {
+                let call = store.delete(key, version);
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Get => bounded(limit, store.get(key)).await.map(Reply::Found),
+            // Boxed: claims that probe nothing do not carry the room for it.
+            Op::Probe(abandoned) => Ok(Box::pin(self.probe(key, abandoned)).await),
+        };
+        match replied {
+            Ok(reply) => (reply, None),
+            Err(error) => (Reply::Failed(error.kind()), Some(error)),
+        }
+    }
+
+    async fn probe(&self, key: &RecordKey, abandoned: &Record) -> Reply {
+        let abandonment = Abandonment {
+            key: key.clone(),
+            fingerprint: abandoned.fingerprint,
+            attempt: abandoned.attempt,
+            checkpoint: match &abandoned.state {
+                State::InFlight { checkpoint, .. } => checkpoint.clone(),
+                _ => None,
+            },
+        };
+        Reply::Probed(match &self.policy().on_abandoned {
+            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
+            OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
+        })
+    }
+
+    /// The ttl that this engine's policy gives a record in this state.
+    #[must_use]
+    pub fn ttl(&self, state: &State) -> Duration {
+        machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
+    }
+
     /// Asks until the store answers or the retry budget is spent. The call must be safe to repeat.
     pub(crate) async fn retrying<T, F>(
         &self,
@@ -147,4 +205,9 @@ impl Idempotency {
             }
         }
     }
+}
+
+/// The error of a store that answers *conflict* without end.
+pub(crate) fn endless() -> StoreError {
+    StoreError::corrupt("the store answers `conflict` without end; check it with idem-conformance")
 }

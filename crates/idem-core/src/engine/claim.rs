@@ -9,11 +9,7 @@ use bytes::Bytes;
 use tracing::Instrument;
 
 use super::{Idempotency, call::in_place};
-use crate::{
-    ClaimError, Execution, Fingerprint, OnAbandoned, OnBusy, RecordKey,
-    machine::{LapsedRule, Request},
-    observe,
-};
+use crate::{ClaimError, Execution, Fingerprint, OnBusy, RecordKey, machine::Request, observe};
 
 /// What became of a claim.
 #[derive(Debug)]
@@ -111,10 +107,7 @@ impl Idempotency {
             sent: 0,
             created_at: self.shared().wall_clock.stamp(),
             lease: policy.lease,
-            lapsed: match policy.on_abandoned {
-                OnAbandoned::Reclaim => LapsedRule::Reclaim,
-                OnAbandoned::Halt | OnAbandoned::Probe(_) => LapsedRule::Halt,
-            },
+            lapsed: policy.lapsed_rule(),
             max_attempts: policy.max_attempts,
         }
     }

@@ -151,10 +151,7 @@ impl Idempotency {
                     Err(_) => Err(ExecuteError::Superseded),
                 }
             }
-            Ran::Stopped(Stopped::Superseded) => {
-                drop_superseded(execution).await;
-                Err(ExecuteError::Superseded)
-            }
+            Ran::Stopped(Stopped::Superseded) => Err(ExecuteError::Superseded),
             Ran::Stopped(Stopped::Panicked(message)) => match self.policy().on_panic {
                 OnPanic::Fail => fail(execution, StoredFailure::Panic(message)).await,
                 OnPanic::Retry => match execution.fail_retryable().await {
@@ -236,11 +233,6 @@ async fn fail<T, E: Serialize>(
         Ok(_) => Err(failure.into_error(false)),
         Err(_) => Err(ExecuteError::Superseded),
     }
-}
-
-/// The ending of a superseded execution stores nothing, but it is one: nobody forgot it.
-async fn drop_superseded(execution: Execution) {
-    execution.ended(Err(crate::Superseded)).await;
 }
 
 fn decode<T: DeserializeOwned, E>(payload: &Bytes) -> Result<T, ExecuteError<E>> {

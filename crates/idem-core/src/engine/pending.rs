@@ -10,12 +10,7 @@ use std::{
 };
 
 use super::{Idempotency, call::Budget};
-use crate::{
-    RecordKey, StoreError, Superseded,
-    execution::{End, Held},
-    machine::{Ending, Holding, Undo},
-    observe,
-};
+use crate::{RecordKey, execution::Held, machine::Holding, observe};
 
 /// What is still to be stored, by key.
 ///
@@ -30,18 +25,12 @@ pub(crate) struct PendingEndings {
 pub(super) struct PendingEnding {
     held: Arc<Held>,
     name: &'static str,
-    /// One asks the store at a time.
-    end: futures_util::lock::Mutex<End>,
 }
 
 impl PendingEnding {
     /// Asks the store once; the task that goes on asking learns of it.
     pub(super) async fn land(&self) {
-        let _ = self.try_end().await;
-    }
-
-    async fn try_end(&self) -> Result<(), EndFailure> {
-        self.held.try_end(&mut *self.end.lock().await).await
+        let _ = self.held.try_end().await;
     }
 }
 
@@ -83,11 +72,13 @@ impl Idempotency {
 
     /// Goes on storing an ending off the caller's path until it lands, is superseded, or the
     /// retention is over.
-    pub(crate) fn end_in_background(&self, held: Arc<Held>, end: End, error: Option<&StoreError>) {
-        let name = end.name();
-        observe::ending_pending(&held.key, name, error);
-        let end = end.into();
-        let pending = Arc::new(PendingEnding { held, name, end });
+    pub(crate) fn end_in_background(&self, held: &Arc<Held>) {
+        let Some(name) = held.ending() else {
+            return;
+        };
+        observe::ending_pending();
+        let held = Arc::clone(held);
+        let pending = Arc::new(PendingEnding { held, name });
         self.shared().pending.insert(&pending);
         let guard = Registered {
             engine: self.clone(),
@@ -98,12 +89,8 @@ impl Idempotency {
 
     /// Gives back a claim whose caller never learned of it.
     pub(super) fn disown(&self, key: &RecordKey, holding: Holding) {
-        let end = match Undo::of(holding.record()) {
-            Undo::Release => End::Release,
-            Undo::Retry => End::Write(Ending::Retry),
-        };
-        let held = Held::unseen(self.clone(), key.clone(), holding);
-        self.end_in_background(Arc::new(held), end, None);
+        let held = Held::new(self.clone(), key.clone(), holding);
+        self.end_in_background(&Arc::new(held));
     }
 }
 
@@ -115,19 +102,19 @@ struct Registered {
 
 impl Registered {
     async fn run(&self) {
-        let PendingEnding { held, name, .. } = &*self.pending;
+        let PendingEnding { held, name } = &*self.pending;
         let policy = self.engine.policy();
         let mut budget =
             Budget::new(policy.retention).longest_pause((policy.lease / 3).min(LONGEST_PAUSE));
         while let Some(pause) = budget.next_pause(&self.engine) {
             tokio::time::sleep(pause).await;
-            match self.pending.try_end().await {
-                Ok(()) | Err(EndFailure::Superseded(Superseded)) => return,
+            match held.try_end().await {
+                Ok(_) => return,
                 // A store without room for the answer may still have room to keep the key.
-                Err(EndFailure::Store(error)) if !error.kind().is_transient() => {
+                Err(error) if !error.kind().is_transient() => {
                     let _ = held.renew_once().await;
                 }
-                Err(EndFailure::Store(_)) => {}
+                Err(_) => {}
             }
         }
         observe::ending_lost(&held.key, name);
@@ -143,13 +130,6 @@ impl Drop for Registered {
     }
 }
 
-/// Why an ending did not land.
-#[derive(Debug)]
-pub(crate) enum EndFailure {
-    Superseded(Superseded),
-    Store(StoreError),
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -158,8 +138,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Created, Deleted, Fingerprint, IdempotencyKey, Record, Scope, Store, Stored, Updated,
-        Version, machine,
+        Created, Deleted, Fingerprint, IdempotencyKey, Record, Scope, Store, StoreError, Stored,
+        Updated, Version, machine::Claiming,
     };
 
     /// Takes whatever it is told.
@@ -199,9 +179,9 @@ mod tests {
     async fn an_ending_that_landed_is_forgotten() {
         let engine = Idempotency::builder(Willing).build().unwrap();
         let key = Scope::global().key(&IdempotencyKey::new("k").unwrap());
-        let mut request = engine.request(&Fingerprint::of("test/v1", b"a"));
-        let holding = Holding::new(machine::first(&mut request));
-        engine.disown(&key, holding);
+        let mut claiming = Claiming::new(engine.request(&Fingerprint::of("test/v1", b"a")));
+        let _ = claiming.next();
+        engine.disown(&key, claiming.give_up().unwrap());
         assert!(engine.pending_ending(&key).is_some());
         engine.drained().await;
         assert!(engine.pending_ending(&key).is_none());

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use idem_core::{
-    Bytes, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Running, StoreError, Updated,
-    machine::{self, Decision, Ending, Holding, Request, Write},
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Running, StoreError, Superseded,
+    machine::{Claimed, Claiming, Ending, Held, Holding, Refused, Request, Want},
 };
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::{CommitError, Completion, Transactional, completion::Holder, statements::Broken};
+use super::{
+    CommitError, Completion, Transactional,
+    completion::Holder,
+    statements::{Broken, MAX_ROUNDS, raced},
+};
 
 /// What became of a claim within a transaction.
 #[derive(Debug)]
@@ -120,27 +124,29 @@ impl Transactional {
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
-        mut request: Request,
+        request: Request,
     ) -> Result<InTx, Broken> {
-        loop {
-            let first = machine::first(&mut request);
-            let mut found = match self.create_in_tx(tx, key, &first).await? {
-                Created::New => return Ok(acquired(key, first)),
-                Created::Exists(found) => Some(found),
-            };
-            // Every round, somebody else's write went through; a key that is gone is created.
-            while let Some(there) = found {
-                let write = match machine::decide(&mut request, &there) {
-                    Decision::TakeOver(write) => write,
-                    Decision::Own => return Ok(acquired(key, there.record)),
-                    refusal => return Ok(refused(refusal)),
-                };
-                found = match self.update_in_tx(tx, key, &write).await? {
-                    Updated::Done => return Ok(acquired(key, write.record)),
-                    Updated::Conflict(found) => found,
-                };
-            }
+        let mut claiming = Claiming::in_transaction(request);
+        for _ in 0..MAX_ROUNDS {
+            let reply = self.perform_in_tx(tx, key, claiming.next()).await?;
+            return Ok(match claiming.on_reply(reply, Duration::ZERO) {
+                // Somebody else's write went through.
+                Claimed::Again | Claimed::Later => continue,
+                Claimed::Own(holding) => InTx::Acquired(Once {
+                    key: key.clone(),
+                    holding,
+                }),
+                Claimed::Replay(payload) => InTx::Replay(payload),
+                Claimed::ReplayFailure(payload) => InTx::ReplayFailure(payload),
+                Claimed::Refused(Refused::Mismatch) => InTx::Mismatch,
+                Claimed::Refused(Refused::InFlight { retry_after }) => {
+                    InTx::InFlight { retry_after }
+                }
+                Claimed::Refused(Refused::Abandoned { attempt }) => InTx::Abandoned { attempt },
+                Claimed::Refused(Refused::Exhausted { attempts }) => InTx::Exhausted { attempts },
+            });
         }
+        Err(raced())
     }
 
     /// Stores the answer of a claim within the same transaction.
@@ -153,40 +159,26 @@ impl Transactional {
     pub async fn complete_once_in_tx(
         &self,
         tx: &mut PgConnection,
-        mut once: Once,
+        once: Once,
         answer: impl Into<Bytes>,
     ) -> Result<Completion, CommitError> {
         let began = Instant::now();
-        let write: Write = once.holding.end(Ending::Complete(answer.into()));
-        match self.end_in_tx(tx, &once.key, &write, true).await {
-            Ok(Updated::Done) => Ok(Completion {
+        let Once { key, mut holding } = once;
+        let want = Want::end(Ending::Complete(answer.into()));
+        let ended = match holding.want(want) {
+            Ok(()) => self.end_holding(tx, &key, &mut holding, true).await,
+            Err(Superseded) => Ok(Held::Superseded),
+        };
+        match ended {
+            Ok(Held::Ended(_)) => Ok(Completion {
                 transactional: self.clone(),
-                key: once.key,
-                write,
-                holder: Holder::Once,
+                key,
+                holder: Holder::Once(Box::new(holding)),
                 began,
             }),
             // Its retention was over before it was there.
-            Ok(Updated::Conflict(_)) => Err(CommitError::Superseded(idem_core::Superseded)),
+            Ok(_) => Err(CommitError::Superseded(Superseded)),
             Err(broken) => Err(CommitError::RolledBack(broken.into_store_error())),
         }
-    }
-}
-
-fn acquired(key: &RecordKey, record: Record) -> InTx {
-    InTx::Acquired(Once {
-        key: key.clone(),
-        holding: Holding::new(record),
-    })
-}
-
-fn refused(decision: Decision) -> InTx {
-    match decision {
-        Decision::Replay(payload) => InTx::Replay(payload),
-        Decision::ReplayFailure(payload) => InTx::ReplayFailure(payload),
-        Decision::Busy { retry_after } => InTx::InFlight { retry_after },
-        Decision::Abandoned { attempt, .. } => InTx::Abandoned { attempt },
-        Decision::Exhausted { attempts } => InTx::Exhausted { attempts },
-        Decision::Mismatch | Decision::Own | Decision::TakeOver(_) => InTx::Mismatch,
     }
 }

@@ -5,6 +5,7 @@ use std::{any::Any, panic::AssertUnwindSafe};
 use futures_util::FutureExt;
 use idem_core::{
     Bytes, Claim, Execution, Fingerprint, Ran, RecordKey, Running, Stopped, StoreError, Superseded,
+    machine::Held,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Row, Transaction};
@@ -74,7 +75,7 @@ impl Transactional {
                 return Err(CommitError::RolledBack(error).into());
             }
             Err(NotBegun::Superseded) => {
-                execution.ended(Err(Superseded)).await;
+                execution.ended().await;
                 return Err(CommitError::Superseded(Superseded).into());
             }
         };
@@ -90,13 +91,9 @@ impl Transactional {
             Err(error) => {
                 // A connection that is lost is rolled back by the server.
                 let _ = tx.rollback().await;
-                match error {
-                    TxError::Commit(CommitError::Superseded(superseded)) => {
-                        execution.ended(Err(superseded)).await;
-                    }
-                    // What the store does not take now it takes in the background.
-                    _ => drop(execution.fail_retryable().await),
-                }
+                // What the store does not take now it takes in the background. An execution that
+                // was superseded is over already.
+                let _ = execution.fail_retryable().await;
                 return Err(error);
             }
         };
@@ -119,9 +116,8 @@ impl Transactional {
         }
         let locked = self.lock_in_tx(&mut tx, execution.key()).await;
         let found = locked.map_err(|broken| NotBegun::Store(broken.into_store_error()))?;
-        // Whoever claimed last has a token of its own.
-        match found {
-            Some(found) if found.record.attempt == execution.attempt() => Ok((tx, false)),
+        match execution.holding().await.on_read(found) {
+            Held::Kept => Ok((tx, false)),
             _ => Err(NotBegun::Superseded),
         }
     }
