@@ -32,7 +32,7 @@ mod resolve;
 
 pub use claim::{Decision, LapsedRule, Request, decide, first, settle_abandoned, take_over};
 pub use holding::{Ending, Holding, Settled, Step, Undo, Write};
-pub use resolve::{Refusal, Resolution, resolve};
+pub use resolve::{NotResolvable, resolve};
 
 use std::time::Duration;
 

@@ -1,10 +1,7 @@
 //! Settling a halted key by hand.
 
 use super::Idempotency;
-use crate::{
-    RecordKey, ResolveError, Updated,
-    machine::{self, Resolution},
-};
+use crate::{RecordKey, Resolution, ResolveError, Updated, machine};
 
 impl Idempotency {
     /// Settles a key whose execution vanished: what an operator does after looking into it.
@@ -13,7 +10,7 @@ impl Idempotency {
     /// alive after all, is superseded from then on.
     ///
     /// # Errors
-    /// [`ResolveError::Refused`] says what else the key is; [`ResolveError::Changed`] when somebody
+    /// [`ResolveError::NotResolvable`] says what else the key is; [`ResolveError::Changed`] when somebody
     /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled;
     /// [`ResolveError::Store`] when the store did not answer.
     ///

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, time::Duration};
 use bytes::Bytes;
 
 use super::Write;
-use crate::{ClaimToken, Fingerprint, Record, State, Stored, Timestamp, Verdict, Version};
+use crate::{ClaimToken, Fingerprint, ProbeResult, Record, State, Stored, Timestamp, Version};
 
 /// One caller's wish to run.
 #[derive(Debug, Clone)]
@@ -139,26 +139,25 @@ pub fn take_over(request: &mut Request, record: &Record) -> Decision {
     })
 }
 
-/// What a prober's verdict makes of an abandoned record.
+/// What the result of a probe makes of an abandoned record.
 ///
-/// `None` leaves it halted. A `Replay` comes with the write that stores it first.
+/// `None` leaves it halted. An answer comes with the write that stores it first.
 #[must_use]
 pub fn settle_abandoned(
     request: &mut Request,
     found: &Record,
-    verdict: Verdict,
+    result: ProbeResult,
 ) -> Option<Decision> {
-    match verdict {
-        Verdict::Unknown => None,
-        Verdict::NotCommitted => Some(take_over(request, found)),
-        Verdict::Committed(payload) => Some(Decision::TakeOver(Write {
+    match result.into_resolution()?.into_state(None) {
+        State::Retryable { .. } => Some(take_over(request, found)),
+        state => Some(Decision::TakeOver(Write {
             expected: found.version,
             record: Record {
                 version: Version {
                     token: request.token,
                     revision: next_revision(request, found),
                 },
-                state: State::Completed { payload },
+                state,
                 ..found.clone()
             },
         })),

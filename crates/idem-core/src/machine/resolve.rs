@@ -2,26 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Write;
-use crate::{ClaimToken, Record, State, Stored, Version};
-
-/// What an operator found out about an abandoned execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Resolution {
-    /// The effect happened: store this answer.
-    Completed(Bytes),
-    /// It failed for good: store this failure.
-    Failed(Bytes),
-    /// It had no effect: the next claim with the same fingerprint runs.
-    Retry,
-}
+use crate::{ClaimToken, Record, Resolution, State, Stored, Version};
 
 /// Why a key cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NotResolvable {
     /// There is no record.
     #[error("there is no record under this key: it was never claimed, or its retention is over")]
     Absent,
@@ -41,28 +28,22 @@ pub enum Refusal {
 /// The write that settles an abandoned record.
 ///
 /// # Errors
-/// [`Refusal`] unless the record is in flight with its lease over.
+/// [`NotResolvable`] unless the record is in flight with its lease over.
 pub fn resolve(
     found: Option<&Stored>,
     token: ClaimToken,
     resolution: Resolution,
-) -> Result<Write, Refusal> {
-    let found = found.ok_or(Refusal::Absent)?;
+) -> Result<Write, NotResolvable> {
+    let found = found.ok_or(NotResolvable::Absent)?;
     let record = &found.record;
     let State::InFlight { lease, checkpoint } = &record.state else {
-        return Err(Refusal::Ended(record.state.name()));
+        return Err(NotResolvable::Ended(record.state.name()));
     };
     let left = lease.saturating_sub(found.age.unwrap_or(Duration::ZERO));
     if !left.is_zero() {
-        return Err(Refusal::Running { retry_after: left });
+        return Err(NotResolvable::Running { retry_after: left });
     }
-    let state = match resolution {
-        Resolution::Completed(payload) => State::Completed { payload },
-        Resolution::Failed(payload) => State::Failed { payload },
-        Resolution::Retry => State::Retryable {
-            checkpoint: checkpoint.clone(),
-        },
-    };
+    let state = resolution.into_state(checkpoint.clone());
     let version = Version {
         token,
         revision: record.version.revision.saturating_add(1),

@@ -1,9 +1,8 @@
 //! Claiming within a transaction.
 
-use std::time::Duration;
-
 use idem_core::{
-    Bytes, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Running, StoreError, Updated,
+    Bytes, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Refused, Running, StoreError,
+    Updated,
     machine::{self, Decision, Ending, Holding, Request, Write},
 };
 use sqlx::PgConnection;
@@ -21,24 +20,10 @@ pub enum InTx {
     Replay(Bytes),
     /// It failed for good before; this is the stored failure.
     ReplayFailure(Bytes),
-    /// Another execution is in flight.
-    InFlight {
-        /// Lease left, or how long its row was waited for already.
-        retry_after: Duration,
-    },
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// An execution that claimed outside of its transaction vanished, and the policy says to halt
-    /// or to ask a prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// It does not run, and there is no answer. [`Refused::Abandoned`] says that an execution which
+    /// claimed outside of its transaction vanished, and that the policy says to halt or to ask a
+    /// prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
+    Refused(Refused),
 }
 
 /// A key that is held by a row of a transaction, and by nothing else: rolled back, it was never
@@ -82,7 +67,7 @@ impl Transactional {
     /// A duplicate waits for the transaction that holds the key, as long as the store's
     /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says; see
     /// [`once_in_tx`](Self::once_in_tx) for the one exception. After
-    /// [`InFlight`](InTx::InFlight) the transaction may be of no use any more: roll it back.
+    /// [`InFlight`](Refused::InFlight) the transaction may be of no use any more: roll it back.
     ///
     /// # Errors
     /// When the statement failed: roll the transaction back. At REPEATABLE READ or SERIALIZABLE a
@@ -109,9 +94,9 @@ impl Transactional {
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
         match self.claim_rounds(tx, key, request).await {
-            Err(broken) if broken.is_lock_timeout() => Ok(InTx::InFlight {
+            Err(broken) if broken.is_lock_timeout() => Ok(InTx::Refused(Refused::InFlight {
                 retry_after: self.store.sessions().config().lock_timeout,
-            }),
+            })),
             claimed => claimed,
         }
     }
@@ -184,9 +169,11 @@ fn refused(decision: Decision) -> InTx {
     match decision {
         Decision::Replay(payload) => InTx::Replay(payload),
         Decision::ReplayFailure(payload) => InTx::ReplayFailure(payload),
-        Decision::Busy { retry_after } => InTx::InFlight { retry_after },
-        Decision::Abandoned { attempt, .. } => InTx::Abandoned { attempt },
-        Decision::Exhausted { attempts } => InTx::Exhausted { attempts },
-        Decision::Mismatch | Decision::Own | Decision::TakeOver(_) => InTx::Mismatch,
+        Decision::Busy { retry_after } => InTx::Refused(Refused::InFlight { retry_after }),
+        Decision::Abandoned { attempt, .. } => InTx::Refused(Refused::Abandoned { attempt }),
+        Decision::Exhausted { attempts } => InTx::Refused(Refused::Exhausted { attempts }),
+        Decision::Mismatch | Decision::Own | Decision::TakeOver(_) => {
+            InTx::Refused(Refused::Mismatch)
+        }
     }
 }

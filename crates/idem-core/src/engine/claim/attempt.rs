@@ -1,8 +1,8 @@
 //! One claim on its way: sending, deciding, asking again, giving back.
 
 use crate::{
-    Abandonment, Claim, Created, Execution, Idempotency, OnAbandoned, Record, RecordKey, State,
-    StoreError, StoreErrorKind, Stored, Updated, Verdict,
+    Abandonment, Claim, Created, Execution, Idempotency, OnAbandoned, ProbeResult, Record,
+    RecordKey, Refused, State, StoreError, StoreErrorKind, Stored, Updated,
     engine::{
         bounded,
         call::{Budget, in_place},
@@ -140,10 +140,10 @@ impl<'a> Attempt<'a> {
             Decision::Own => self.acquired(found),
             Decision::Replay(payload) => Claim::Replay(payload),
             Decision::ReplayFailure(payload) => Claim::ReplayFailure(payload),
-            Decision::Mismatch => Claim::Mismatch,
-            Decision::Busy { retry_after } => Claim::InFlight { retry_after },
-            Decision::Abandoned { attempt, .. } => Claim::Abandoned { attempt },
-            Decision::Exhausted { attempts } => Claim::Exhausted { attempts },
+            Decision::Mismatch => Claim::Refused(Refused::Mismatch),
+            Decision::Busy { retry_after } => Claim::Refused(Refused::InFlight { retry_after }),
+            Decision::Abandoned { attempt, .. } => Claim::Refused(Refused::Abandoned { attempt }),
+            Decision::Exhausted { attempts } => Claim::Refused(Refused::Exhausted { attempts }),
         })
     }
 
@@ -159,11 +159,11 @@ impl<'a> Attempt<'a> {
                 _ => None,
             },
         };
-        let verdict = match &self.engine.policy().on_abandoned {
+        let result = match &self.engine.policy().on_abandoned {
             OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
-            OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
+            OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
         };
-        let decision = machine::settle_abandoned(&mut self.request, &abandoned, verdict).unwrap_or(
+        let decision = machine::settle_abandoned(&mut self.request, &abandoned, result).unwrap_or(
             Decision::Abandoned {
                 attempt: abandonment.attempt,
                 checkpoint: abandonment.checkpoint,
@@ -199,6 +199,10 @@ impl<'a> Attempt<'a> {
             State::Completed { payload } => {
                 self.engine.shared().waiters.wake(self.key);
                 Claim::Replay(payload.clone())
+            }
+            State::Failed { payload } => {
+                self.engine.shared().waiters.wake(self.key);
+                Claim::ReplayFailure(payload.clone())
             }
             _ => self.acquired(record),
         }

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::{State, Verdict};
+use crate::{ProbeResult, Resolution, State};
 
 const RUNNING: Duration = Duration::from_secs(29);
 
@@ -179,7 +179,7 @@ fn g5_a_claim_that_finds_its_own_token_has_the_key() {
 fn g5_a_probers_answer_that_was_stored_unnoticed_is_replayed_not_run() {
     let mut prober = request(2, 1);
     let found = first(&mut request(1, 1));
-    let verdict = Verdict::Committed(bytes("paid"));
+    let verdict = ProbeResult::completed_raw(bytes("paid"));
     let stored_answer = take_over_of(settle_abandoned(&mut prober, &found, verdict).unwrap());
     assert_eq!(
         decide(&mut prober, &stored(stored_answer, Duration::ZERO)),
@@ -191,12 +191,12 @@ fn g5_a_probers_answer_that_was_stored_unnoticed_is_replayed_not_run() {
 fn a_verdict_completes_reclaims_or_halts() {
     let (mut prober, found) = (request(2, 1), first(&mut request(1, 1)));
     assert_eq!(
-        settle_abandoned(&mut prober, &found, Verdict::Unknown),
+        settle_abandoned(&mut prober, &found, ProbeResult::unknown()),
         None
     );
-    let again = take_over_of(settle_abandoned(&mut prober, &found, Verdict::NotCommitted).unwrap());
+    let again = take_over_of(settle_abandoned(&mut prober, &found, ProbeResult::retry()).unwrap());
     assert_eq!((again.attempt, again.state.name()), (2, "in-flight"));
-    let paid = Verdict::Committed(bytes("paid"));
+    let paid = ProbeResult::completed_raw(bytes("paid"));
     let paid = take_over_of(settle_abandoned(&mut prober, &found, paid).unwrap());
     assert_eq!(paid.version.token, prober.token, "G3: under its own name");
     assert!(paid.version.revision > found.version.revision);
@@ -302,7 +302,10 @@ fn s2_no_two_writes_of_one_claim_share_a_version() {
     versions.push(first(&mut claim).version);
     versions.push(take_over_of(decide(&mut claim, &other(3))).version);
     let abandoned = &other(4).record;
-    for verdict in [Verdict::NotCommitted, Verdict::Committed(bytes("paid"))] {
+    for verdict in [
+        ProbeResult::retry(),
+        ProbeResult::completed_raw(bytes("paid")),
+    ] {
         let settled = settle_abandoned(&mut claim, abandoned, verdict).unwrap();
         versions.push(take_over_of(settled).version);
     }
@@ -315,13 +318,14 @@ fn s2_no_two_writes_of_one_claim_share_a_version() {
 #[test]
 fn only_an_abandoned_record_is_resolved() {
     let token = ClaimToken::from_bytes([9; 16]);
-    let settle = |found: Option<&Stored>| resolve(found, token, Resolution::Completed(bytes("x")));
-    assert_eq!(settle(None), Err(Refusal::Absent));
+    let settle =
+        |found: Option<&Stored>| resolve(found, token, Resolution::completed_raw(bytes("x")));
+    assert_eq!(settle(None), Err(NotResolvable::Absent));
     let running = stored(first(&mut request(1, 1)), RUNNING);
     let left = Duration::from_secs(1);
     assert_eq!(
         settle(Some(&running)),
-        Err(Refusal::Running { retry_after: left })
+        Err(NotResolvable::Running { retry_after: left })
     );
     for (record, name) in every_state()
         .into_iter()
@@ -340,7 +344,7 @@ fn only_an_abandoned_record_is_resolved() {
                 );
                 assert_eq!(write.record.version.token, token);
             }
-            _ => assert_eq!(result, Err(Refusal::Ended(name))),
+            _ => assert_eq!(result, Err(NotResolvable::Ended(name))),
         }
     }
 }
@@ -356,13 +360,13 @@ fn each_resolution_writes_its_state_and_keeps_the_checkpoint() {
             .state
     };
     assert_eq!(
-        settle(Resolution::Failed(bytes("f"))),
+        settle(Resolution::failed_raw(bytes("f"))),
         State::Failed {
             payload: bytes("f")
         }
     );
     assert_eq!(
-        settle(Resolution::Retry),
+        settle(Resolution::retry()),
         State::Retryable {
             checkpoint: Some(bytes("half"))
         }
