@@ -5,16 +5,13 @@ mod held;
 use std::{fmt, ops::DerefMut, sync::Arc};
 
 use bytes::Bytes;
-use serde::Serialize;
 
 pub(crate) use held::Held;
 
 use crate::{
-    Fingerprint, HoldError, Idempotency, IdempotencyKey, RecordKey, Recording, SerdeError,
-    Superseded,
+    Fingerprint, HoldError, Idempotency, IdempotencyKey, RecordKey, Recording, Superseded,
     derive::derive_key,
     engine::{Running, in_place},
-    json,
     machine::{Ending, Holding, Want},
     observe,
 };
@@ -114,27 +111,6 @@ impl Execution {
     /// Dropping the future loses nothing: the ending goes on in the background.
     pub async fn complete(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
         in_place!(self.held.end(Want::end(Ending::Complete(payload.into()))))
-    }
-
-    /// Stores a success as JSON. Errors and cancellation as [`complete`](Self::complete).
-    ///
-    /// # Errors
-    /// [`Superseded`], inside `Ok`. [`SerdeError`] when the value does not serialise: the execution
-    /// comes back to be ended otherwise.
-    pub async fn complete_value<T: Serialize + ?Sized>(
-        self,
-        value: &T,
-    ) -> Result<Result<Recording, Superseded>, (SerdeError, Self)> {
-        match json::to_bytes(value) {
-            Ok(payload) => Ok(self.complete(payload).await),
-            Err(source) => Err((
-                SerdeError {
-                    context: "the answer does not serialise",
-                    source,
-                },
-                self,
-            )),
-        }
     }
 
     /// Stores a failure. Every repeat gets these very bytes, and nothing runs again.

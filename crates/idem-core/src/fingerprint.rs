@@ -30,7 +30,7 @@ impl Fingerprint {
     /// Starts a fingerprint under a versioned domain such as `"payments/v1"`.
     ///
     /// Change the version when you change which fields go in: records of the old version then
-    /// answer [`Mismatch`](crate::Claim::Mismatch) instead of being confused with the new one.
+    /// answer [`Mismatch`](crate::Refused::Mismatch) instead of being confused with the new one.
     pub fn builder(domain: &str) -> FingerprintBuilder {
         FingerprintBuilder {
             short: Vec::with_capacity(ROOM),

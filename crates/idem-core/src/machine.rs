@@ -31,8 +31,9 @@
 //!
 //! A record past its ttl is *none*. A take-over keeps the fingerprint, the stamp and the
 //! checkpoint. Where the attempts are used up, a claim is told `Exhausted` instead of taking over.
-//! A prober's `Committed` stores the answer as *completed*, `NotCommitted` takes over, `Unknown`
-//! leaves the record as it is and is told `Abandoned`.
+//! A prober that knows the answer has it stored as *completed* or *failed*; one that says *retry* lets
+//! the claim take over; one that cannot tell leaves the record as it is, and the claim is told
+//! `Abandoned`.
 //!
 //! # Lost replies
 //! Each write has a version that no other write has, and only the holder of a token writes under
@@ -57,11 +58,11 @@ mod resolving;
 mod take_over;
 mod want;
 
-pub use claiming::{Claimed, Claiming, LapsedRule, Refused, Request};
+pub use claiming::{Claimed, Claiming, LapsedRule, Request};
 pub use ending::{Ending, Landed};
 pub use holding::Holding;
 pub use op::{Op, Reply, Write};
-pub use resolving::{Refusal, Resolution, Resolved, Resolving};
+pub use resolving::{NotResolvable, Resolved, Resolving};
 pub use want::{Held, Want};
 
 use std::time::Duration;

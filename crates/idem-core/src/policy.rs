@@ -96,7 +96,7 @@ impl Policy {
     }
 
     /// How many executions a key may start before claims answer
-    /// [`Exhausted`](crate::Claim::Exhausted). Unlimited by default.
+    /// [`Exhausted`](crate::Refused::Exhausted). Unlimited by default.
     #[must_use]
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.max_attempts = Some(attempts);
@@ -180,7 +180,7 @@ impl Policy {
 /// What a claim does while another execution is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBusy {
-    /// Answer [`InFlight`](crate::Claim::InFlight) at once.
+    /// Answer [`InFlight`](crate::Refused::InFlight) at once.
     Reject,
     /// Wait at most so long for the ending, then answer as things stand. A waiter never runs
     /// without a claim of its own, and never touches the holder's record.
@@ -196,7 +196,7 @@ pub enum OnAbandoned {
     /// Run again, with the next attempt number and the last checkpoint. For work that is safe to
     /// repeat, or hands [`derive_key`](crate::Execution::derive_key) to the next API downstream.
     Reclaim,
-    /// Never run again by itself: answer [`Abandoned`](crate::Claim::Abandoned) until somebody
+    /// Never run again by itself: answer [`Abandoned`](crate::Refused::Abandoned) until somebody
     /// calls [`resolve`](crate::Idempotency::resolve).
     Halt,
     /// Ask: look the effect up where it would be, and complete, reclaim or halt accordingly.

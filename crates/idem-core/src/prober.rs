@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Fingerprint, IdempotencyKey, RecordKey, derive::derive_key};
+use crate::{Fingerprint, IdempotencyKey, ProbeResult, RecordKey, derive::derive_key};
 
 /// Finds out whether an abandoned execution had its effect.
 #[async_trait]
@@ -14,13 +14,13 @@ pub trait Prober: Send + Sync {
     /// ledger, by whatever the work leaves behind.
     ///
     /// Several claims may ask at once; the answers are applied by conditional writes, so the first
-    /// one counts. Say [`Verdict::Unknown`] when in doubt.
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict;
+    /// one counts. Say [`ProbeResult::unknown`] when in doubt.
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult;
 }
 
 #[async_trait]
 impl<P: Prober + ?Sized> Prober for Arc<P> {
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
         (**self).probe(abandoned).await
     }
 }
@@ -46,15 +46,4 @@ impl Abandonment {
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         derive_key(&self.key, &self.fingerprint, step)
     }
-}
-
-/// What a [`Prober`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The effect happened; this is the answer to store and replay.
-    Committed(Bytes),
-    /// The effect did not happen and cannot happen any more: run again.
-    NotCommitted,
-    /// It cannot be told: leave the key halted.
-    Unknown,
 }

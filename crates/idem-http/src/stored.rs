@@ -17,11 +17,13 @@ pub use codec::{FORMAT, StoredError};
 ///
 /// ```
 /// use http::{HeaderValue, StatusCode, header};
-/// use idem_core::{Bytes, Resolution};
+/// use idem_core::{Bytes, ProbeResult, Resolution};
 /// use idem_http::StoredResponse;
 ///
 /// let answer = StoredResponse::new(StatusCode::CREATED, Bytes::from_static(b"{\"id\":17}"))
 ///     .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// let by_hand = Resolution::completed_raw(answer.encode());
+/// let probed = ProbeResult::completed_raw(answer.encode());
 /// assert_eq!(StoredResponse::decode(&answer.encode())?, answer);
 /// # Ok::<(), idem_http::StoredError>(())
 /// ```

@@ -6,7 +6,7 @@ use std::{pin::pin, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response, header, request::Parts};
 use http_body::Body;
-use idem_core::{Claim, Fingerprint, RecordKey};
+use idem_core::{Claim, Fingerprint, RecordKey, Refused};
 use idem_http::{Code, Problem, RequestParts};
 use tower_service::Service;
 
@@ -51,14 +51,14 @@ where
             return run_protected(config, execution, work).await;
         }
         Ok(Claim::Replay(payload) | Claim::ReplayFailure(payload)) => config.replay(&payload),
-        Ok(Claim::Mismatch) => {
+        Ok(Claim::Refused(Refused::Mismatch)) => {
             Err(Problem::new(Code::FingerprintMismatch).status(config.profile.mismatch))
         }
-        Ok(Claim::InFlight { retry_after }) => {
+        Ok(Claim::Refused(Refused::InFlight { retry_after })) => {
             Err(Problem::new(Code::InFlight).retry_after(retry_after))
         }
-        Ok(Claim::Abandoned { .. }) => Err(Problem::new(Code::OutcomeUnknown)),
-        Ok(Claim::Exhausted { .. }) => Err(Problem::new(Code::AttemptsExhausted)),
+        Ok(Claim::Refused(Refused::Abandoned { .. })) => Err(Problem::new(Code::OutcomeUnknown)),
+        Ok(Claim::Refused(Refused::Exhausted { .. })) => Err(Problem::new(Code::AttemptsExhausted)),
         Err(error) => match config.idem.unprotected(&key, &print, &error) {
             Some(running) => {
                 let work = Work { inner, head, body };

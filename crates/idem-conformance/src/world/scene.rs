@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use idem_core::{Fingerprint, Idempotency, OnAbandoned, Policy, Prober, Spawner, Store, Verdict};
+use idem_core::{
+    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, Spawner, Store,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -287,12 +289,8 @@ impl Books {
         }
     }
 
-    pub(super) fn probed(&mut self, verdict: &Verdict) {
-        let name = match verdict {
-            Verdict::Committed(_) => "committed",
-            Verdict::NotCommitted => "not committed",
-            Verdict::Unknown => "unknown",
-        };
+    pub(super) fn probed(&mut self, found: &ProbeResult) {
+        let name = found.resolution().map_or("unknown", Resolution::name);
         *self.verdicts.entry(name).or_default() += 1;
     }
 }

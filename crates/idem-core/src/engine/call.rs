@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Idempotency, timer::Timer};
 use crate::{
-    Abandonment, OnAbandoned, Record, RecordKey, State, StoreError, Verdict,
+    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
     machine::{self, Op, Reply, Write},
     observe,
 };
@@ -178,7 +178,7 @@ impl Idempotency {
         };
         Reply::Probed(match &self.policy().on_abandoned {
             OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
-            OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
+            OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
         })
     }
 

@@ -2,14 +2,16 @@
 
 mod attempt;
 
-use std::{pin::pin, time::Duration};
+use std::pin::pin;
 
 use attempt::Attempt;
 use bytes::Bytes;
 use tracing::Instrument;
 
 use super::{Idempotency, call::in_place};
-use crate::{ClaimError, Execution, Fingerprint, OnBusy, RecordKey, machine::Request, observe};
+use crate::{
+    ClaimError, Execution, Fingerprint, OnBusy, RecordKey, Refused, machine::Request, observe,
+};
 
 /// What became of a claim.
 #[derive(Debug)]
@@ -21,23 +23,9 @@ pub enum Claim {
     Replay(Bytes),
     /// It failed for good before; this is the stored failure.
     ReplayFailure(Bytes),
-    /// Another execution is in flight.
-    InFlight {
-        /// Lease left: asking again makes sense after it at the latest.
-        retry_after: Duration,
-    },
-    /// The key belongs to another request; nothing runs, nothing changes (G4).
-    Mismatch,
-    /// An execution vanished half-way, and the policy says to halt.
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// It does not run, and there is no answer: the key is in flight, or belongs to another request,
+    /// or has to be settled by hand.
+    Refused(Refused),
 }
 
 impl Claim {
@@ -46,10 +34,7 @@ impl Claim {
             Self::Acquired(_) => "acquired",
             Self::Replay(_) => "replay",
             Self::ReplayFailure(_) => "replay-failure",
-            Self::InFlight { .. } => "in-flight",
-            Self::Mismatch => "mismatch",
-            Self::Abandoned { .. } => "abandoned",
-            Self::Exhausted { .. } => "exhausted",
+            Self::Refused(refused) => refused.name(),
         }
     }
 }
@@ -74,7 +59,8 @@ impl Idempotency {
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
             let mut claim = in_place!(self.claim_once(key, fingerprint));
-            if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy().on_busy)
+            if let (Ok(Claim::Refused(Refused::InFlight { .. })), OnBusy::Wait(max)) =
+                (&claim, self.policy().on_busy)
             {
                 claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
             }

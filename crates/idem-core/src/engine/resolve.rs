@@ -5,8 +5,8 @@ use super::{
     call::{Budget, MAX_ROUNDS, endless},
 };
 use crate::{
-    RecordKey, ResolveError,
-    machine::{Resolution, Resolved, Resolving},
+    RecordKey, Resolution, ResolveError,
+    machine::{Resolved, Resolving},
 };
 
 impl Idempotency {
@@ -16,7 +16,7 @@ impl Idempotency {
     /// after all, is superseded from then on.
     ///
     /// # Errors
-    /// [`ResolveError::Refused`] says what else the key is. [`ResolveError::Changed`] when somebody
+    /// [`ResolveError::NotResolvable`] says what else the key is. [`ResolveError::Changed`] when somebody
     /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled.
     /// [`ResolveError::Store`] when the store did not answer.
     ///
@@ -42,7 +42,7 @@ impl Idempotency {
                     self.shared().waiters.wake(key);
                     return Ok(());
                 }
-                Resolved::Refused(refusal) => return Err(refusal.into()),
+                Resolved::NotResolvable(reason) => return Err(reason.into()),
                 Resolved::Changed => return Err(ResolveError::Changed),
             }
         }

@@ -11,7 +11,7 @@ use futures_util::future::select;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{Claim, Idempotency, call::Budget};
-use crate::{ClaimError, Fingerprint, RecordKey, Watcher};
+use crate::{ClaimError, Fingerprint, RecordKey, Refused, Watcher};
 
 const STRIPES: usize = 64;
 
@@ -81,12 +81,12 @@ impl Idempotency {
             let mut woken = pin!(waiters.stripe(key).0.notified());
             woken.as_mut().enable();
             let claim = self.claim_once(key, fingerprint).await?;
-            let Claim::InFlight { retry_after } = claim else {
+            let Claim::Refused(Refused::InFlight { retry_after }) = claim else {
                 return Ok(claim);
             };
             let left = deadline.saturating_duration_since(Instant::now());
             let Some(pause) = pauses.next_pause(self).filter(|_| !left.is_zero()) else {
-                return Ok(Claim::InFlight { retry_after });
+                return Ok(Claim::Refused(Refused::InFlight { retry_after }));
             };
             // A lease that runs out changes nothing in the store, so nobody would wake us.
             let pause = pause.min(left).min(retry_after);

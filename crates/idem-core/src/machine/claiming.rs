@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{
     Holding, Op, Reply, Write,
-    take_over::{complete, first, lease_left, take_over},
+    take_over::{first, lease_left, settle, take_over},
 };
-use crate::{ClaimToken, Fingerprint, Record, State, Stored, Timestamp, Verdict};
+use crate::{ClaimToken, Fingerprint, ProbeResult, Record, Refused, State, Stored, Timestamp};
 
 /// One caller's wish to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,28 +38,6 @@ pub enum LapsedRule {
     Halt,
     /// Ask the prober what became of it.
     Probe,
-}
-
-/// Why a claim does not run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Refused {
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// Another execution is in flight.
-    InFlight {
-        /// How long the holder is trusted still.
-        retry_after: Duration,
-    },
-    /// An execution vanished, and the rule says to leave it.
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all its attempts.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
 }
 
 /// What a reply means to a claim.
@@ -183,7 +161,7 @@ impl Claiming {
                 self.maybe = false;
                 self.decide(found, grace)
             }
-            Reply::Probed(verdict) => self.probed(verdict),
+            Reply::Probed(result) => self.probed(result),
             Reply::Failed(kind) => {
                 self.failed = true;
                 self.maybe |= kind.may_have_landed();
@@ -215,7 +193,8 @@ impl Claiming {
             &self.next;
         match &record.state {
             State::Completed { payload } => Claimed::Replay(payload.clone()),
-            _ => self.own(record.clone()),
+            State::Failed { payload } => Claimed::ReplayFailure(payload.clone()),
+            State::InFlight { .. } | State::Retryable { .. } => self.own(record.clone()),
         }
     }
 
@@ -260,16 +239,18 @@ impl Claiming {
         }
     }
 
-    fn probed(&mut self, verdict: Verdict) -> Claimed {
+    fn probed(&mut self, result: ProbeResult) -> Claimed {
         let Next::Probe(record) = &self.next else {
             return Claimed::Again;
         };
         let record = record.clone();
-        match verdict {
-            Verdict::Unknown => abandoned(&record),
-            Verdict::NotCommitted => self.take_over(&record),
-            Verdict::Committed(payload) => {
-                self.next = Next::Replace(complete(&mut self.request, &record, payload));
+        let Some(resolution) = result.into_resolution() else {
+            return abandoned(&record);
+        };
+        match resolution.into_state(None) {
+            State::Retryable { .. } | State::InFlight { .. } => self.take_over(&record),
+            state => {
+                self.next = Next::Replace(settle(&mut self.request, &record, state));
                 Claimed::Again
             }
         }

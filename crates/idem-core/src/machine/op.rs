@@ -1,6 +1,6 @@
 //! What a machine asks of a store, and what it is told.
 
-use crate::{Created, Deleted, Record, StoreErrorKind, Stored, Updated, Verdict, Version};
+use crate::{Created, Deleted, ProbeResult, Record, StoreErrorKind, Stored, Updated, Version};
 
 /// A conditional write: replace the record if its version is still `expected`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,7 +46,7 @@ pub enum Reply {
     /// Nothing was written: this is there instead. Also the reply to [`Op::Get`].
     Found(Option<Stored>),
     /// The prober's answer.
-    Probed(Verdict),
+    Probed(ProbeResult),
     /// The call failed; the kind tells whether the write may have been applied.
     Failed(StoreErrorKind),
 }

@@ -2,26 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::{Ending, Op, Reply, Write, take_over::lease_left};
-use crate::{ClaimToken, Record, State, Stored, Version};
-
-/// What an operator found out about an abandoned execution.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Resolution {
-    /// The effect happened: store this answer.
-    Completed(Bytes),
-    /// It failed for good: store this failure.
-    Failed(Bytes),
-    /// It had no effect: the next claim with the same fingerprint runs.
-    Retry,
-}
+use super::{Op, Reply, Write, take_over::lease_left};
+use crate::{ClaimToken, Record, Resolution, State, Stored, Version};
 
 /// Why a key cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum NotResolvable {
     /// There is no record.
     #[error("there is no record under this key: it was never claimed, or its retention is over")]
     Absent,
@@ -48,7 +35,7 @@ pub enum Resolved {
     /// It is settled.
     Done,
     /// The key is in no state to be settled.
-    Refused(Refusal),
+    NotResolvable(NotResolvable),
     /// Somebody else changed the record meanwhile. After a lost reply it may have been settled as
     /// asked, and have been claimed anew since.
     Changed,
@@ -58,7 +45,7 @@ pub enum Resolved {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resolving {
     token: ClaimToken,
-    ending: Ending,
+    resolution: Resolution,
     write: Option<Write>,
 }
 
@@ -66,14 +53,9 @@ impl Resolving {
     /// Starts to settle a key, under a token drawn at random.
     #[must_use]
     pub fn new(token: ClaimToken, resolution: Resolution) -> Self {
-        let ending = match resolution {
-            Resolution::Completed(payload) => Ending::Complete(payload),
-            Resolution::Failed(payload) => Ending::Fail(payload),
-            Resolution::Retry => Ending::Retry,
-        };
         Self {
             token,
-            ending,
+            resolution,
             write: None,
         }
     }
@@ -101,15 +83,15 @@ impl Resolving {
 
     fn look(&mut self, found: Option<Stored>) -> Resolved {
         let Some(found) = found else {
-            return Resolved::Refused(Refusal::Absent);
+            return Resolved::NotResolvable(NotResolvable::Absent);
         };
         let record = &found.record;
         let State::InFlight { lease, checkpoint } = &record.state else {
-            return Resolved::Refused(Refusal::Ended(record.state.name()));
+            return Resolved::NotResolvable(NotResolvable::Ended(record.state.name()));
         };
         let retry_after = lease_left(*lease, &found);
         if !retry_after.is_zero() {
-            return Resolved::Refused(Refusal::Running { retry_after });
+            return Resolved::NotResolvable(NotResolvable::Running { retry_after });
         }
         self.write = Some(Write {
             expected: record.version,
@@ -118,7 +100,7 @@ impl Resolving {
                     token: self.token,
                     revision: record.version.revision.saturating_add(1),
                 },
-                state: self.ending.state(checkpoint.as_ref()),
+                state: self.resolution.clone().into_state(checkpoint.clone()),
                 ..record.clone()
             },
         });

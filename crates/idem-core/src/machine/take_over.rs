@@ -31,14 +31,14 @@ pub(super) fn take_over(request: &mut Request, found: &Record) -> Result<Write, 
     })
 }
 
-/// Stores the answer of an abandoned execution, under the claim's own token (G3).
-pub(super) fn complete(request: &mut Request, found: &Record, payload: Bytes) -> Write {
+/// Settles an abandoned execution as the prober said, under the claim's own token (G3).
+pub(super) fn settle(request: &mut Request, found: &Record, state: State) -> Write {
     next_revision(request, found);
     Write {
         expected: found.version,
         record: Record {
             version: version(request),
-            state: State::Completed { payload },
+            state,
             ..found.clone()
         },
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::{ClaimToken, Fingerprint, Record, State, StoreErrorKind, Stored, Timestamp};
+use crate::{ClaimToken, Fingerprint, Record, Refused, State, StoreErrorKind, Stored, Timestamp};
 
 const LEASE: Duration = Duration::from_secs(30);
 const NO_GRACE: Duration = Duration::ZERO;

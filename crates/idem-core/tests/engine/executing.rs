@@ -3,7 +3,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use idem_core::{ExecuteError, Failure, OnPanic, Outcome, Recording, State, StoreErrorKind};
+use idem_core::{
+    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, State, StoreErrorKind,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::*;
@@ -178,7 +180,7 @@ async fn an_answer_of_another_type_is_an_error_and_stays_stored() {
     let idem = engine(&store);
     answer(&idem, "k", "text".to_owned()).await.unwrap();
     let wrong: Answer<u32> = answer(&idem, "k", 1).await;
-    assert!(matches!(wrong, Err(ExecuteError::Serde(_))));
+    assert!(matches!(wrong, Err(ExecuteError::Unreadable(_))));
     assert_eq!(
         answer(&idem, "k", String::new()).await.unwrap().value,
         "text"
@@ -250,7 +252,7 @@ async fn g1_a_hundred_at_once_execute_once() {
                     executed += usize::from(!outcome.replayed);
                     assert_eq!(outcome.value, round);
                 }
-                Err(ExecuteError::InFlight { .. }) => {}
+                Err(ExecuteError::Refused(Refused::InFlight { .. })) => {}
                 Err(other) => panic!("{other}"),
             }
         }

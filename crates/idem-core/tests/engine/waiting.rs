@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{OnAbandoned, OnBusy, State, StoreError, Watch, Watcher};
+use idem_core::{OnAbandoned, OnBusy, Refused, State, StoreError, Watch, Watcher};
 use tokio::sync::Notify;
 
 use super::{store::Op, *};
@@ -48,7 +48,9 @@ async fn a_waiter_gives_up_after_its_time_and_never_touches_the_record() {
     let before = store.record(&key("k"));
     let start = tokio::time::Instant::now();
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { retry_after } if retry_after == LEASE - MAX));
+    assert!(
+        matches!(claim, Claim::Refused(Refused::InFlight { retry_after }) if retry_after == LEASE - MAX)
+    );
     assert_eq!(start.elapsed(), MAX);
     assert_eq!(store.record(&key("k")), before);
     assert_eq!((store.calls(Op::Update), store.calls(Op::Delete)), (0, 0));
@@ -99,7 +101,10 @@ async fn a_waiter_notices_a_lease_that_runs_out_although_nobody_wakes_it() {
     let halting = with(&store, short.on_abandoned(OnAbandoned::Halt));
     drop(acquire(&halting, "halt").await);
     let claim = halting.claim(&key("halt"), &print("a")).await.unwrap();
-    assert!(matches!(claim, Claim::Abandoned { attempt: 1 }));
+    assert!(matches!(
+        claim,
+        Claim::Refused(Refused::Abandoned { attempt: 1 })
+    ));
     assert!(matches!(
         store.state(&key("halt")),
         Some(State::InFlight { .. })

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    Bytes, Fingerprint, IdempotencyKey, RecordKey, Running, StoreError, Superseded,
-    machine::{Claimed, Claiming, Ending, Held, Holding, Refused, Request, Want},
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Refused, Running, StoreError, Superseded,
+    machine::{Claimed, Claiming, Ending, Held, Holding, Request, Want},
 };
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -25,24 +25,10 @@ pub enum InTx {
     Replay(Bytes),
     /// It failed for good before; this is the stored failure.
     ReplayFailure(Bytes),
-    /// Another execution is in flight.
-    InFlight {
-        /// Lease left, or how long its row was waited for already.
-        retry_after: Duration,
-    },
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// An execution that claimed outside of its transaction vanished, and the policy says to halt
-    /// or to ask a prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// It does not run, and there is no answer. [`Refused::Abandoned`] says that an execution which
+    /// claimed outside of its transaction vanished, and that the policy says to halt or to ask a
+    /// prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
+    Refused(Refused),
 }
 
 /// A key that is held by a row of a transaction, and by nothing else: rolled back, it was never
@@ -86,7 +72,7 @@ impl Transactional {
     /// A duplicate waits for the transaction that holds the key, as long as the store's
     /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says; see
     /// [`once_in_tx`](Self::once_in_tx) for the one exception. After
-    /// [`InFlight`](InTx::InFlight) the transaction may be of no use any more: roll it back.
+    /// [`InFlight`](Refused::InFlight) the transaction may be of no use any more: roll it back.
     ///
     /// # Errors
     /// When the statement failed: roll the transaction back. At REPEATABLE READ or SERIALIZABLE a
@@ -113,9 +99,9 @@ impl Transactional {
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
         match self.claim_rounds(tx, key, request).await {
-            Err(broken) if broken.is_lock_timeout() => Ok(InTx::InFlight {
+            Err(broken) if broken.is_lock_timeout() => Ok(InTx::Refused(Refused::InFlight {
                 retry_after: self.store.sessions().config().lock_timeout,
-            }),
+            })),
             claimed => claimed,
         }
     }
@@ -138,12 +124,7 @@ impl Transactional {
                 }),
                 Claimed::Replay(payload) => InTx::Replay(payload),
                 Claimed::ReplayFailure(payload) => InTx::ReplayFailure(payload),
-                Claimed::Refused(Refused::Mismatch) => InTx::Mismatch,
-                Claimed::Refused(Refused::InFlight { retry_after }) => {
-                    InTx::InFlight { retry_after }
-                }
-                Claimed::Refused(Refused::Abandoned { attempt }) => InTx::Abandoned { attempt },
-                Claimed::Refused(Refused::Exhausted { attempts }) => InTx::Exhausted { attempts },
+                Claimed::Refused(refused) => InTx::Refused(refused),
             });
         }
         Err(raced())

@@ -3,7 +3,7 @@
 use std::{env, fmt, time::Duration};
 
 use idem_core::{
-    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
+    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Refused, Scope,
 };
 use idem_postgres::{PostgresConfig, PostgresStore, Protocol, Transactional, TxError};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
@@ -134,7 +134,7 @@ impl Caller {
             let work = async |tx: &mut PgConnection| run(tx, round).await;
             match self.transactional.once_in_tx(key, request, work).await {
                 Ok(committed) => return committed.value,
-                Err(TxError::InFlight { .. }) => {}
+                Err(TxError::Refused(Refused::InFlight { .. })) => {}
                 Err(error) => panic!("{error}"),
             }
         }

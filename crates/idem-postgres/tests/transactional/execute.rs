@@ -1,5 +1,6 @@
 //! `execute_in_tx`: the claim commits first, the effects with their completion.
 
+use idem_core::Refused;
 use idem_postgres::{CommitError, TxError};
 use sqlx::{PgConnection, Row};
 
@@ -113,7 +114,10 @@ async fn g7_the_claim_is_there_while_the_work_runs(world: World) {
                     Ok::<_, String>(String::new())
                 })
                 .await;
-            assert!(matches!(again, Err(TxError::InFlight { .. })), "{again:?}");
+            assert!(
+                matches!(again, Err(TxError::Refused(Refused::InFlight { .. }))),
+                "{again:?}"
+            );
             Ok::<_, String>("p-1".to_owned())
         })
         .await
@@ -137,7 +141,10 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
                 panic!("G4: it runs")
             })
             .await;
-        assert!(matches!(refused, Err(TxError::Mismatch)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(TxError::Refused(Refused::Mismatch))),
+            "{refused:?}"
+        );
     }
     assert_eq!(world.record().await, record);
     assert_eq!(world.payments().await, 1);
@@ -155,7 +162,7 @@ async fn a_value_of_another_type_is_told_and_stays(world: World) {
             Ok::<u64, String>(1)
         })
         .await;
-    assert!(matches!(number, Err(TxError::Serde(_))), "{number:?}");
+    assert!(matches!(number, Err(TxError::Unreadable(_))), "{number:?}");
     assert_eq!(world.record().await.unwrap(), "completed 1");
 }
 

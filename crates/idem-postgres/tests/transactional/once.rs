@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use idem_core::Refused;
 use idem_postgres::{CommitError, TxError};
 use sqlx::Row;
 use tokio::sync::oneshot;
@@ -141,7 +142,7 @@ async fn g1_a_duplicate_that_waited_too_long_is_told_in_flight(world: World) {
     );
     let waited = waited.await;
     assert!(
-        matches!(waited, Err(TxError::InFlight { .. })),
+        matches!(waited, Err(TxError::Refused(Refused::InFlight { .. }))),
         "{waited:?}"
     );
     go_on.send(()).unwrap();
@@ -156,7 +157,7 @@ async fn g1_a_key_that_was_claimed_outside_is_in_flight(world: World) {
         .once_in_tx(&world.key, &world.fingerprint, pay)
         .await;
     assert!(
-        matches!(refused, Err(TxError::InFlight { .. })),
+        matches!(refused, Err(TxError::Refused(Refused::InFlight { .. }))),
         "{refused:?}"
     );
     execution.complete(&b"\"p-0\""[..]).await.unwrap();
@@ -194,7 +195,10 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
             panic!("G4: it runs")
         })
         .await;
-    assert!(matches!(refused, Err(TxError::Mismatch)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(TxError::Refused(Refused::Mismatch))),
+        "{refused:?}"
+    );
     assert_eq!(world.record().await, record);
 }
 

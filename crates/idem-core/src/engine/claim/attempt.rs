@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     Claim, Execution, Idempotency, RecordKey, StoreError,
     engine::call::{Budget, MAX_ROUNDS, endless, in_place},
-    machine::{Claimed, Claiming, Holding, Refused, Reply, Request},
+    machine::{Claimed, Claiming, Holding, Reply, Request},
     observe,
 };
 
@@ -45,14 +45,9 @@ impl<'a> Attempt<'a> {
                 Claimed::Own(holding) => self.acquired(holding),
                 Claimed::Replay(payload) => Claim::Replay(payload),
                 Claimed::ReplayFailure(payload) => Claim::ReplayFailure(payload),
-                Claimed::Refused(Refused::Mismatch) => Claim::Mismatch,
-                Claimed::Refused(Refused::InFlight { retry_after }) => {
-                    Claim::InFlight { retry_after }
-                }
-                Claimed::Refused(Refused::Abandoned { attempt }) => Claim::Abandoned { attempt },
-                Claimed::Refused(Refused::Exhausted { attempts }) => Claim::Exhausted { attempts },
+                Claimed::Refused(refused) => Claim::Refused(refused),
             };
-            if wrote && matches!(claim, Claim::Replay(_)) {
+            if wrote && matches!(claim, Claim::Replay(_) | Claim::ReplayFailure(_)) {
                 // A prober's answer was stored.
                 self.engine.shared().waiters.wake(self.key);
             }

@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::Verdict;
+use crate::{ProbeResult, Resolution};
 
 const RUNNING: Duration = Duration::from_secs(29);
 const ALMOST: Duration = Duration::from_nanos(LEASE.as_nanos() as u64 - 1);
@@ -162,15 +162,15 @@ fn a_verdict_completes_reclaims_or_halts() {
         let claimed = claiming.on_reply(Reply::Probed(verdict), NO_GRACE);
         (claiming, claimed)
     };
-    let (_, halted) = probing(Verdict::Unknown);
+    let (_, halted) = probing(ProbeResult::unknown());
     let abandoned = Claimed::Refused(Refused::Abandoned { attempt: 1 });
     assert_eq!(halted, abandoned);
 
-    let (mut reclaiming, _) = probing(Verdict::NotCommitted);
+    let (mut reclaiming, _) = probing(ProbeResult::retry());
     let again = update(Some(reclaiming.next())).record;
     assert_eq!((again.attempt, again.state.name()), (2, "in-flight"));
 
-    let (mut completing, _) = probing(Verdict::Committed(bytes("paid")));
+    let (mut completing, _) = probing(ProbeResult::completed_raw(bytes("paid")));
     let paid = update(Some(completing.next())).record;
     let own = ClaimToken::from_bytes([2; 16]);
     assert_eq!(paid.version.token, own, "G3: under its own name");
@@ -290,9 +290,9 @@ fn s2_no_two_writes_of_one_claim_share_a_version() {
     };
     note(claim.next());
     for (token, verdict) in [
-        (2, Verdict::NotCommitted),
-        (3, Verdict::NotCommitted),
-        (4, Verdict::Committed(bytes("paid"))),
+        (2, ProbeResult::retry()),
+        (3, ProbeResult::retry()),
+        (4, ProbeResult::completed_raw(bytes("paid"))),
     ] {
         let _ = claim.on_reply(found(&created(token, 1), LEASE), NO_GRACE);
         let _ = claim.on_reply(Reply::Probed(verdict), NO_GRACE);
@@ -316,18 +316,21 @@ fn resolve(record: Option<&Record>, age: Duration, resolution: Resolution) -> Re
 fn only_an_abandoned_record_is_resolved() {
     let token = ClaimToken::from_bytes([9; 16]);
     let refused = |reply| {
-        let mut resolving = Resolving::new(token, Resolution::Retry);
+        let mut resolving = Resolving::new(token, Resolution::retry());
         resolving.on_reply(reply)
     };
     let absent = refused(Reply::Found(None));
-    assert_eq!(absent, Resolved::Refused(Refusal::Absent));
+    assert_eq!(absent, Resolved::NotResolvable(NotResolvable::Absent));
     let running = refused(found(&created(1, 1), RUNNING));
     let retry_after = LEASE - RUNNING;
-    assert_eq!(running, Resolved::Refused(Refusal::Running { retry_after }));
+    assert_eq!(
+        running,
+        Resolved::NotResolvable(NotResolvable::Running { retry_after })
+    );
     let names = ["retryable", "completed", "failed"];
     for (record, name) in every_state().iter().skip(1).zip(names) {
         let ended = refused(found(record, LEASE));
-        assert_eq!(ended, Resolved::Refused(Refusal::Ended(name)));
+        assert_eq!(ended, Resolved::NotResolvable(NotResolvable::Ended(name)));
     }
 }
 
@@ -336,9 +339,9 @@ fn each_resolution_writes_its_state_and_keeps_the_checkpoint() {
     let mut holding = holding();
     let record = sent(&mut holding, Want::Checkpoint(bytes("half"))).record;
     for (resolution, name) in [
-        (Resolution::Completed(bytes("f")), "completed"),
-        (Resolution::Failed(bytes("f")), "failed"),
-        (Resolution::Retry, "retryable"),
+        (Resolution::completed_raw(bytes("f")), "completed"),
+        (Resolution::failed_raw(bytes("f")), "failed"),
+        (Resolution::retry(), "retryable"),
     ] {
         let resolving = resolve(Some(&record), LEASE, resolution);
         let write = update(Some(resolving.next()));
@@ -353,7 +356,7 @@ fn each_resolution_writes_its_state_and_keeps_the_checkpoint() {
 
 #[test]
 fn g5_a_resolution_that_finds_itself_is_done_and_one_that_finds_another_changed() {
-    let resolving = resolve(Some(&created(1, 1)), LEASE, Resolution::Retry);
+    let resolving = resolve(Some(&created(1, 1)), LEASE, Resolution::retry());
     let own = update(Some(resolving.next())).record;
     let told = |reply| resolving.clone().on_reply(reply);
     assert_eq!(told(Reply::Applied), Resolved::Done);

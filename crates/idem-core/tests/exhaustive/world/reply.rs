@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    State,
-    machine::{Claimed, Claiming, Held, Holding, Landed, LapsedRule, Refused, Reply},
+    Refused, State,
+    machine::{Claimed, Claiming, Held, Holding, Landed, LapsedRule, Reply},
 };
 
 use super::{Message, Phase, Protocol, World};
