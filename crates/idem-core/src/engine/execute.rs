@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{Claim, Idempotency, Ran, Running, Stopped, in_place, run::catching};
 use crate::{
     ClaimError, ExecuteError, Execution, Fingerprint, OnOutage, OnPanic, RecordKey, SerdeError,
-    json, observe,
+    json, machine::Ending, observe,
 };
 
 /// What [`Idempotency::execute`] gives: the value, and where it came from.
@@ -30,6 +30,9 @@ pub enum Recording {
     Stored,
     /// The store has not taken it yet; it is retried in the background while the key stays held.
     Pending,
+    /// The store refused the ending for good and has the fallback instead: repeats get that one. See
+    /// [`Execution::end_or`](crate::Execution::end_or).
+    Fallback,
     /// There is no record at all: the work ran under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     Unprotected,
 }
@@ -129,14 +132,20 @@ impl Idempotency {
         let work = pin!(async { work(running).await });
         match in_place!(execution.run(work)) {
             Ran::Finished(Ok(value)) => match json::to_bytes(&value) {
-                Ok(payload) => match in_place!(execution.complete(payload)) {
-                    Ok(recording) => Ok(Outcome {
-                        value,
-                        replayed: false,
-                        recording,
-                    }),
-                    Err(_) => Err(ExecuteError::Superseded),
-                },
+                Ok(payload) => {
+                    match in_place!(execution.end_or(Ending::Complete(payload), refused())) {
+                        Ok(Recording::Fallback) => Err(ExecuteError::Unstorable {
+                            message: REFUSED.to_owned(),
+                            replayed: false,
+                        }),
+                        Ok(recording) => Ok(Outcome {
+                            value,
+                            replayed: false,
+                            recording,
+                        }),
+                        Err(_) => Err(ExecuteError::Superseded),
+                    }
+                }
                 Err(source) => {
                     // It ran, so it must not run again, although its answer cannot be kept.
                     fail(execution, StoredFailure::Unstorable(source.to_string())).await
@@ -223,16 +232,34 @@ async fn fail<T, E: Serialize>(
         Ok(payload) => (payload, failure),
         Err(source) => {
             let message = source.to_string();
-            let payload = serde_json::json!({ "unstorable": message })
-                .to_string()
-                .into();
+            let payload = unstorable(&message);
             (payload, StoredFailure::Unstorable(message))
         }
     };
-    match execution.fail(payload).await {
+    match execution.end_or(Ending::Fail(payload), refused()).await {
+        Ok(Recording::Fallback) => Err(ExecuteError::Unstorable {
+            message: REFUSED.to_owned(),
+            replayed: false,
+        }),
         Ok(_) => Err(failure.into_error(false)),
         Err(_) => Err(ExecuteError::Superseded),
     }
+}
+
+/// What is stored in place of an answer that the store refuses for good, and its message. Written
+/// out, because every ending carries it.
+const REFUSED: &str = "the store refuses the answer: it is too large for it, or there is no room";
+const REFUSED_JSON: &[u8] =
+    br#"{"unstorable":"the store refuses the answer: it is too large for it, or there is no room"}"#;
+
+fn refused() -> Ending {
+    Ending::Fail(Bytes::from_static(REFUSED_JSON))
+}
+
+fn unstorable(message: &str) -> Bytes {
+    serde_json::json!({ "unstorable": message })
+        .to_string()
+        .into()
 }
 
 fn decode<T: DeserializeOwned, E>(payload: &Bytes) -> Result<T, ExecuteError<E>> {
