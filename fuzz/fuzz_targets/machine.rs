@@ -12,7 +12,7 @@ use bytes::Bytes;
 use idem_core::{
     ClaimToken, Fingerprint, Record, State, StoreErrorKind, Timestamp,
     machine::{
-        Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Refused, Reply, Request, Want,
+        Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want,
     },
 };
 use libfuzzer_sys::{

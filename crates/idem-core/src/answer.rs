@@ -152,6 +152,17 @@ pub(crate) fn unstorable(message: &str) -> Bytes {
         .into()
 }
 
+/// The message of an answer that the store refuses for good.
+pub(crate) const REFUSED: &str =
+    "the store refuses the answer: it is too large for it, or there is no room";
+
+/// The stored form of [`REFUSED`]. Written out, because every ending carries it.
+pub(crate) fn refused() -> Bytes {
+    Bytes::from_static(
+        br#"{"unstorable":"the store refuses the answer: it is too large for it, or there is no room"}"#,
+    )
+}
+
 /// As [`decode`], for the payload of a failure.
 pub(crate) fn decode_failure<E: DeserializeOwned>(
     payload: &[u8],

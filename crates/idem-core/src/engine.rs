@@ -7,11 +7,11 @@ mod claim;
 mod detached;
 mod entropy;
 mod execute;
-mod pending;
+mod keeper;
+mod outage;
 mod resolve;
 mod run;
 mod running;
-mod timer;
 mod wait;
 mod wall_clock;
 
@@ -74,7 +74,8 @@ pub(crate) struct Shared {
     pub(crate) entropy: entropy::Entropy,
     pub(crate) wall_clock: wall_clock::WallClock,
     pub(crate) waiters: wait::Waiters,
-    pub(crate) pending: pending::PendingEndings,
+    pub(crate) keeper: Arc<keeper::Keeper>,
+    pub(crate) outage: outage::Outage,
     pub(crate) background: background::Background,
 }
 

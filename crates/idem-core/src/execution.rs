@@ -121,6 +121,29 @@ impl Execution {
         in_place!(self.held.end(Want::end(Ending::Fail(payload.into()))))
     }
 
+    /// Stores `ending`, or `fallback` where the store refuses `ending` for good: it is too large for
+    /// the store, or there is no room for it. So the key is not left in flight by an answer that
+    /// cannot be kept.
+    ///
+    /// ```
+    /// # use idem_core::{Execution, Recording, Superseded, machine::Ending};
+    /// # async fn example(execution: Execution) -> Result<(), Superseded> {
+    /// let report = vec![b'x'; 600_000_000];
+    /// let fallback = Ending::Fail("the report was made, and is too large to be kept".into());
+    /// match execution.end_or(Ending::Complete(report.into()), fallback).await? {
+    ///     Recording::Fallback => println!("every repeat gets the fallback"),
+    ///     _ => println!("every repeat gets the report"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), also for cancel safety.
+    pub async fn end_or(self, ending: Ending, fallback: Ending) -> Result<Recording, Superseded> {
+        let fallback = Some(fallback);
+        in_place!(self.held.end(Want::End { ending, fallback }))
+    }
+
     /// Notes that it failed without effect: the next claim with the same fingerprint runs, with
     /// the next attempt number and the last checkpoint.
     ///
@@ -142,7 +165,7 @@ impl Execution {
         in_place!(self.held.end(Want::Release))
     }
 
-    pub(crate) fn held(&self) -> &Held {
+    pub(crate) fn held(&self) -> &Arc<Held> {
         &self.held
     }
 }

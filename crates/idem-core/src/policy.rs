@@ -28,12 +28,13 @@ pub struct Policy {
     pub(crate) on_outage: OnOutage,
     pub(crate) max_attempts: Option<NonZeroU32>,
     pub(crate) retry_budget: Duration,
-    pub(crate) call_timeout: Duration,
+    pub(crate) call_timeout: Option<Duration>,
 }
 
 impl Default for Policy {
     /// 30 s lease, 24 h retention, reject when busy, reclaim what was abandoned, a panic is a
-    /// failure, fail closed, any number of attempts, 2 s retry budget, 1 s per store call.
+    /// failure, fail closed, any number of attempts, 2 s retry budget, and for a store call 1 s or a
+    /// quarter of the lease, whichever is shorter.
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),
@@ -44,7 +45,7 @@ impl Default for Policy {
             on_outage: OnOutage::FailClosed,
             max_attempts: None,
             retry_budget: Duration::from_secs(2),
-            call_timeout: Duration::from_secs(1),
+            call_timeout: None,
         }
     }
 }
@@ -111,11 +112,28 @@ impl Policy {
         self
     }
 
-    /// How long one store call may take before its outcome counts as unknown.
+    /// How long one store call may take before its outcome counts as unknown; by default 1 s or a
+    /// quarter of the lease, whichever is shorter. At most a third of the lease: a key is renewed at
+    /// a third, and a renewal that hangs must leave time for another.
+    ///
+    /// A call that carries a payload or a checkpoint has a second more for each MiB, up to a third
+    /// of the lease. So the lease also bounds how slowly a large answer may be written.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.call_timeout = timeout;
+        self.call_timeout = Some(timeout);
         self
+    }
+
+    /// The limit of a call that carries so many bytes.
+    pub(crate) fn call_limit(&self, bytes: usize) -> Duration {
+        const PER_SECOND: f64 = 1024.0 * 1024.0;
+        let default = || Duration::from_secs(1).min(self.lease / 4);
+        let limit = self.call_timeout.unwrap_or_else(default);
+        if bytes < 1024 {
+            return limit;
+        }
+        let more = Duration::from_secs_f64(bytes as f64 / PER_SECOND);
+        limit.saturating_add(more).min(limit.max(self.lease / 3))
     }
 
     /// Checks the knobs against each other.
@@ -129,8 +147,13 @@ impl Policy {
         if self.retention < Duration::from_millis(1) {
             return Err(PolicyError::RetentionTooShort(self.retention));
         }
-        if self.call_timeout.is_zero() {
-            return Err(PolicyError::NoCallTimeout);
+        match self.call_timeout {
+            Some(Duration::ZERO) => return Err(PolicyError::NoCallTimeout),
+            Some(timeout) if timeout > self.lease / 3 => {
+                let lease = self.lease;
+                return Err(PolicyError::CallTimeoutTooLong { timeout, lease });
+            }
+            _ => {}
         }
         for (name, value) in [("lease", self.lease), ("retention", self.retention)] {
             if value > Self::LONGEST {
@@ -252,6 +275,16 @@ pub enum PolicyError {
     /// Every store call would fail.
     #[error("a call timeout of zero fails every store call; use at least the store's round trip")]
     NoCallTimeout,
+    /// A call that hangs would outlast the lease.
+    #[error(
+        "a call timeout of {timeout:?} is too long for a lease of {lease:?}; use at most a third of it"
+    )]
+    CallTimeoutTooLong {
+        /// The call timeout.
+        timeout: Duration,
+        /// The lease.
+        lease: Duration,
+    },
     /// A store could not express it.
     #[error("a {name} of {value:?} is longer than a hundred years; shorten it")]
     TooLong {

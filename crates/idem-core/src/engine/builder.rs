@@ -113,7 +113,8 @@ impl Builder {
             waiters: Waiters::new(self.entropy.salt()),
             entropy: self.entropy,
             wall_clock: self.wall_clock,
-            pending: Default::default(),
+            keeper: Default::default(),
+            outage: Default::default(),
             background: Default::default(),
         };
         Ok(Idempotency::tuned(Arc::new(shared), self.policy))

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Idempotency, timer::Timer};
+use super::Idempotency;
 use crate::{
     Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
     machine::{self, Op, Reply, Write},
@@ -32,13 +32,13 @@ pub(crate) fn bounded<F>(limit: Duration, call: F) -> Bounded<F> {
     Bounded { call, limit, timer }
 }
 
-/// A store call with its limit. The timer is apart, because a call that needs none should not
-/// carry the room for it around.
+/// A store call with its limit.
 #[must_use]
 pub(crate) struct Bounded<F> {
     call: F,
     limit: Duration,
-    timer: Option<Timer>,
+    /// Boxed: a call that is ready at once does not carry the room for it.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T, F> Future for Bounded<F>
@@ -52,8 +52,8 @@ where
         if let Poll::Ready(result) = Pin::new(call).poll(cx) {
             return Poll::Ready(result);
         }
-        let timer = timer.get_or_insert_with(|| Timer::start(*limit));
-        ready!(timer.poll(cx));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep(*limit)));
+        ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(StoreError::unknown(format!(
             "no answer within {limit:?}"
         ))))
@@ -87,7 +87,6 @@ pub(crate) struct Budget {
     total: Duration,
     deadline: Option<Instant>,
     pause: Duration,
-    longest_pause: Duration,
 }
 
 impl Budget {
@@ -96,13 +95,12 @@ impl Budget {
             total,
             deadline: None,
             pause: FIRST_PAUSE,
-            longest_pause: LONGEST_PAUSE,
         }
     }
 
-    /// Pauses grow up to this.
-    pub(crate) fn longest_pause(mut self, pause: Duration) -> Self {
-        self.longest_pause = pause.max(FIRST_PAUSE);
+    /// Counts from now on and not from the first failure.
+    pub(crate) fn started(mut self) -> Self {
+        self.deadline = Instant::now().checked_add(self.total);
         self
     }
 
@@ -114,7 +112,7 @@ impl Budget {
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())?;
         let pause = engine.shared().entropy.jittered(self.pause).min(left);
-        self.pause = (self.pause * 2).min(self.longest_pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Some(pause)
     }
 
@@ -132,7 +130,7 @@ impl Budget {
             return Err(error);
         };
         observe::store_retry(key, &error);
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         Ok(())
     }
 }
@@ -141,7 +139,7 @@ impl Idempotency {
     /// Performs an operation of the machine, asking once. A reply always comes: with it the error,
     /// when the call failed.
     pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
-        let limit = self.policy().call_timeout;
+        let limit = self.policy().call_limit(op.bytes());
         let store = &self.shared().store;
         let replied = match op {
             Op::Create(record) => {
@@ -161,8 +159,14 @@ impl Idempotency {
             Op::Probe(abandoned) => Ok(Box::pin(self.probe(key, abandoned)).await),
         };
         match replied {
-            Ok(reply) => (reply, None),
-            Err(error) => (Reply::Failed(error.kind()), Some(error)),
+            Ok(reply) => {
+                self.shared().outage.succeeded();
+                (reply, None)
+            }
+            Err(error) => {
+                self.shared().outage.failed();
+                (Reply::Failed(error.kind()), Some(error))
+            }
         }
     }
 
@@ -199,7 +203,7 @@ impl Idempotency {
     {
         let mut budget = Budget::new(self.policy().retry_budget);
         loop {
-            match bounded(self.policy().call_timeout, call()).await {
+            match bounded(self.policy().call_limit(0), call()).await {
                 Ok(value) => return Ok(value),
                 Err(error) => budget.retry(self, key, error).await?,
             }

@@ -8,9 +8,10 @@ use attempt::Attempt;
 use bytes::Bytes;
 use tracing::Instrument;
 
-use super::{Idempotency, call::in_place};
+use super::{Idempotency, call::in_place, keeper::MAX_PENDING};
 use crate::{
-    ClaimError, Execution, Fingerprint, OnBusy, RecordKey, Refused, machine::Request, observe,
+    ClaimError, Execution, Fingerprint, OnBusy, RecordKey, Refused, StoreError, machine::Request,
+    observe,
 };
 
 /// What became of a claim.
@@ -75,10 +76,20 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
-        if let Some(pending) = self.pending_ending(key) {
-            Box::pin(pending.land()).await;
-        }
+        let keeper = &self.shared().keeper;
         let mut attempt = Attempt::new(self, key, self.request(fingerprint));
+        let pending = keeper.pending();
+        if pending > 0 {
+            if pending >= MAX_PENDING {
+                let source = StoreError::unavailable(
+                    "too many endings wait for the store to take them; nothing new is begun",
+                );
+                return Err(ClaimError { source });
+            }
+            if let Some(ending) = keeper.hurry(key) {
+                Box::pin(attempt.wait_for(ending)).await;
+            }
+        }
         in_place!(attempt.run()).map_err(|source| ClaimError { source })
     }
 

@@ -9,6 +9,7 @@ use super::{Claim, Idempotency, Ran, Running, Stopped, in_place, run::catching};
 use crate::{
     ClaimError, EncodeError, ExecuteError, Execution, Fingerprint, OnOutage, OnPanic, RecordKey,
     answer::{self, StoredFailure, decode, decode_failure, encode, encode_failure},
+    machine::Ending,
     observe,
 };
 
@@ -31,6 +32,9 @@ pub enum Recording {
     Stored,
     /// The store has not taken it yet; it is retried in the background while the key stays held.
     Pending,
+    /// The store refused the ending for good and has the fallback instead: repeats get that one. See
+    /// [`Execution::end_or`](crate::Execution::end_or).
+    Fallback,
     /// There is no record at all: the work ran under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     Unprotected,
 }
@@ -156,7 +160,8 @@ impl Idempotency {
         let work = pin!(async { Ended::of(work(running).await) });
         match in_place!(execution.run(work)) {
             Ran::Finished(Ended::Completed(value, payload)) => {
-                match in_place!(execution.complete(payload)) {
+                match in_place!(execution.end_or(Ending::Complete(payload), refused())) {
+                    Ok(Recording::Fallback) => Err(refused_error()),
                     Ok(recording) => Ok(Outcome {
                         value,
                         replayed: false,
@@ -244,8 +249,19 @@ async fn fail<T, E>(
     failure: StoredFailure<E>,
     payload: Bytes,
 ) -> Result<T, ExecuteError<E>> {
-    match execution.fail(payload).await {
+    match execution.end_or(Ending::Fail(payload), refused()).await {
+        Ok(Recording::Fallback) => Err(refused_error()),
         Ok(_) => Err(failure.into_error(false)),
         Err(_) => Err(ExecuteError::Superseded),
     }
+}
+
+/// What is stored in place of an answer that the store refuses for good.
+fn refused() -> Ending {
+    Ending::Fail(answer::refused())
+}
+
+fn refused_error<E>() -> ExecuteError<E> {
+    let message = answer::REFUSED.to_owned();
+    StoredFailure::Unstorable(message).into_error(false)
 }

@@ -97,7 +97,7 @@ impl Idempotency {
 
     async fn watcher(&self, key: &RecordKey) -> Option<Box<dyn Watcher>> {
         let watch = self.shared().watch.as_ref()?;
-        match super::call::bounded(self.policy().call_timeout, watch.watch(key)).await {
+        match super::call::bounded(self.policy().call_limit(0), watch.watch(key)).await {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 tracing::debug!(%key, %error, "cannot watch the key; polling");

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::lock::{Mutex as TurnMutex, MutexGuard};
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
     Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
@@ -25,7 +26,7 @@ pub(crate) struct Held {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) attempt: u32,
     pub(crate) resumed: Option<Bytes>,
-    pub(super) engine: Idempotency,
+    pub(crate) engine: Idempotency,
     lease: Duration,
     /// A claim that may never have gone through, and is given back.
     unseen: bool,
@@ -34,6 +35,8 @@ pub(crate) struct Held {
     /// The name of the ending that was asked for.
     ending: OnceLock<&'static str>,
     over: AtomicBool,
+    /// It is over, or an attempt at its pending ending failed.
+    changed: Notify,
     /// Operations go out one at a time: whoever has this lock has the turn.
     holding: TurnMutex<Holding>,
 }
@@ -52,6 +55,7 @@ impl Held {
             asked: Mutex::default(),
             ending: holding.ending().map(OnceLock::from).unwrap_or_default(),
             over: AtomicBool::new(false),
+            changed: Notify::new(),
             holding: TurnMutex::new(holding),
         }
     }
@@ -60,8 +64,22 @@ impl Held {
         self.lease
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
+    }
+
+    /// Resolves when it is over, and after each attempt at its pending ending that failed.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// An attempt at its pending ending was made.
+    pub(crate) fn tried(&self) {
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn jittered(&self, pause: Duration) -> Duration {
+        self.engine.shared().entropy.jittered(pause)
     }
 
     /// The ending that was asked for, which may not have landed yet.
@@ -128,14 +146,24 @@ impl Held {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(want);
         let mut ended = in_place!(self.try_end());
         if matches!(&ended, Err(error) if error.kind() == StoreErrorKind::Unknown) {
-            ended = in_place!(self.try_end());
+            ended = Box::pin(self.end_again()).await;
         }
         match ended {
+            Ok(Ok(Landed::Fallback)) => Ok(Recording::Fallback),
             Ok(over) => over.map(|_| Recording::Stored),
             Err(error) => {
                 observe::ending_not_stored(&self.key, name, &error);
                 Ok(Recording::Pending)
             }
+        }
+    }
+
+    /// Once more after a lost reply. A renewal goes first: the attempt may have taken a third of the
+    /// lease. It also finds out whether the ending has landed.
+    async fn end_again(&self) -> Result<Result<Landed, Superseded>, StoreError> {
+        match self.renew_once().await {
+            Err(HoldError::Store(error)) => Err(error),
+            Ok(()) | Err(HoldError::Superseded(_)) => self.try_end().await,
         }
     }
 
@@ -180,6 +208,7 @@ impl Held {
         }
         let name = over.map_or("superseded", Landed::name);
         observe::ended(&self.key, if self.unseen { "released" } else { name });
+        self.changed.notify_waiters();
         self.engine.shared().waiters.wake(&self.key);
     }
 

@@ -7,6 +7,8 @@ mod claiming;
 mod detached;
 mod ending;
 mod executing;
+mod flat;
+mod leases;
 mod outage;
 mod pending;
 mod renewing;

@@ -1,10 +1,13 @@
 //! One claim on its way: performs what the machine says, and gives back what may be claimed unseen.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::select;
 
 use crate::{
     Claim, Execution, Idempotency, RecordKey, StoreError,
     engine::call::{Budget, MAX_ROUNDS, endless, in_place},
+    execution::Held,
     machine::{Claimed, Claiming, Holding, Reply, Request},
     observe,
 };
@@ -16,6 +19,8 @@ pub(super) struct Attempt<'a> {
     engine: &'a Idempotency,
     key: &'a RecordKey,
     claiming: Claiming,
+    /// An ending of this process that the key waits for.
+    behind: Option<Arc<Held>>,
     /// For asking again; most claims never do.
     budget: Option<Box<Budget>>,
 }
@@ -26,7 +31,32 @@ impl<'a> Attempt<'a> {
             engine,
             key,
             claiming: Claiming::new(request),
+            behind: None,
             budget: None,
+        }
+    }
+
+    /// Waits for the next attempt at an ending of this process, no longer than this claim may take:
+    /// otherwise it could find a lease that ran out during an outage, and run what has ended.
+    pub(super) async fn wait_for(&mut self, ending: Arc<Held>) {
+        let policy = self.engine.policy();
+        let longest = policy.retry_budget.max(policy.call_limit(0));
+        self.budget = Some(Box::new(Budget::new(longest).started()));
+        let ending = self.behind.insert(ending);
+        let mut changed = pin!(ending.changed());
+        changed.as_mut().enable();
+        if !ending.is_over() {
+            select(changed, pin!(tokio::time::sleep(longest))).await;
+        }
+    }
+
+    /// How long a holder is trusted still whose lease is over.
+    fn grace(&self) -> Duration {
+        let lease = self.engine.policy().lease;
+        match &self.behind {
+            // It has ended, and this process knows how: nobody may take it over.
+            Some(ending) if !ending.is_over() => lease,
+            _ => self.engine.shared().outage.grace(lease),
         }
     }
 
@@ -35,7 +65,7 @@ impl<'a> Attempt<'a> {
             let op = self.claiming.next();
             let (reply, error) = in_place!(self.engine.perform(self.key, op));
             let wrote = reply == Reply::Applied;
-            let claim = match self.claiming.on_reply(reply, Duration::ZERO) {
+            let claim = match self.claiming.on_reply(reply, self.grace()) {
                 Claimed::Again => continue,
                 Claimed::Later => {
                     // Boxed: claims that wait for nothing do not carry the room for it.
