@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Idempotency, timer::Timer};
+use super::{Idempotency, deadline::deadline, timer::Timer};
 use crate::{RecordKey, StoreError, observe};
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
@@ -101,7 +101,9 @@ impl Budget {
     /// The next pause, jittered; `None` when the budget is spent.
     pub(crate) fn next_pause(&mut self, engine: &Idempotency) -> Option<Duration> {
         let now = Instant::now();
-        let deadline = *self.deadline.get_or_insert(now + self.total);
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| deadline(now, self.total));
         let left = deadline
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())?;

@@ -13,6 +13,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use super::deadline::deadline;
+
 /// How many timers a thread keeps for its next calls.
 const MOST_IDLE: usize = 32;
 
@@ -43,7 +45,7 @@ impl Timer {
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop());
         let kept = idle.ok().flatten().filter(|kept| kept.runtime == runtime);
         let now = Instant::now();
-        let until = later(now, limit);
+        let until = deadline(now, limit);
         let ticking = match kept {
             Some(mut kept) => {
                 // Any time until then is early enough: it is moved on when it goes off.
@@ -74,12 +76,6 @@ impl Timer {
         sleep.as_mut().reset(self.until);
         sleep.as_mut().poll(cx)
     }
-}
-
-/// A time that is too long to be told ends as late as `sleep` has it end.
-fn later(now: Instant, limit: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(86400 * 365 * 30);
-    now.checked_add(limit).unwrap_or_else(|| now + FAR)
 }
 
 impl Drop for Timer {
