@@ -4,6 +4,7 @@
 
 mod claiming;
 mod detached;
+mod durations;
 mod ending;
 mod executing;
 mod outage;
