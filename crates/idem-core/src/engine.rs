@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod call;
 mod claim;
+mod deadline;
 mod detached;
 mod entropy;
 mod execute;

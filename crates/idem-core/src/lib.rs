@@ -48,7 +48,7 @@ pub use engine::{
 };
 pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, Superseded};
 pub use execution::Execution;
-pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use fingerprint::{Fingerprint, FingerprintBuilder, FingerprintError};
 pub use key::{IdempotencyKey, KeyError};
 pub use machine::NotResolvable;
 pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};

@@ -105,7 +105,7 @@ impl Policy {
     }
 
     /// How long a claim, renewal or checkpoint goes on asking a store that fails or does not
-    /// answer. Zero asks once.
+    /// answer. Zero asks once, [`Duration::MAX`] without end.
     #[must_use]
     pub fn retry_budget(mut self, budget: Duration) -> Self {
         self.retry_budget = budget;
@@ -205,8 +205,12 @@ impl Policy {
 pub enum OnBusy {
     /// Answer [`InFlight`](crate::Refused::InFlight) at once.
     Reject,
-    /// Wait at most so long for the ending, then answer as things stand. A waiter never runs
-    /// without a claim of its own, and never touches the holder's record.
+    /// Wait at most so long for the ending, then answer as things stand; [`Duration::MAX`] waits
+    /// without end. A waiter never runs without a claim of its own, and never touches the holder's
+    /// record.
+    ///
+    /// However many wait for a key in this process, with the same fingerprint and policy, one of
+    /// them asks the store for all.
     Wait(Duration),
 }
 

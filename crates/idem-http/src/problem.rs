@@ -244,7 +244,8 @@ impl Problem {
     /// Asks the client to come back after this time: whole seconds, rounded up, at least one.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
-        let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let begun = u64::from(after.subsec_nanos() > 0);
+        let whole = after.as_secs().saturating_add(begun);
         self.retry_after = Some(whole.max(1));
         self
     }
@@ -293,6 +294,20 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn every_time_to_come_back_is_one() {
+        for (after, seconds) in [
+            (Duration::ZERO, "1"),
+            (Duration::from_millis(1001), "2"),
+            (Duration::MAX, "18446744073709551615"),
+        ] {
+            let response = Problem::new(Code::InFlight)
+                .retry_after(after)
+                .into_response();
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
+    }
 
     #[test]
     fn a_problem_has_all_members_of_rfc_9457_and_a_code() {

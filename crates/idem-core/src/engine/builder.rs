@@ -110,7 +110,7 @@ impl Builder {
             store: self.store,
             watch: self.watch,
             spawner,
-            waiters: Waiters::new(self.entropy.salt()),
+            waiters: Waiters::default(),
             entropy: self.entropy,
             wall_clock: self.wall_clock,
             keeper: Default::default(),

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::Idempotency;
+use super::{Idempotency, deadline::deadline};
 use crate::{
     Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
     machine::{self, Op, Reply, Write},
@@ -71,17 +71,6 @@ macro_rules! in_place {
 
 pub(crate) use in_place;
 
-/// Polls a future a single time.
-pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    std::future::poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 /// How long to go on asking. Reads no clock before the first failure.
 pub(crate) struct Budget {
     total: Duration,
@@ -107,7 +96,9 @@ impl Budget {
     /// The next pause, jittered; `None` when the budget is spent.
     pub(crate) fn next_pause(&mut self, engine: &Idempotency) -> Option<Duration> {
         let now = Instant::now();
-        let deadline = *self.deadline.get_or_insert(now + self.total);
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| deadline(now, self.total));
         let left = deadline
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())?;

@@ -60,10 +60,11 @@ impl Idempotency {
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
             let mut claim = in_place!(self.claim_once(key, fingerprint));
-            if let (Ok(Claim::Refused(Refused::InFlight { .. })), OnBusy::Wait(max)) =
+            if let (Ok(Claim::Refused(Refused::InFlight { retry_after })), OnBusy::Wait(max)) =
                 (&claim, self.policy().on_busy)
             {
-                claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
+                let left = *retry_after;
+                claim = Box::pin(self.claim_waiting(key, fingerprint, max, left)).await;
             }
             observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
             claim

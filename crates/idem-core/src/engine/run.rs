@@ -27,6 +27,10 @@ pub enum Stopped {
     /// It panicked, with this message.
     Panicked(String),
     /// A renewal found that another execution owns the key; the work was dropped at an await (G3).
+    ///
+    /// There is nothing left to store. Hand the execution to
+    /// [`Execution::ended`]`(Err(Superseded))`, which notes how it ended; one that is dropped instead
+    /// is reported as a crash whose lease runs out.
     Superseded,
 }
 

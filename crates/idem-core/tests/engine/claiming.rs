@@ -267,6 +267,8 @@ async fn a_prober_completes_reclaims_or_halts() {
         let (claim, asked) = probed(paid(), fault).await;
         assert!(matches!(claim, Claim::Replay(payload) if &payload[..] == b"paid"));
         assert_eq!(asked, 1);
+        let (claim, _) = probed(ProbeResult::failed_raw("declined"), fault).await;
+        assert!(matches!(claim, Claim::ReplayFailure(payload) if &payload[..] == b"declined"));
         let (claim, _) = probed(ProbeResult::retry(), fault).await;
         assert!(matches!(claim, Claim::Acquired(execution) if execution.attempt() == 2));
     }

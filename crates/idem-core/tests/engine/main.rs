@@ -5,6 +5,7 @@
 
 mod claiming;
 mod detached;
+mod durations;
 mod ending;
 mod executing;
 mod flat;

@@ -1,4 +1,7 @@
-use idem_core::{NotResolvable, OnAbandoned, Refused, Resolution, ResolveError};
+use idem_core::{
+    ExecuteError, Failure, NotResolvable, OnAbandoned, ProbeResult, Refused, Resolution,
+    ResolveError, Running,
+};
 
 use super::{
     store::{Fault, Op},
@@ -36,6 +39,46 @@ async fn a_halted_key_is_settled_by_hand() {
     let (_, idem) = halted().await;
     idem.resolve(&key("k"), Resolution::retry()).await.unwrap();
     assert_eq!(acquire(&idem, "k").await.attempt(), 2);
+}
+
+/// What an operator stores, `execute` reads as if the work had returned it.
+#[tokio::test(start_paused = true)]
+async fn a_typed_key_is_settled_with_values() {
+    let charge = async |idem: &Idempotency| {
+        let work = async |_: Running| Ok::<u64, Failure<String>>(0);
+        idem.execute(&key("k"), &print("a"), work).await
+    };
+    let (_, idem) = halted().await;
+    let found = Resolution::completed(&17_u64).unwrap();
+    idem.resolve(&key("k"), found).await.unwrap();
+    let outcome = charge(&idem).await.unwrap();
+    assert_eq!((outcome.value, outcome.replayed), (17, true));
+
+    let (_, idem) = halted().await;
+    let declined = Resolution::failed(&"declined".to_owned()).unwrap();
+    idem.resolve(&key("k"), declined).await.unwrap();
+    match charge(&idem).await.unwrap_err() {
+        ExecuteError::Failed { error, replayed } => {
+            assert_eq!((error.as_str(), replayed), ("declined", true));
+        }
+        other => panic!("{other:?}"),
+    }
+    Resolution::completed(&f64::NAN).unwrap_err();
+    ProbeResult::failed(&f64::NAN).unwrap_err();
+}
+
+#[test]
+fn a_resolution_shows_its_kind_and_never_its_payload() {
+    let found = Resolution::completed(&"secret".to_owned()).unwrap();
+    assert_eq!(format!("{found:?}"), "Resolution(completed)");
+    assert_eq!(
+        format!("{:?}", ProbeResult::from(found)),
+        "ProbeResult(completed)"
+    );
+    assert_eq!(
+        format!("{:?}", ProbeResult::unknown()),
+        "ProbeResult(unknown)"
+    );
 }
 
 #[tokio::test(start_paused = true)]

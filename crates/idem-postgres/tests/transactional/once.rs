@@ -16,6 +16,7 @@ in_every_world!(
     g7_all_of_it_commits_together,
     g7_an_error_leaves_no_trace,
     g7_a_panic_leaves_no_trace,
+    g2_a_value_that_cannot_be_replayed_leaves_no_trace,
     g1_a_duplicate_waits_and_replays,
     g1_a_duplicate_of_what_is_rolled_back_runs,
     g1_a_duplicate_that_waited_too_long_is_told_in_flight,
@@ -53,6 +54,18 @@ async fn g7_an_error_leaves_no_trace(world: World) {
     assert_eq!(world.payments().await, 0);
     assert!(is_absent(&world.transactional, &world.key).await);
     assert_eq!(world.record().await, None);
+}
+
+async fn g2_a_value_that_cannot_be_replayed_leaves_no_trace(world: World) {
+    let failed = world
+        .transactional
+        .once_in_tx(&world.key, &world.fingerprint, async |tx| {
+            pay(tx).await.map(|_| f64::NAN)
+        })
+        .await;
+    assert!(matches!(failed, Err(TxError::Unstorable(_))), "{failed:?}");
+    assert_eq!(world.payments().await, 0);
+    assert!(is_absent(&world.transactional, &world.key).await);
 }
 
 async fn g7_a_panic_leaves_no_trace(world: World) {
