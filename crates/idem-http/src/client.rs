@@ -40,6 +40,7 @@ mod budget;
 mod doubt;
 mod intent;
 mod key_form;
+mod outcome;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 mod rules;
@@ -50,7 +51,8 @@ mod tests;
 pub use self::reqwest::{IdempotencyMiddleware, IntentError};
 pub use self::{
     budget::RetryBudget,
-    intent::{GaveUp, Intent, Next, Sent, StopReason},
+    intent::Intent,
     key_form::KeyForm,
+    outcome::{GaveUp, Next, Sent, StopReason},
     rules::RetryRules,
 };

@@ -150,7 +150,9 @@ fn is_certified(rules: &RetryRules, headers: &HeaderMap, json: &Value) -> bool {
         })
     });
     let uri = json.get("type").and_then(Value::as_str);
-    is_problem && uri.is_some_and(|uri| rules.nothing_ran_types.iter().any(|known| known == uri))
+    rules.trust_certificates
+        && is_problem
+        && uri.is_some_and(|uri| rules.nothing_ran_types.iter().any(|known| known == uri))
 }
 
 /// Statuses that another sending may not get. A status over 599 counts as 5xx (RFC 9110, §15).

@@ -42,6 +42,7 @@ use crate::{Code, IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED};
 /// | [`in_flight_code`](Self::in_flight_code) | `in-flight`, `idempotency_key_in_use` |
 /// | [`bare_conflict_is_in_flight`](Self::bare_conflict_is_in_flight) | no |
 /// | [`nothing_ran_type`](Self::nothing_ran_type) | [`Code::StoreUnavailable`]'s `type` |
+/// | [`trust_certificates`](Self::trust_certificates) | yes |
 #[derive(Debug, Clone)]
 pub struct RetryRules {
     pub(super) header: HeaderName,
@@ -57,6 +58,7 @@ pub struct RetryRules {
     pub(super) in_flight_codes: Vec<Cow<'static, str>>,
     pub(super) bare_conflict_is_in_flight: bool,
     pub(super) nothing_ran_types: Vec<Cow<'static, str>>,
+    pub(super) trust_certificates: bool,
 }
 
 impl Default for RetryRules {
@@ -79,6 +81,7 @@ impl Default for RetryRules {
             ],
             bare_conflict_is_in_flight: false,
             nothing_ran_types: vec![Cow::Owned(Code::StoreUnavailable.type_uri())],
+            trust_certificates: true,
         }
     }
 }
@@ -194,6 +197,19 @@ impl RetryRules {
     #[must_use]
     pub fn nothing_ran_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
         self.nothing_ran_types.push(uri.into());
+        self
+    }
+
+    /// Whether an answer can prove that a request did not run. Without this, only a connection that
+    /// was never made is proof.
+    ///
+    /// A certificate is about one delivery to the server. Turn it off behind a proxy that delivers
+    /// one POST several times by itself: the first delivery can have run when the last one is
+    /// answered with `store-unavailable`. The same goes for a service that hands on the problems of
+    /// another service as its own.
+    #[must_use]
+    pub fn trust_certificates(mut self, yes: bool) -> Self {
+        self.trust_certificates = yes;
         self
     }
 }

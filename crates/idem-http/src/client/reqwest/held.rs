@@ -35,12 +35,13 @@ impl Held {
             head.extensions.extend(with_url.into_parts().0.extensions);
         }
         let mut body = HeldBody::unread(rest);
-        match (head.status.is_success(), is_event_stream(&head)) {
-            (true, false) if limit > 0 && !body.is_larger_than(limit) => {
-                body.read_up_to(limit).await?
-            }
-            (true, _) => {}
-            (false, _) => body.read_up_to(limit.max(ERROR_LIMIT)).await?,
+        let limit = match head.status.is_success() {
+            true if is_event_stream(&head) || body.is_larger_than(limit) => 0,
+            true => limit,
+            false => limit.max(ERROR_LIMIT),
+        };
+        if limit > 0 {
+            body.read_up_to(limit).await?;
         }
         Ok(Self { head, body })
     }

@@ -103,6 +103,15 @@ fn a_certificate_takes_its_own_sending_out_of_doubt_and_no_other() {
 }
 
 #[test]
+fn a_certificate_proves_nothing_where_the_rules_do_not_trust_it() {
+    let layer = Reply::from(Problem::new(Code::StoreUnavailable));
+    let rules = RetryRules::default().trust_certificates(false);
+    let mut intent = Intent::new(rules);
+    assert!(is_again(after(&mut intent, layer.sent())));
+    assert!(intent.may_have_run());
+}
+
+#[test]
 fn a_certificate_can_have_a_type_of_the_services_own() {
     let uri = "https://shop.example/problems/store-unavailable";
     let body = format!(r#"{{"type":"{uri}","code":"store-unavailable"}}"#);
