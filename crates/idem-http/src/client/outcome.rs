@@ -75,14 +75,15 @@ pub enum StopReason {
     /// 404 after a lost answer, or the code `outcome-unknown`.
     #[error("the last answer is final and does not tell what became of the request")]
     Unanswered,
-    /// [`RetryRules::most_sendings`] is reached.
+    /// [`RetryRules::most_sendings`](super::RetryRules::most_sendings) is reached.
     #[error("it was sent as many times as the rules allow")]
     SendingsSpent,
     /// The next sending could arrive when the server has forgotten the key, see
-    /// [`RetryRules::retention`].
+    /// [`RetryRules::retention`](super::RetryRules::retention).
     #[error("the server may forget its key before another sending arrives")]
     RetentionOver,
-    /// The server asks for a longer pause than [`RetryRules::longest_retry_after`]: resume the
+    /// The server asks for a longer pause than
+    /// [`RetryRules::longest_retry_after`](super::RetryRules::longest_retry_after). Resume the
     /// intent after this time.
     #[error("the server asks to wait for {0:?}")]
     RetryAfterTooLong(Duration),

@@ -1,11 +1,12 @@
 //! [`IdempotencyMiddleware`]: the client's half for reqwest.
 
+mod clock;
 mod error;
 mod held;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use http::{Extensions, Method};
@@ -13,10 +14,10 @@ use reqwest::{Request, Response};
 use reqwest_middleware::{
     ClientBuilder, ClientWithMiddleware, Error, Middleware, Next as Chain, Result,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 pub use self::error::IntentError;
-use self::held::Held;
+use self::{clock::Clock, held::Held};
 use super::{GaveUp, Intent, Next, RetryRules, Sent, StopReason};
 use crate::{Form, KeyHeader};
 
@@ -262,29 +263,4 @@ fn failure(intent: &Intent, gave_up: GaveUp, last: Option<Result<Held>>) -> Erro
         Some(Err(source)) => error.with_source(source),
         None => error,
     })
-}
-
-/// The time since an intent was resumed or first sent, by two clocks: the monotonic one stands still while the
-/// machine sleeps, and the wall clock can be set back. The larger of both counts.
-struct Clock {
-    before: Duration,
-    monotonic: Instant,
-    wall: SystemTime,
-}
-
-impl Clock {
-    fn start(intent: &Intent) -> Self {
-        let wall = SystemTime::now();
-        Self {
-            before: intent.elapsed(wall),
-            monotonic: Instant::now(),
-            wall,
-        }
-    }
-
-    fn elapsed(&self) -> Duration {
-        let wall = self.wall.elapsed().unwrap_or_default();
-        let here = self.monotonic.elapsed().max(wall);
-        self.before.saturating_add(here)
-    }
 }

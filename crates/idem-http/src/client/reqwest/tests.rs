@@ -2,8 +2,11 @@
 
 mod network;
 
+use std::time::Duration;
+
 use idem_core::IdempotencyKey;
 use reqwest::Body;
+use tokio::time::Instant;
 
 use self::network::{Breaks, Endless, Network, Reply, answer, created, lost};
 use super::*;
