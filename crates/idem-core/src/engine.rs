@@ -26,7 +26,10 @@ pub use execute::{Failure, Outcome, Recording};
 pub use run::{Ran, Stopped};
 pub use running::Running;
 
-use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
+use crate::{
+    Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch,
+    machine::{Op, Reply},
+};
 
 /// The engine: claims keys, runs work under them, and stores how it ended.
 ///
@@ -116,7 +119,16 @@ impl Idempotency {
     /// # Errors
     /// What the store reports after the policy's retry budget.
     pub async fn lookup(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        self.retrying(key, || self.shared().store.get(key)).await
+        let mut budget = Budget::new(self.policy().retry_budget);
+        loop {
+            match self.perform(key, Op::Get).await {
+                (Reply::Found(found), _) => return Ok(found),
+                (_, error) => {
+                    let error = error.unwrap_or_else(endless);
+                    budget.retry(self, key, error).await?;
+                }
+            }
+        }
     }
 
     /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,

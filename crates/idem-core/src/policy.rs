@@ -301,3 +301,22 @@ pub enum PolicyError {
     #[error("no spawner: call `spawner(…)`, or turn the crate's `rt` feature on")]
     NoSpawner,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_call_has_more_time_for_more_bytes_up_to_a_third_of_the_lease() {
+        let policy = Policy::default();
+        assert_eq!(policy.call_limit(0), SECOND);
+        assert_eq!(policy.call_limit(5 << 20), 6 * SECOND);
+        assert_eq!(policy.call_limit(1 << 40), 10 * SECOND);
+        let short = policy.clone().lease(2 * SECOND);
+        assert_eq!(short.call_limit(0), SECOND / 2);
+        assert_eq!(short.call_limit(5 << 20), 2 * SECOND / 3);
+        assert_eq!(policy.call_timeout(3 * SECOND).call_limit(0), 3 * SECOND);
+    }
+}

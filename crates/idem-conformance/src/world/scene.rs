@@ -202,7 +202,7 @@ impl Scene {
         Policy::default()
             .lease(self.shared.plan.lease)
             .retention(RETENTION)
-            .call_timeout(Duration::from_millis(300))
+            .call_timeout(Duration::from_millis(300).min(self.shared.plan.lease / 3))
             .retry_budget(Duration::from_millis(500))
             .on_abandoned(match self.shared.plan.abandoned {
                 Abandoned::Reclaim => OnAbandoned::Reclaim,

@@ -147,7 +147,7 @@ impl Idempotency {
             }
             Op::Get => bounded(limit, store.get(key)).await.map(Reply::Found),
             // Boxed: claims that probe nothing do not carry the room for it.
-            Op::Probe(abandoned) => Ok(Box::pin(self.probe(key, abandoned)).await),
+            Op::Probe(abandoned) => return (Box::pin(self.probe(key, abandoned)).await, None),
         };
         match replied {
             Ok(reply) => {
@@ -181,24 +181,6 @@ impl Idempotency {
     #[must_use]
     pub fn ttl(&self, state: &State) -> Duration {
         machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
-    }
-
-    /// Asks until the store answers or the retry budget is spent. The call must be safe to repeat.
-    pub(crate) async fn retrying<T, F>(
-        &self,
-        key: &RecordKey,
-        mut call: impl FnMut() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Unpin,
-    {
-        let mut budget = Budget::new(self.policy().retry_budget);
-        loop {
-            match bounded(self.policy().call_limit(0), call()).await {
-                Ok(value) => return Ok(value),
-                Err(error) => budget.retry(self, key, error).await?,
-            }
-        }
     }
 }
 

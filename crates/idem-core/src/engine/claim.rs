@@ -79,19 +79,23 @@ impl Idempotency {
     ) -> Result<Claim, ClaimError> {
         let keeper = &self.shared().keeper;
         let mut attempt = Attempt::new(self, key, self.request(fingerprint));
-        let pending = keeper.pending();
-        if pending > 0 {
-            if pending >= MAX_PENDING {
-                let source = StoreError::unavailable(
-                    "too many endings wait for the store to take them; nothing new is begun",
-                );
-                return Err(ClaimError { source });
-            }
-            if let Some(ending) = keeper.hurry(key) {
-                Box::pin(attempt.wait_for(ending)).await;
-            }
+        if keeper.endings() >= MAX_PENDING {
+            let source = StoreError::unavailable(
+                "too many endings wait for the store to take them; nothing new is begun",
+            );
+            return Err(ClaimError { source });
+        }
+        if let Some(ending) = keeper.hurry(key) {
+            Box::pin(attempt.wait_for(ending)).await;
         }
         in_place!(attempt.run()).map_err(|source| ClaimError { source })
+    }
+
+    /// How long a holder is trusted still whose lease is over, because this process could not reach
+    /// the store for a while: for stores that claim within a transaction of the user's.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.shared().outage.grace(self.policy().lease)
     }
 
     /// A wish to run under this engine's policy, with a token of its own: for stores that claim

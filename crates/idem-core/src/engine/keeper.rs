@@ -35,8 +35,10 @@ pub(crate) struct Keeper {
     schedule: Mutex<Schedule>,
     /// Something is due sooner than the task thinks.
     changed: Notify,
-    /// Endings that wait for the store. Claims read it alone while there are none.
-    pending: AtomicUsize,
+    /// Endings that wait for the store.
+    endings: AtomicUsize,
+    /// Endings and releases. Claims read it alone while there are none.
+    waiting: AtomicUsize,
 }
 
 /// What there is to do, and when.
@@ -56,12 +58,15 @@ struct Schedule {
 
 impl Keeper {
     /// How many endings wait for the store.
-    pub(super) fn pending(&self) -> usize {
-        self.pending.load(Ordering::Acquire)
+    pub(super) fn endings(&self) -> usize {
+        self.endings.load(Ordering::Acquire)
     }
 
-    /// The ending that waits for the store and holds this key, which is tried soon.
+    /// The ending or release that waits for the store and holds this key; it is tried soon.
     pub(super) fn hurry(&self, key: &RecordKey) -> Option<Arc<Held>> {
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            return None;
+        }
         let mut schedule = self.lock();
         let id = *schedule.by_key.get(key)?;
         let job = schedule.jobs.get(&id)?;
@@ -84,13 +89,14 @@ impl Keeper {
         let mut schedule = self.lock();
         let job = schedule.remove(id)?;
         match job.class {
+            Class::Renewal => return Some(job),
             Class::Ending => {
-                self.pending.fetch_sub(1, Ordering::AcqRel);
+                self.endings.fetch_sub(1, Ordering::AcqRel);
                 observe::ending_settled();
             }
             Class::Release => schedule.releases -= 1,
-            Class::Renewal => {}
         }
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
         Some(job)
     }
 
@@ -190,7 +196,9 @@ impl Idempotency {
     pub(crate) fn end_in_background(&self, held: &Arc<Held>) {
         let counted = Counted::new(Arc::clone(self.shared()));
         let job = Job::ending(Arc::clone(held), self.policy().retention, counted);
-        self.shared().keeper.pending.fetch_add(1, Ordering::AcqRel);
+        let keeper = &self.shared().keeper;
+        keeper.endings.fetch_add(1, Ordering::AcqRel);
+        keeper.waiting.fetch_add(1, Ordering::AcqRel);
         observe::ending_pending();
         self.shared().keep(job);
     }
@@ -206,6 +214,7 @@ impl Idempotency {
         }
         schedule.releases += 1;
         drop(schedule);
+        shared.keeper.waiting.fetch_add(1, Ordering::AcqRel);
         let held = Held::new(self.clone(), key.clone(), holding);
         let counted = Counted::new(Arc::clone(shared));
         shared.keep(Job::release(

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod claiming;
+mod counted;
 mod detached;
 mod durations;
 mod ending;

@@ -92,7 +92,7 @@ fn g1_to_g5_two_workers_whose_endings_are_refused_and_renewed_between() {
             rule: LapsedRule::Reclaim,
             bounds: Bounds {
                 claims: 2,
-                faults: 3,
+                faults: 2,
                 lapses: 1,
                 crashes: 0,
                 steps: 1,

@@ -115,7 +115,7 @@ impl Transactional {
         let mut claiming = Claiming::in_transaction(request);
         for _ in 0..MAX_ROUNDS {
             let reply = self.perform_in_tx(tx, key, claiming.next()).await?;
-            return Ok(match claiming.on_reply(reply, Duration::ZERO) {
+            return Ok(match claiming.on_reply(reply, self.engine.grace()) {
                 // Somebody else's write went through.
                 Claimed::Again | Claimed::Later => continue,
                 Claimed::Own(holding) => InTx::Acquired(Once {

@@ -85,6 +85,7 @@ async fn work(task: Task) {
         .await
         .unwrap();
     let policy = Policy::default()
+        .lease(Duration::from_secs(180))
         .retry_budget(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
         .on_busy(OnBusy::Wait(Duration::from_secs(60)));

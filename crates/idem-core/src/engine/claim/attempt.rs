@@ -52,11 +52,10 @@ impl<'a> Attempt<'a> {
 
     /// How long a holder is trusted still whose lease is over.
     fn grace(&self) -> Duration {
-        let lease = self.engine.policy().lease;
         match &self.behind {
             // It has ended, and this process knows how: nobody may take it over.
-            Some(ending) if !ending.is_over() => lease,
-            _ => self.engine.shared().outage.grace(lease),
+            Some(ending) if !ending.is_over() => ending.lease(),
+            _ => self.engine.grace(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! One job of the keeper: when it is due, what it does, and when it is due again.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::{HoldError, engine::background::Counted, execution::Held, observe};
@@ -93,7 +94,7 @@ impl Job {
     /// it where they are due.
     pub(super) fn round(&self) -> impl Future<Output = Round> + Send + use<> {
         let (held, class, kept) = (Arc::clone(&self.held), self.class, self.kept);
-        async move {
+        let round = async move {
             match class {
                 Class::Renewal => {
                     observe::lease_used(&held.key, kept.elapsed(), held.lease());
@@ -105,11 +106,14 @@ impl Job {
                     Err(_) => Round::Failed(kept),
                 },
             }
-        }
+        };
+        // A store that panics in one call takes no other job down.
+        let round = AssertUnwindSafe(round).catch_unwind();
+        async move { round.await.unwrap_or(Round::Failed(kept)) }
     }
 
     /// When to go on after this round; `None` when there is nothing more to do.
-    pub(super) fn next(&mut self, round: &Round, pending: usize) -> Option<Instant> {
+    pub(super) fn next(&mut self, round: &Round, endings: usize) -> Option<Instant> {
         let now = Instant::now();
         let third = self.held.lease() / 3;
         self.tried = Some(now);
@@ -122,8 +126,8 @@ impl Job {
             (Class::Renewal, _) => third / 4,
             (Class::Ending, _) => {
                 let longest = LONGEST_PAUSE.min(third);
-                let pending = u32::try_from(pending).unwrap_or(u32::MAX);
-                let share = Duration::from_secs(1) / ATTEMPTS_PER_SECOND * pending;
+                let endings = u32::try_from(endings).unwrap_or(u32::MAX);
+                let share = Duration::from_secs(1) / ATTEMPTS_PER_SECOND * endings;
                 self.double(longest).max(share).min(third.max(FIRST_PAUSE))
             }
             (Class::Release, _) => self.double(third),

@@ -102,13 +102,13 @@ fn next_round<S: Stream>(rounds: Pin<&mut S>, cx: &mut Context<'_>) -> Option<S:
 impl Keeper {
     /// Takes note of what came of a round.
     fn took(&self, id: u64, round: &Round) {
-        let pending = self.pending();
+        let endings = self.endings();
         let mut schedule = self.lock();
         // Its work may have ended meanwhile.
         let Some(job) = schedule.jobs.get_mut(&id) else {
             return;
         };
-        match job.next(round, pending) {
+        match job.next(round, endings) {
             Some(due) => schedule.reschedule(id, due),
             None => {
                 drop(schedule);
