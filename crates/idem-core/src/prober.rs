@@ -8,6 +8,35 @@ use bytes::Bytes;
 use crate::{Fingerprint, IdempotencyKey, ProbeResult, RecordKey, derive::derive_key};
 
 /// Finds out whether an abandoned execution had its effect.
+///
+/// Give one to [`OnAbandoned::probe`](crate::OnAbandoned::probe) where the effect can be looked up.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use idem_core::{Abandonment, OnAbandoned, Policy, ProbeResult, Prober};
+///
+/// struct AskThePaymentProvider;
+///
+/// # impl AskThePaymentProvider {
+/// #     async fn find(&self, _: &str) -> Result<Option<u64>, ()> { Ok(None) }
+/// # }
+/// #[async_trait]
+/// impl Prober for AskThePaymentProvider {
+///     async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
+///         let key = abandoned.derive_key("charge"); // what the lost execution sent
+///         match self.find(key.as_str()).await {
+///             // What the work would have returned.
+///             Ok(Some(charge_id)) => {
+///                 ProbeResult::completed(&charge_id).unwrap_or(ProbeResult::unknown())
+///             }
+///             Ok(None) => ProbeResult::retry(),
+///             Err(_) => ProbeResult::unknown(),
+///         }
+///     }
+/// }
+///
+/// let policy = Policy::default().on_abandoned(OnAbandoned::probe(AskThePaymentProvider));
+/// ```
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// Looks for the effect: by [`Abandonment::derive_key`] at the API downstream, by a row in a

@@ -15,6 +15,26 @@ use crate::{
 };
 
 /// What became of a claim.
+///
+/// Deliberately not `#[non_exhaustive]`: each outcome asks for something else of the caller.
+///
+/// ```
+/// use idem_core::{Claim, Fingerprint, Idempotency, RecordKey, Superseded};
+///
+/// # async fn example(
+/// #     idem: Idempotency, key: RecordKey, print: Fingerprint,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// match idem.claim(&key, &print).await? {
+///     Claim::Acquired(execution) => {
+///         // Do the work, then say how it ended.
+///         execution.complete("done").await?;
+///     }
+///     Claim::Replay(answer) => println!("answered before: {answer:?}"),
+///     Claim::ReplayFailure(failure) => println!("failed before: {failure:?}"),
+///     Claim::Refused(refused) => println!("not now: {refused}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "an acquired execution holds its key until it is ended"]
 pub enum Claim {

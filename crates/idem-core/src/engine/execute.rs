@@ -39,7 +39,7 @@ pub enum Recording {
     Unprotected,
 }
 
-/// How work fails. A bare error turned into this with `?` is final: its effect may have happened.
+/// How work fails. Deliberately not `#[non_exhaustive]`: there is no third way. A bare error turned into this with `?` is final: its effect may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<E> {
     /// For good: stored, and replayed to every repeat.
@@ -105,6 +105,10 @@ impl Idempotency {
     /// ended: the value or the error as JSON, a panic by the policy's
     /// [`OnPanic`](crate::OnPanic). `null`, `false`, `0` and empty values are answers like any
     /// other.
+    ///
+    /// The value that is returned is the one that a repeat reads: it has been through JSON. One that
+    /// cannot be read back is [`ExecuteError::Unstorable`]. To change the type later, see
+    /// [`DecodeError`](crate::DecodeError).
     ///
     /// # Errors
     /// [`ExecuteError`]: the work's own failure, or why it did not run.

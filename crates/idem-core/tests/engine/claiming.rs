@@ -67,7 +67,7 @@ async fn g1_busy_says_how_much_lease_is_left() {
     tokio::time::advance(Duration::from_secs(10)).await;
     match idem.claim(&key("k"), &print("a")).await.unwrap() {
         Claim::Refused(Refused::InFlight { retry_after }) => {
-            assert_eq!(retry_after, Duration::from_secs(20))
+            assert_eq!(retry_after, Duration::from_secs(20));
         }
         other => panic!("{other:?}"),
     }
