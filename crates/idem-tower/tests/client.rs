@@ -5,8 +5,9 @@ mod support;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, response::Response};
+use axum::{Extension, Router, response::Response};
 use http::StatusCode;
+use idem_http::Disposition;
 use idem_http::client::{GaveUp, IdempotencyMiddleware, RetryRules};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error};
 use support::{
@@ -63,7 +64,7 @@ async fn losing_answers(server: SocketAddr, lost: usize) -> SocketAddr {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_the_payment_is_made_once() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let proxy = losing_answers(serve(app).await, 2).await;
     let answer = pay(&client(8), proxy).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
@@ -74,7 +75,7 @@ async fn a_lost_answer_is_asked_for_again_and_the_payment_is_made_once() {
 
 #[tokio::test]
 async fn two_intents_have_two_keys() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let (client, address) = (client(8), serve(app).await);
     for _ in 0..2 {
         let answer = pay(&client, address).await.unwrap();
@@ -85,10 +86,16 @@ async fn two_intents_have_two_keys() {
 
 #[tokio::test]
 async fn a_503_is_sent_again_and_a_422_is_not() {
-    let (app, runs) = shop(layer(&memory()).build(), |run| async move {
+    let (app, runs) = shop(layer(&memory()), |run| async move {
         match run {
-            1 => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::UNPROCESSABLE_ENTITY,
+            1 => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Extension(Disposition::Retryable),
+            ),
+            _ => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Extension(Disposition::Final),
+            ),
         }
     });
     let answer = pay(&client(8), serve(app).await).await.unwrap();
@@ -99,7 +106,7 @@ async fn a_503_is_sent_again_and_a_422_is_not() {
 /// A shop whose first run waits for the gate.
 fn gated(gate: &Arc<Semaphore>) -> (Router, Runs) {
     let gate = Arc::clone(gate);
-    shop(layer(&memory()).build(), move |run| {
+    shop(layer(&memory()), move |run| {
         let gate = Arc::clone(&gate);
         async move {
             gate.acquire().await.unwrap().forget();
@@ -160,7 +167,7 @@ async fn a_server_that_is_not_there_is_an_error_that_says_that_nothing_ran() {
 
 #[tokio::test]
 async fn giving_up_on_lost_answers_says_that_the_outcome_is_unknown() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let proxy = losing_answers(serve(app).await, usize::MAX).await;
     let error = pay(&client(3), proxy).await.unwrap_err();
     let Error::Middleware(error) = error else {
