@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use super::{Guard, Reply};
+use super::{Answer, Guard, Reply};
 
 /// Where a run sends its reply.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ impl<S, X> ReplyTo<S, X> {
     /// Nobody may be listening any more; the record has the answer.
     pub(super) fn send(self, reply: Result<Reply<S>, X>) {
         let _ = self.0.send(reply);
+    }
+
+    pub(super) fn answer(self, answer: Answer) {
+        self.send(Ok(Reply::Answer(answer)));
     }
 }
 

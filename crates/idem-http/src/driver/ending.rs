@@ -9,7 +9,7 @@ use idem_core::{
     Stored, Superseded, Timestamp, machine::Ending,
 };
 
-use super::{Answer, AnswerBody, Guard, Whole, guard::STORE_RETRY_AFTER};
+use super::{Answer, AnswerBody, Guard, Whole, guard::STORE_RETRY_AFTER, hold::Held};
 use crate::{
     Code, Disposition, IDEMPOTENCY_DEGRADED, IDEMPOTENCY_DISPOSITION, IDEMPOTENT_REPLAY_BODY,
     Problem, StoredResponse, encode_answer,
@@ -45,6 +45,43 @@ impl Ender {
         match recorded {
             Ok(_) => Ok(()),
             Err(Superseded) => Err(Box::pin(self.superseded()).await),
+        }
+    }
+
+    /// Stores an answer as far as it was read. `Err` is what to answer instead.
+    pub(super) async fn store(
+        &self,
+        execution: Execution,
+        recorder: Option<Box<dyn Recorder>>,
+        disposition: Disposition,
+        head: &Parts,
+        read: &Held,
+    ) -> Result<(), Answer> {
+        let limit = self.guard.0.profile.response_limit;
+        let body = match (disposition, read) {
+            (Disposition::Final, Held::Whole(whole)) if whole.data.len() <= limit => Some(whole),
+            // A body that broke off is not worth replaying, but its request ran.
+            _ => None,
+        };
+        let ending = match disposition {
+            Disposition::Retryable => Ending::Retry,
+            Disposition::Final | Disposition::FinalWithoutBody => {
+                self.final_ending(head.status, &head.headers, body)
+            }
+        };
+        self.record(execution, recorder, ending).await
+    }
+
+    pub(super) fn final_ending(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&Whole>,
+    ) -> Ending {
+        let payload = self.guard.payload(status, headers, body);
+        match status.is_client_error() || status.is_server_error() {
+            true => Ending::Fail(payload),
+            false => Ending::Complete(payload),
         }
     }
 

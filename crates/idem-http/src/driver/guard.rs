@@ -90,7 +90,8 @@ impl Guard {
     /// (RFC 6901) leads to, such as `/request_id`.
     ///
     /// The body is read before the key is known, so a request without a key is held to
-    /// [`request_limit`](Profile::request_limit) as well. A body that is not JSON has no key.
+    /// [`request_limit`](Profile::request_limit) as well. A body that is not JSON is
+    /// refused (400), because nobody knows whether it was to have a key; an empty one has none.
     ///
     /// # Panics
     /// When `pointer` is no JSON pointer to a member: it has to begin with `/`.

@@ -60,7 +60,7 @@
 //!     };
 //!     run.extend(&mut head.extensions);
 //!     let handling = handler(Request::from_parts(head, body.data));
-//!     let work = async { Ok(handling.await?.map(Whole::from)) };
+//!     let work = async { Ok::<_, BoxError>(handling.await?.map(Whole::from)) };
 //!     match guard.detach(move |reply| run.drive(work, reply)).await? {
 //!         Reply::Answer(answer) => Ok(answer),
 //!         Reply::Passed(response) => Ok(response.map(AnswerBody::from)),
@@ -72,8 +72,10 @@ mod admit;
 mod begin;
 mod body;
 mod commit_with;
+mod deadline;
 mod detached;
 mod ending;
+mod finish;
 mod guard;
 mod head;
 mod hold;

@@ -95,6 +95,7 @@ impl Unprotected {
         {
             return Reply::Answer(self.guard.not_committed(&error));
         }
+        self.guard.mark_as_first(&mut head.headers);
         if self.degraded {
             let degraded = HeaderValue::from_static("true");
             head.headers.insert(IDEMPOTENCY_DEGRADED, degraded);
