@@ -1,5 +1,7 @@
 //! The driver under a shell whose futures are not `Send`.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;

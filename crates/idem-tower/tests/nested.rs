@@ -1,5 +1,7 @@
 //! Two idempotency layers on the way of one request.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Answers that go out while their handler is still making them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
