@@ -81,7 +81,7 @@ async fn losing_answers(server: SocketAddr, lost: usize) -> SocketAddr {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_the_payment_is_made_once() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let proxy = losing_answers(serve(app).await, 2).await;
     let answer = pay(&client(8), proxy).await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
@@ -92,7 +92,7 @@ async fn a_lost_answer_is_asked_for_again_and_the_payment_is_made_once() {
 
 #[tokio::test]
 async fn two_intents_have_two_keys() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let (client, address) = (client(8), serve(app).await);
     for _ in 0..2 {
         let answer = pay(&client, address).await.unwrap();
@@ -103,7 +103,7 @@ async fn two_intents_have_two_keys() {
 
 #[tokio::test]
 async fn a_429_is_sent_again_and_a_422_is_not() {
-    let (app, runs) = shop(layer(&memory()).build(), |run| async move {
+    let (app, runs) = shop(layer(&memory()), |run| async move {
         match run {
             1 => StatusCode::TOO_MANY_REQUESTS.into_response(),
             2 => created(run),
@@ -121,7 +121,7 @@ async fn a_429_is_sent_again_and_a_422_is_not() {
 /// A shop whose first run waits for the gate.
 fn gated(gate: &Arc<Semaphore>) -> (Router, Runs) {
     let gate = Arc::clone(gate);
-    shop(layer(&memory()).build(), move |run| {
+    shop(layer(&memory()), move |run| {
         let gate = Arc::clone(&gate);
         async move {
             gate.acquire().await.unwrap().forget();
@@ -193,7 +193,7 @@ fn cut_off(layer: IdempotencyLayer) -> (Router, Runs) {
 async fn a_timeout_inside_of_the_layer_charges_once_and_its_408_is_the_outcome() {
     let mut profile = Profile::seed();
     profile.statuses = profile.statuses.stored(StatusCode::REQUEST_TIMEOUT);
-    let (app, runs) = cut_off(layer(&memory()).profile(profile).build());
+    let (app, runs) = cut_off(layer(&memory()).profile(profile));
     let answer = pay(&client(8), serve(app).await).await.unwrap();
     assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
     assert_eq!(answer.headers()["idempotent-replayed"], "true");
@@ -205,7 +205,7 @@ async fn a_timeout_inside_of_the_layer_charges_once_and_its_408_is_the_outcome()
 async fn charges_behind_a_408_that_runs_again_are_never_said_not_to_have_run() {
     let mut profile = Profile::seed();
     profile.statuses = profile.statuses.retryable(StatusCode::REQUEST_TIMEOUT);
-    let (app, runs) = cut_off(layer(&memory()).profile(profile).build());
+    let (app, runs) = cut_off(layer(&memory()).profile(profile));
     let error = pay(&client(8), serve(app).await).await.unwrap_err();
     let unknown = GaveUp::OutcomeUnknown(StopReason::SendingsSpent);
     assert_eq!(IntentError::of(&error).unwrap().gave_up(), unknown);
@@ -214,7 +214,7 @@ async fn charges_behind_a_408_that_runs_again_are_never_said_not_to_have_run() {
 
 #[tokio::test]
 async fn a_client_that_restarts_gets_the_answer_of_the_sending_before() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let proxy = losing_answers(serve(app).await, 1).await;
     let url = format!("http://{proxy}/payments");
     let key = IdempotencyKey::random();
@@ -232,7 +232,7 @@ async fn a_client_that_restarts_gets_the_answer_of_the_sending_before() {
 #[tokio::test]
 async fn a_store_that_is_away_is_told_as_nothing_ran() {
     let (idem, cable) = cuttable(Policy::default());
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     cable.cut();
     let error = pay(&client(1), serve(app).await).await.unwrap_err();
     let error = IntentError::of(&error).unwrap();
@@ -253,7 +253,7 @@ async fn a_server_that_is_not_there_is_an_error_that_says_that_nothing_ran() {
 
 #[tokio::test]
 async fn giving_up_on_lost_answers_says_that_the_outcome_is_unknown() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let proxy = losing_answers(serve(app).await, usize::MAX).await;
     let error = pay(&client(3), proxy).await.unwrap_err();
     let unknown = GaveUp::OutcomeUnknown(StopReason::SendingsSpent);

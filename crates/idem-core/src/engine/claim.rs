@@ -2,7 +2,7 @@
 
 mod attempt;
 
-use std::pin::pin;
+use std::{pin::pin, time::Duration};
 
 use attempt::Attempt;
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Claiming within a transaction.
 
-use std::time::Duration;
-
 use idem_core::{
     Bytes, Fingerprint, IdempotencyKey, RecordKey, Refused, Running, StoreError, Superseded,
     machine::{Claimed, Claiming, Ending, Held, Holding, Request, Want},

@@ -1,28 +1,27 @@
-//! Whose key it is: the extractor that every layer has to be given.
+//! [`Rejection`]: the answer to a request whose caller could not be told.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
-use idem_core::{KeyError, Scope};
-use idem_http::{Code, Problem};
+use http::{Response, StatusCode};
+use idem_core::KeyError;
 
-/// Reads the scope of a request.
-pub(crate) type ScopeOf = Arc<dyn Fn(&Parts) -> Result<Scope, Refusal> + Send + Sync>;
+use super::{Answer, AnswerBody};
+use crate::{Code, Problem};
 
 /// The answer to a request whose caller could not be told; the handler does not run.
 ///
 /// Made from a [`StatusCode`] (empty body), a [`Problem`], or a whole [`Response`]; from a
 /// [`KeyError`] as [`Code::ScopeRefused`].
-pub struct Refusal(Box<Response<Bytes>>);
+pub struct Rejection(Box<Response<Bytes>>);
 
-impl Refusal {
-    pub(crate) fn into_response(self) -> Response<Bytes> {
-        *self.0
+impl Rejection {
+    pub(super) fn into_answer(self) -> Answer {
+        self.0.map(AnswerBody::from)
     }
 }
 
-impl From<StatusCode> for Refusal {
+impl From<StatusCode> for Rejection {
     fn from(status: StatusCode) -> Self {
         let mut response = Response::default();
         *response.status_mut() = status;
@@ -30,27 +29,27 @@ impl From<StatusCode> for Refusal {
     }
 }
 
-impl From<Response<Bytes>> for Refusal {
+impl From<Response<Bytes>> for Rejection {
     fn from(response: Response<Bytes>) -> Self {
         Self(Box::new(response))
     }
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
         problem.into_response().into()
     }
 }
 
-impl From<KeyError> for Refusal {
+impl From<KeyError> for Rejection {
     fn from(error: KeyError) -> Self {
         let detail = format!("The caller's name cannot be a scope: {error}.");
         Problem::new(Code::ScopeRefused).detail(detail).into()
     }
 }
 
-impl fmt::Debug for Refusal {
+impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Refusal").field(&self.0.status()).finish()
+        f.debug_tuple("Rejection").field(&self.0.status()).finish()
     }
 }

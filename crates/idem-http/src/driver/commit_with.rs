@@ -1,4 +1,4 @@
-//! [`RecordWith`]: a handler's transaction, on its way to the layer that ends the execution.
+//! [`CommitWith`]: a handler's transaction, on its way to the layer that ends the execution.
 
 use std::{
     fmt, mem,
@@ -8,18 +8,17 @@ use std::{
 use idem_core::Recorder;
 
 /// Takes the transaction in which a handler wrote, to be committed together with the stored answer
-/// (G7). A handler finds it in the extensions of every request that runs under a claim, behind a
-/// layer that was built with [`transactions`](crate::Builder::transactions).
+/// (G7). A handler finds it in the request's extensions, behind a [`Guard`](super::Guard) with
+/// [`transactions`](super::Guard::transactions).
 ///
-/// The layer ends the execution as ever, with the status, headers and body that the handler
-/// answers with, but through the recorder. So a final answer commits what the handler wrote, of
-/// whatever status it is. One that lets the next request run, an error of the service and a panic
-/// roll it back.
+/// A final answer commits what the handler wrote, whatever its status. An answer that lets the next
+/// request run, an error of the service and a panic roll it back. Where the request runs
+/// unprotected (without a key, or while the store is out of reach under `FailOpen`), a final answer
+/// commits the transaction alone.
 ///
 /// ```
-/// use axum::Extension;
 /// use idem_core::Recorder;
-/// use idem_tower::{NotTaken, RecordWith};
+/// use idem_http::driver::{NotTaken, CommitWith};
 ///
 /// # async fn begin() -> impl Recorder { Nowhere }
 /// # struct Nowhere;
@@ -31,16 +30,19 @@ use idem_core::Recorder;
 /// #         execution.fail_retryable().await?;
 /// #         Ok(())
 /// #     }
+/// #     async fn commit_unprotected(self: Box<Self>) -> Result<(), idem_core::CommitError> {
+/// #         Ok(())
+/// #     }
 /// # }
 /// # fn internal(_: NotTaken) -> http::StatusCode { http::StatusCode::INTERNAL_SERVER_ERROR }
-/// async fn pay(Extension(record): Extension<RecordWith>) -> Result<&'static str, http::StatusCode> {
+/// async fn pay(commit_with: CommitWith) -> Result<&'static str, http::StatusCode> {
 ///     let transaction = begin().await; // such as `idem_postgres::TxRecorder`, with a row in it
-///     record.hand_over(transaction).map_err(internal)?;
+///     commit_with.hand_over(transaction).map_err(internal)?;
 ///     Ok("paid")
 /// }
 /// ```
 #[derive(Clone, Default)]
-pub struct RecordWith(Arc<Mutex<Place>>);
+pub struct CommitWith(Arc<Mutex<Place>>);
 
 #[derive(Default)]
 enum Place {
@@ -51,7 +53,7 @@ enum Place {
     Closed,
 }
 
-impl RecordWith {
+impl CommitWith {
     /// Hands a transaction over. All that is left to do is to answer.
     ///
     /// # Errors
@@ -70,11 +72,15 @@ impl RecordWith {
     }
 
     /// What was handed over. Nothing is taken any more.
-    pub(crate) fn close(&self) -> Option<Box<dyn Recorder>> {
+    pub(super) fn close(&self) -> Option<Box<dyn Recorder>> {
         match mem::replace(&mut *self.place(), Place::Closed) {
             Place::Taken(recorder) => Some(recorder),
             Place::Free | Place::Closed => None,
         }
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(*self.place(), Place::Taken(_))
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
@@ -84,14 +90,14 @@ impl RecordWith {
     }
 }
 
-impl fmt::Debug for RecordWith {
+impl fmt::Debug for CommitWith {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match *self.place() {
             Place::Free => "free",
             Place::Taken(_) => "taken",
             Place::Closed => "closed",
         };
-        f.debug_tuple("RecordWith").field(&place).finish()
+        f.debug_tuple("CommitWith").field(&place).finish()
     }
 }
 
