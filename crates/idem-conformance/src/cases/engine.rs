@@ -63,7 +63,7 @@ pub async fn g1_a_running_lease_is_respected(harness: &dyn Harness) -> Verdict {
     for _ in 0..5 {
         match claim(&theirs, &key).await {
             Claim::Refused(Refused::InFlight { retry_after }) => {
-                assert!(retry_after <= policy.lease_time())
+                assert!(retry_after <= policy.lease_time());
             }
             other => panic!("G1: somebody runs it, but the claim is told {other:?}"),
         }
