@@ -11,6 +11,10 @@ mod pending;
 mod resolve;
 mod run;
 mod running;
+#[cfg(feature = "rt")]
+mod timer;
+#[cfg(not(feature = "rt"))]
+#[path = "engine/plain_timer.rs"]
 mod timer;
 mod wait;
 mod wall_clock;

@@ -94,7 +94,14 @@ pub(crate) fn store_retry(key: &RecordKey, error: &StoreError) {
         "idem_store_retries_total",
         "kind",
         error.kind().name(),
-        ["unavailable", "unknown", "full", "too-large", "corrupt", "config"]
+        [
+            "unavailable",
+            "unknown",
+            "full",
+            "too-large",
+            "corrupt",
+            "config"
+        ]
     );
     tracing::debug!(%key, %error, "asking the store again");
 }
