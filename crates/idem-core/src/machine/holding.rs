@@ -182,15 +182,25 @@ impl Holding {
 
     fn build(&mut self, state: State) -> Write {
         self.used = self.used.saturating_add(1);
+        let Record {
+            fingerprint,
+            attempt,
+            version: expected,
+            created_at,
+            ..
+        } = self.record;
+        let version = Version {
+            revision: self.used,
+            ..expected
+        };
         Write {
-            expected: self.record.version,
+            expected,
             record: Record {
-                version: Version {
-                    revision: self.used,
-                    ..self.record.version
-                },
+                fingerprint,
+                attempt,
+                version,
+                created_at,
                 state,
-                ..self.record.clone()
             },
         }
     }
