@@ -123,6 +123,10 @@ impl Holding {
 
     /// The next operation, an update or a delete; `None` when nothing is wanted or the execution is
     /// over. It counts as sent from now on.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the operation borrows from the machine"
+    )]
     pub fn next(&mut self) -> Option<Op<'_>> {
         if self.over.is_some() {
             return None;
