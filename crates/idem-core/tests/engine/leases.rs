@@ -47,6 +47,9 @@ async fn g1_after_an_outage_a_living_holder_gets_the_time_of_one_renewal() {
         let (store, elsewhere, other) = after_an_outage(kind).await;
         store.up();
         elsewhere.up();
+        // The claimer is back before the holder's next renewal.
+        let claim = other.claim(&key("k"), &print("a")).await.unwrap();
+        assert!(matches!(claim, Claim::InFlight { .. }), "{claim:?}");
         stays_held(&other, LEASE * 4).await;
         sleep(LEASE * 2).await;
         assert_eq!(&replayed(&other, "k").await[..], b"\"ok\"");
