@@ -16,15 +16,37 @@ use crate::{
     observe,
 };
 
-/// The right to run the work of one key, and the duty to end it.
+/// The right to run the work of one key, and the duty to say how it ended.
 ///
-/// It is consumed by [`complete`](Self::complete), [`fail`](Self::fail),
-/// [`fail_retryable`](Self::fail_retryable) and [`release`](Self::release). Dropped without one of
-/// them it counts as a crash half-way: the key stays in flight until its lease runs out, and is
-/// then abandoned.
+/// [`Idempotency::claim`] gives one to the caller that has to run. [`Idempotency::execute`] does all
+/// of this in one call; use an `Execution` where the work and its ending are apart, as in a job
+/// runner or a middleware.
 ///
-/// The lease is not renewed by itself: run the work with [`run`](Self::run), or call
-/// [`renew`](Self::renew).
+/// End it with [`complete`](Self::complete), [`fail`](Self::fail), [`end_or`](Self::end_or),
+/// [`fail_retryable`](Self::fail_retryable) or [`release`](Self::release). Dropped without an
+/// ending it counts as a crash half-way: the key stays in flight until its lease runs out, and is
+/// abandoned then. An execution that was superseded has no ending: drop it.
+///
+/// The lease is not renewed by itself. Run the work with [`run`](Self::run), which renews it, or
+/// call [`renew`](Self::renew) at least every third of the lease.
+///
+/// # Example
+/// ```
+/// use idem_core::{Claim, Fingerprint, Idempotency, RecordKey};
+///
+/// # async fn example(idem: Idempotency, key: RecordKey) -> Result<(), Box<dyn std::error::Error>> {
+/// let fingerprint = Fingerprint::of("payments/v1", b"500 usd");
+/// match idem.claim(&key, &fingerprint).await? {
+///     Claim::Acquired(execution) => {
+///         let charge = execution.derive_key("charge"); // hand it to the payment provider
+///         // … charge the card …
+///         execution.complete(format!("charged as {charge:?}")).await?;
+///     }
+///     Claim::Replay(answer) => println!("charged before: {answer:?}"),
+///     other => println!("not now: {other:?}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "an execution that is dropped without an ending counts as a crash half-way"]
 pub struct Execution {
     held: Arc<Held>,
@@ -49,21 +71,24 @@ impl Execution {
         &self.held.fingerprint
     }
 
-    /// The fencing number: 1 for the first execution of the key, one more for each later one. Hand
-    /// it to resources that can refuse a smaller number than they have seen.
+    /// The fencing number: 1 for the first execution of the key, one more for each later one.
+    ///
+    /// Hand it to a resource that remembers the highest number it has seen and refuses smaller ones.
+    /// Then an execution that was superseded without noticing can do no harm there.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.held.attempt
     }
 
-    /// The checkpoint of the execution before, when this one takes over from it.
+    /// The checkpoint of the previous execution, when this one takes over from it.
     #[must_use]
     pub fn resumed(&self) -> Option<&Bytes> {
         self.held.resumed.as_ref()
     }
 
-    /// A key for the next API downstream: the same for every attempt at this request and step, and
-    /// for no other.
+    /// An idempotency key to send to the next API. It is the same for every attempt at this request
+    /// and step, and differs for any other request or step: so the next API runs it once, even if
+    /// this work runs again after a crash.
     #[must_use]
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         derive_key(&self.held.key, &self.held.fingerprint, step)
@@ -75,10 +100,10 @@ impl Execution {
         Running::protected(Arc::clone(&self.held))
     }
 
-    /// Starts the lease anew.
+    /// Renews the lease: it starts anew, by the store's clock.
     ///
     /// # Errors
-    /// [`HoldError::Superseded`] when another execution owns the key: stop the work.
+    /// [`HoldError::Superseded`] when another execution owns the key: stop the work and drop this.
     /// [`HoldError::Store`] when the store did not take it within the retry budget.
     ///
     /// # Cancel safety
@@ -98,17 +123,19 @@ impl Execution {
         self.held.step(Want::Checkpoint(checkpoint.into())).await
     }
 
-    /// Stores a success. Every repeat gets these very bytes, until the retention is over.
+    /// Stores a success. Every repeat gets these bytes, until the retention is over.
     ///
-    /// A store that does not take the ending at once is asked again in the background, while the
-    /// key stays held: the answer is then [`Recording::Pending`], and the caller may answer its
-    /// client.
+    /// If the store does not take it, this answers [`Recording::Pending`] and the engine goes on in
+    /// the background. Meanwhile it renews the key, so that the work does not run again. The caller
+    /// may answer its client. Where the store may refuse the payload for good, for example because
+    /// it is too large, use [`end_or`](Self::end_or).
     ///
     /// # Errors
     /// [`Superseded`] when another execution owns the key; nothing was stored.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: the ending goes on in the background.
+    /// Dropping the future loses nothing: the ending goes on in the background. Dropping the
+    /// runtime does; `idem_endings_lost_total` counts it.
     pub async fn complete(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
         in_place!(self.held.end(Want::end(Ending::Complete(payload.into()))))
     }
@@ -144,23 +171,22 @@ impl Execution {
         in_place!(self.held.end(Want::End { ending, fallback }))
     }
 
-    /// Notes that it failed without effect: the next claim with the same fingerprint runs, with
-    /// the next attempt number and the last checkpoint.
+    /// Records that the work failed without effect. The next claim with the same fingerprint runs,
+    /// with the next attempt number and the last checkpoint.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that
-    /// somebody took over meanwhile is reported as superseded.
+    /// As [`complete`](Self::complete), also for cancel safety. If the reply is lost and another
+    /// execution has taken the key over since, it fails with [`Superseded`].
     pub async fn fail_retryable(self) -> Result<Recording, Superseded> {
         in_place!(self.held.end(Want::end(Ending::Retry)))
     }
 
-    /// Removes the record as if the key had never been claimed: for work that never began.
+    /// Removes the record, as if the key had never been claimed: for work that never began.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete), also for cancel safety. After a lost reply, a key that is
-    /// gone, or was claimed anew since, is reported as released, also if it was a successor who took
-    /// the key over and removed it: nothing is left there to tell the two apart. A key that was
-    /// claimed anew and taken over since is reported as superseded.
+    /// As [`complete`](Self::complete), also for cancel safety. If the reply to a release is lost,
+    /// it succeeds when the record is gone or has a fresh claim, and fails with [`Superseded`] when
+    /// another execution has taken the key over.
     pub async fn release(self) -> Result<Recording, Superseded> {
         in_place!(self.held.end(Want::Release))
     }

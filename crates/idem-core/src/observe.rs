@@ -10,7 +10,7 @@
 //! | `idem_lease_used_ratio` | histogram | share of the lease that is used when it is renewed: a third is on time |
 //! | `idem_endings_pending` | gauge | endings that the store has not taken yet, and that are still tried |
 //! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
-//! | `idem_releases_lapsed_total` | counter | claims that nobody runs under and that were left to their lease |
+//! | `idem_releases_lapsed_total` | counter | claims of unknown outcome that were not given back: their lease runs out, and under `Halt` they are abandoned then |
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!

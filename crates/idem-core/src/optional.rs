@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use crate::{RecordKey, StoreError, Stored};
 
-/// Wakes a waiter when a record changes, where a store can.
+/// Wakes a waiter when a record changes, for stores that can.
 ///
-/// It is a hint and never an answer: whoever wakes claims again. A lost or a spurious wake-up
-/// costs time, not correctness, because waiters poll as well.
+/// A wake-up is a hint: the waiter claims again and learns from the store what changed. Waiters poll
+/// as well, so a lost or spurious wake-up costs time, not correctness.
 #[async_trait]
 pub trait Watch: Send + Sync {
     /// Starts listening for changes of `key`.
@@ -30,9 +30,9 @@ pub trait Watcher: Send {
     async fn changed(&mut self);
 }
 
-/// Purges expired records, for stores that do not do so by themselves.
+/// Removes expired records, for stores that do not do so by themselves.
 ///
-/// Expired records are absent already (rule S5): sweeping only gives their room back.
+/// An expired record is absent already (rule S5). Sweeping only frees its room.
 #[async_trait]
 pub trait Sweep: Send + Sync {
     /// Purges at most `limit` expired records and says how many.

@@ -51,10 +51,11 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// How long a holder is trusted after its last sign of life. It renews at a third of this.
+    /// How long a holder is trusted after its last write. It renews at a third of this; past it
+    /// another execution may start.
     ///
-    /// Longer than any pause a healthy process may have (garbage in a neighbour, a slow disk):
-    /// past it another execution may start. At least 3 ms.
+    /// Choose it longer than any pause of a healthy process: blocked threads, a suspended virtual
+    /// machine, a slow disk. It is also how long a crashed execution blocks its key. At least 3 ms.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -104,8 +105,8 @@ impl Policy {
         self
     }
 
-    /// How long a claim, renewal or checkpoint goes on asking a store that fails or does not
-    /// answer. Zero asks once, [`Duration::MAX`] without end.
+    /// How long a claim, renewal or checkpoint is tried on a store that fails or does not answer.
+    /// Zero tries once. A claim behind an ending that the store has not taken waits no longer either.
     #[must_use]
     pub fn retry_budget(mut self, budget: Duration) -> Self {
         self.retry_budget = budget;
@@ -224,9 +225,12 @@ pub enum OnAbandoned {
     /// repeat, or hands [`derive_key`](crate::Execution::derive_key) to the next API downstream.
     Reclaim,
     /// Never run again by itself: answer [`Abandoned`](crate::Refused::Abandoned) until somebody
-    /// calls [`resolve`](crate::Idempotency::resolve).
+    /// calls [`resolve`](crate::Idempotency::resolve), also past the retention. A record that is
+    /// claimed under `Halt` or `Probe` is kept for a hundred years until it ends, and for the
+    /// retention after that. An execution that ended as retryable is not in doubt: past the
+    /// retention its key is as new.
     Halt,
-    /// Ask: look the effect up where it would be, and complete, reclaim or halt accordingly.
+    /// Ask a [`Prober`] to look the effect up where it would be, then complete, reclaim or halt.
     Probe(Arc<dyn Prober>),
 }
 

@@ -1,11 +1,15 @@
-//! Past its retention a key is as new (G2, S5), and of those who come then one wins (S1).
+//! Past its retention a key is as new (G2, S5), and of those who come then one wins (S1). Under
+//! `Halt` and `Probe` that is true of keys that ended.
 
 use std::time::Duration;
 
 use idem_core::{Claim, Refused};
 use tokio::time::sleep;
 
-use super::scene::{RETENTION, Scene, fingerprint};
+use super::{
+    Abandoned,
+    scene::{RETENTION, Scene, fingerprint},
+};
 
 /// Which no client of a plan sends.
 const ANOTHER_REQUEST: u8 = 2;
@@ -21,6 +25,10 @@ pub(super) async fn as_new(scene: &Scene) -> Result<(), String> {
     for (number, key) in scene.shared.keys.iter().enumerate() {
         let fingerprint = fingerprint(ANOTHER_REQUEST);
         let [one, other] = engines.each_ref();
+        let left = one.lookup(&key.record).await;
+        let in_flight = matches!(&left, Ok(Some(left)) if !left.record.state.is_ended());
+        // Under the other rules an execution that vanished is remembered for good (G8).
+        let stays = in_flight && plan.abandoned != Abandoned::Reclaim;
         let (one, other) = tokio::join!(
             one.claim(&key.record, &fingerprint),
             other.claim(&key.record, &fingerprint),
@@ -31,7 +39,9 @@ pub(super) async fn as_new(scene: &Scene) -> Result<(), String> {
         match (&one, &other) {
             (Ok(Claim::Acquired(first)), Ok(Claim::Refused(Refused::InFlight { .. })))
             | (Ok(Claim::Refused(Refused::InFlight { .. })), Ok(Claim::Acquired(first)))
-                if first.attempt() == 1 => {}
+                if first.attempt() == 1 && !stays => {}
+            (Ok(Claim::Refused(Refused::Mismatch)), Ok(Claim::Refused(Refused::Mismatch)))
+                if stays => {}
             _ => {
                 return Err(format!(
                     "G2, S5: key {number} is not as new past its retention: {one:?}, {other:?}"

@@ -7,9 +7,21 @@ use crate::{Policy, PolicyError, Store, Timestamp, Watch};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs background work: detached executions, and endings that the store did not take at once.
+/// Runs the engine's background work: detached executions, and one task per engine that renews
+/// leases and goes on with endings that the store has not taken.
 ///
-/// By default (feature `rt`) work goes to the tokio runtime that the call is made on.
+/// By default (feature `rt`) a task goes to the tokio runtime that the call is made on. The task
+/// that renews is started there by the first work that lasts, and started again on another runtime
+/// if that one is shut down.
+///
+/// ```
+/// use idem_core::Spawner;
+///
+/// # fn example(background: tokio::runtime::Handle) {
+/// // Renewals on a runtime of their own, which no handler can block.
+/// let spawner = Spawner::new(move |task| drop(background.spawn(task)));
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Spawner(Arc<dyn Fn(Task) + Send + Sync>);
 
@@ -68,29 +80,29 @@ impl Builder {
         self
     }
 
-    /// Wakes waiters by the store's own notifications, so that an ending in another process or
-    /// another engine ends a wait at once instead of at the next poll.
+    /// Wakes waiters by the store's notifications. An ending in another process or engine then ends
+    /// a wait at once instead of at the next poll.
     pub fn watch(mut self, watch: impl Watch + 'static) -> Self {
         self.watch = Some(Arc::new(watch));
         self
     }
 
-    /// Runs background work elsewhere than on the current tokio runtime.
+    /// Runs background work elsewhere than on the current tokio runtime; see [`Spawner`].
     pub fn spawner(mut self, spawner: Spawner) -> Self {
         self.spawner = Some(spawner);
         self
     }
 
-    /// Draws tokens and jitter from a seed: for simulations alone, which have to repeat
-    /// themselves. Two engines with one seed over one store would take each other's claims.
+    /// Draws tokens and jitter from a seed. Only for simulations: two engines with one seed over one
+    /// store would take each other's claims.
     pub fn seed(mut self, seed: u64) -> Self {
         self.entropy = Entropy::seeded(seed);
         self
     }
 
-    /// Stamps records ([`Record::created_at`](crate::Record::created_at)) by this clock and not by
-    /// the system's: for simulations, in which the clocks of workers jump. It changes what people
-    /// read and nothing else: leases and retention are measured by the store's clock alone.
+    /// Stamps records ([`Record::created_at`](crate::Record::created_at)) by this clock instead of
+    /// the system's. Only for simulations. Nothing is decided by it: leases and retention are
+    /// measured by the store's clock.
     pub fn wall_clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.wall_clock = WallClock::Simulated(Box::new(now));
         self

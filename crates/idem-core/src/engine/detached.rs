@@ -9,9 +9,9 @@ use super::{Failure, Idempotency, Outcome, Running, background::Counted};
 use crate::{ExecuteError, Fingerprint, RecordKey};
 
 impl Idempotency {
-    /// Runs a task off the caller's path, on the engine's [`Spawner`](crate::Spawner), and counts
-    /// it until it ends: for whoever drives an [`Execution`](crate::Execution) by hand and wants
-    /// [`drained`](Self::drained) to wait for it.
+    /// Runs a task in the background, on the engine's [`Spawner`](crate::Spawner).
+    /// [`drained`](Self::drained) waits for it. For code that drives an
+    /// [`Execution`](crate::Execution) by hand.
     pub fn detach(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared().spawn(task);
     }
@@ -36,11 +36,22 @@ impl Idempotency {
         }
     }
 
-    /// [`execute`](Self::execute) on a task of its own: a caller that goes away loses nothing, and
-    /// its repeat gets the answer.
+    /// [`execute`](Self::execute) on a task of its own: if the caller goes away, the work goes on,
+    /// and a repeat gets its answer.
     ///
     /// The task starts at once, whether or not the returned future is polled.
     /// [`drained`](Self::drained) waits for such tasks at shutdown.
+    ///
+    /// ```
+    /// # use idem_core::{Failure, Fingerprint, Idempotency, RecordKey};
+    /// # async fn example(idem: Idempotency, key: RecordKey) -> Result<(), Box<dyn std::error::Error>> {
+    /// let fingerprint = Fingerprint::of("reports/v1", b"2026-11");
+    /// let answer = idem.execute_detached(key, fingerprint, async |_| {
+    ///     Ok::<_, Failure<String>>("report 17".to_owned())
+    /// });
+    /// println!("{}", answer.await?.value);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The future gives what `execute` gives, and [`ExecuteError::Lost`] when the runtime dropped

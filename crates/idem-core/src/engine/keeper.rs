@@ -2,9 +2,9 @@
 //! that the store has not taken, off the callers' path.
 //!
 //! It starts with the first job, on the engine's [`Spawner`](super::Spawner), and ends when it had
-//! none for a while. A bounded number of store calls is under way at a time, and none waits for
-//! another; where there are more, endings go before renewals, and renewals before the releases of
-//! claims that nobody runs under.
+//! none for a while. There are three kinds of jobs: endings, renewals, and releases of claims that
+//! nobody runs under. A bounded number of each kind is under way at a time, and no call waits for
+//! another one.
 
 mod job;
 mod task;

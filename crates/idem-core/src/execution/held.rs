@@ -37,6 +37,8 @@ pub(crate) struct Held {
     over: AtomicBool,
     /// It is over, or an attempt at its pending ending failed.
     changed: Notify,
+    /// Somebody waits for `changed`; most executions are over before anybody does.
+    watched: AtomicBool,
     /// Operations go out one at a time: whoever has this lock has the turn.
     holding: TurnMutex<Holding>,
 }
@@ -56,6 +58,7 @@ impl Held {
             ending: holding.ending().map(OnceLock::from).unwrap_or_default(),
             over: AtomicBool::new(false),
             changed: Notify::new(),
+            watched: AtomicBool::new(false),
             holding: TurnMutex::new(holding),
         }
     }
@@ -65,11 +68,13 @@ impl Held {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.over.load(Ordering::SeqCst)
     }
 
     /// Resolves when it is over, and after each attempt at its pending ending that failed.
+    /// Enable it, then look whether it is over already.
     pub(crate) fn changed(&self) -> Notified<'_> {
+        self.watched.store(true, Ordering::SeqCst);
         self.changed.notified()
     }
 
@@ -203,12 +208,14 @@ impl Held {
         let Some(over) = holding.over() else {
             return;
         };
-        if self.over.swap(true, Ordering::AcqRel) {
+        if self.over.swap(true, Ordering::SeqCst) {
             return;
         }
         let name = over.map_or("superseded", Landed::name);
         observe::ended(&self.key, if self.unseen { "released" } else { name });
-        self.changed.notify_waiters();
+        if self.watched.load(Ordering::SeqCst) {
+            self.changed.notify_waiters();
+        }
         self.engine.shared().waiters.wake(&self.key);
     }
 

@@ -42,6 +42,10 @@ pub enum LapsedRule {
 
 /// What a reply means to a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "to have the key is the usual case, and a box would cost it an allocation"
+)]
 pub enum Claimed {
     /// Perform [`Claiming::next`] now.
     Again,
@@ -112,15 +116,18 @@ impl Claiming {
     /// Starts a claim within a transaction. Nothing is probed: an abandoned key is refused. Drop it
     /// instead of giving it up: a transaction that rolls back leaves no claim.
     #[must_use]
-    pub fn in_transaction(request: Request) -> Self {
-        let lapsed = match request.lapsed {
-            LapsedRule::Probe => LapsedRule::Halt,
-            rule => rule,
-        };
-        Self::new(Request { lapsed, ..request })
+    pub fn in_transaction(mut request: Request) -> Self {
+        if request.lapsed == LapsedRule::Probe {
+            request.lapsed = LapsedRule::Halt;
+        }
+        Self::new(request)
     }
 
     /// The next operation: a create, an update or a probe. It counts as sent from now on.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the operation borrows from the machine"
+    )]
     pub fn next(&mut self) -> Op<'_> {
         if let Next::Create(record) = &mut self.next
             && (self.failed || self.awaiting)

@@ -123,6 +123,10 @@ impl Holding {
 
     /// The next operation, an update or a delete; `None` when nothing is wanted or the execution is
     /// over. It counts as sent from now on.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the operation borrows from the machine"
+    )]
     pub fn next(&mut self) -> Option<Op<'_>> {
         if self.over.is_some() {
             return None;
@@ -182,15 +186,25 @@ impl Holding {
 
     fn build(&mut self, state: State) -> Write {
         self.used = self.used.saturating_add(1);
+        let Record {
+            fingerprint,
+            attempt,
+            version: expected,
+            created_at,
+            ..
+        } = self.record;
+        let version = Version {
+            revision: self.used,
+            ..expected
+        };
         Write {
-            expected: self.record.version,
+            expected,
             record: Record {
-                version: Version {
-                    revision: self.used,
-                    ..self.record.version
-                },
+                fingerprint,
+                attempt,
+                version,
+                created_at,
                 state,
-                ..self.record.clone()
             },
         }
     }

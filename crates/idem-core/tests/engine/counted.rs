@@ -30,10 +30,9 @@ fn metrics_of(work: impl Future<Output = ()>) -> BTreeMap<String, f64> {
             let value = match value {
                 DebugValue::Counter(count) => count as f64,
                 DebugValue::Gauge(gauge) => gauge.into_inner(),
-                DebugValue::Histogram(values) => {
-                    let values = values.into_iter().map(|value| value.into_inner());
-                    values.fold(0.0, f64::max)
-                }
+                DebugValue::Histogram(values) => values
+                    .iter()
+                    .fold(0.0, |largest, value| f64::max(**value, largest)),
             };
             (key.key().name().to_owned(), value)
         })

@@ -35,7 +35,7 @@ pub enum InTx {
 #[must_use = "the transaction has to store how it ended before it commits"]
 pub struct Once {
     key: RecordKey,
-    holding: Holding,
+    holding: Box<Holding>,
 }
 
 impl Once {
@@ -118,7 +118,7 @@ impl Transactional {
                 Claimed::Again | Claimed::Later => continue,
                 Claimed::Own(holding) => InTx::Acquired(Once {
                     key: key.clone(),
-                    holding,
+                    holding: Box::new(holding),
                 }),
                 Claimed::Replay(payload) => InTx::Replay(payload),
                 Claimed::ReplayFailure(payload) => InTx::ReplayFailure(payload),
@@ -152,7 +152,7 @@ impl Transactional {
             Ok(Held::Ended(_)) => Ok(Completion {
                 transactional: self.clone(),
                 key,
-                holder: Holder::Once(Box::new(holding)),
+                holder: Holder::Once(holding),
                 began,
             }),
             // Its retention was over before it was there.

@@ -14,13 +14,26 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts at endings per second, over all endings.
 const ATTEMPTS_PER_SECOND: u32 = 1_000;
 
-/// What goes first when there are more calls to make than may be under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Ending = 0,
     Renewal = 1,
     /// Of a claim that nobody runs under.
     Release = 2,
+}
+
+impl Class {
+    pub(super) const ALL: [Self; 3] = [Self::Ending, Self::Renewal, Self::Release];
+
+    /// How many jobs of the class may be under way at a time. None takes the room of another class:
+    /// where a part of the store hangs, its endings must not hold up the renewals of other keys.
+    pub(super) const fn limit(self) -> usize {
+        match self {
+            Self::Ending => 1_024,
+            Self::Renewal => 4_096,
+            Self::Release => 16,
+        }
+    }
 }
 
 pub(super) struct Job {

@@ -16,12 +16,6 @@ use super::{
     job::{Class, Round},
 };
 
-/// Store calls that may be under way at a time. One that hangs delays no other.
-const MAX_CALLS: usize = 1_024;
-
-/// Of those, releases: they may take their time.
-const MAX_RELEASE_CALLS: usize = 16;
-
 /// How long the task stays without a job.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -43,15 +37,15 @@ impl Keeping {
     pub(super) async fn run(mut self) {
         let keeper = Arc::clone(&self.keeper);
         let mut rounds = pin!(FuturesUnordered::new());
-        let mut releases = 0;
+        let mut under_way = [0_usize; Class::ALL.len()];
         let mut idle_since = None;
         loop {
             let until = {
                 let mut schedule = keeper.lock();
                 let now = Instant::now();
-                while let Some((id, class)) = schedule.take_due(now, rounds.len(), releases) {
+                while let Some((id, class)) = schedule.take_due(now, &under_way) {
                     if let Some(job) = schedule.jobs.get(&id) {
-                        releases += usize::from(class == Class::Release);
+                        under_way[class as usize] += 1;
                         let round = job.round();
                         rounds.push(async move { (id, class, round.await) });
                     }
@@ -85,7 +79,7 @@ impl Keeping {
                 }
             });
             if let Some((id, class, round)) = done.await {
-                releases -= usize::from(class == Class::Release);
+                under_way[class as usize] -= 1;
                 keeper.took(id, &round);
             }
         }
@@ -119,24 +113,19 @@ impl Keeper {
 }
 
 impl Schedule {
-    /// The next job that is due and may be begun, endings first.
-    fn take_due(&mut self, now: Instant, calls: usize, releases: usize) -> Option<(u64, Class)> {
-        if calls >= MAX_CALLS {
-            return None;
-        }
-        for class in [Class::Ending, Class::Renewal, Class::Release] {
-            if class == Class::Release && releases >= MAX_RELEASE_CALLS {
-                continue;
-            }
+    /// The next job that is due and may be begun.
+    fn take_due(&mut self, now: Instant, under_way: &[usize]) -> Option<(u64, Class)> {
+        for class in Class::ALL {
             let queue = &mut self.due[class as usize];
-            let Some(&(due, id)) = queue.first().filter(|(due, _)| *due <= now) else {
+            let next = queue.first().copied().filter(|(due, _)| *due <= now);
+            let Some(next) = next.filter(|_| under_way[class as usize] < class.limit()) else {
                 continue;
             };
-            queue.remove(&(due, id));
-            if let Some(job) = self.jobs.get_mut(&id) {
+            queue.remove(&next);
+            if let Some(job) = self.jobs.get_mut(&next.1) {
                 job.due = None;
             }
-            return Some((id, class));
+            return Some((next.1, class));
         }
         None
     }

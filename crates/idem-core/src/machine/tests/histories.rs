@@ -191,7 +191,7 @@ impl World {
             return;
         }
         let before = self.stored();
-        let held = self.drive(worker, want.clone(), reply_lost);
+        let held = self.drive(worker, want, reply_lost);
         match held {
             Held::Kept => {
                 self.expect_in_charge(worker);
