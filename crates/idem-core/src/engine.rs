@@ -38,25 +38,19 @@ use crate::{
 /// knobs of its own.
 ///
 /// ```
-/// use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, Scope};
+/// use idem_core::{Failure, Fingerprint, Idempotency, RecordKey};
 ///
-/// #[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
-/// #[error("the card was declined")]
-/// struct Declined;
+/// async fn charge(cents: u64) -> Result<u64, Failure<String>> {
+///     Ok(cents + 17) // charge the card, and return the charge's id
+/// }
 ///
 /// # async fn example(store: impl idem_core::Store + 'static) -> Result<(), Box<dyn std::error::Error>> {
-/// let idem = Idempotency::builder(store).build()?;
+/// let idem = Idempotency::new(store);
+/// let key = RecordKey::new("merchant-7", "order-4711")?;
+/// let request = Fingerprint::of("payments/v1", b"500 usd");
 ///
-/// let key = Scope::new("merchant-7")?.key(&IdempotencyKey::new("order-4711")?);
-/// let fingerprint = Fingerprint::of("payments/v1", b"500 usd");
-///
-/// let outcome = idem
-///     .execute(&key, &fingerprint, async |_running| {
-///         let charge_id = 17_u64; // charge the card here
-///         Ok::<_, Failure<Declined>>(charge_id)
-///     })
-///     .await?;
-/// assert!(!outcome.replayed); // a repeat gets the same id, with `replayed` true
+/// let paid = idem.execute(&key, &request, async |_| charge(500).await).await?;
+/// assert!(!paid.replayed); // a repeat gets the same id, with `replayed` true
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -84,7 +78,14 @@ pub(crate) struct Shared {
 }
 
 impl Idempotency {
-    /// Starts an engine over a store.
+    /// An engine over a store, with the default [`Policy`].
+    #[cfg(feature = "rt")]
+    pub fn new(store: impl Store + 'static) -> Self {
+        let built = Self::builder(store).build();
+        built.expect("the default policy is valid, and `rt` brings a spawner")
+    }
+
+    /// Starts an engine over a store, to set its policy and more.
     pub fn builder(store: impl Store + 'static) -> Builder {
         Builder::new(Arc::new(store))
     }

@@ -103,7 +103,7 @@ impl Scope {
     /// The record key of `key` in this scope.
     #[must_use]
     pub fn key(&self, key: &IdempotencyKey) -> RecordKey {
-        RecordKey::new(self, key)
+        RecordKey::join(self, key)
     }
 }
 
@@ -151,9 +151,24 @@ pub struct RecordKey {
 }
 
 impl RecordKey {
-    /// Joins a scope and a key.
-    #[must_use]
-    pub fn new(scope: &Scope, key: &IdempotencyKey) -> Self {
+    /// The key of a client in a scope of one segment, such as the verified caller.
+    ///
+    /// ```
+    /// let key = idem_core::RecordKey::new("merchant-7", "order-4711")?;
+    /// # Ok::<(), idem_core::KeyError>(())
+    /// ```
+    ///
+    /// For a deeper scope use [`Scope::key`]; where there is one caller only, say
+    /// `Scope::global().key(&key)`.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the scope is no segment (see [`Scope::new`]) or the key is no
+    /// [`IdempotencyKey`].
+    pub fn new(scope: impl AsRef<str>, key: impl AsRef<str>) -> Result<Self, KeyError> {
+        Ok(Self::join(&Scope::new(scope)?, &IdempotencyKey::new(key)?))
+    }
+
+    fn join(scope: &Scope, key: &IdempotencyKey) -> Self {
         let (scope, key) = (scope.as_str(), key.as_str());
         let mut text = String::with_capacity(scope.len() + 1 + key.len());
         text.push_str(scope);
@@ -181,7 +196,7 @@ impl RecordKey {
     /// [`KeyError`] when the key is no key, or the scope is a text that no [`Scope`] has.
     pub fn from_parts(scope: &str, key: &str) -> Result<Self, KeyError> {
         let key = IdempotencyKey::new(key)?;
-        Ok(Self::new(&Scope::from_text(scope)?, &key))
+        Ok(Self::join(&Scope::from_text(scope)?, &key))
     }
 
     /// The scope's text; see [`Scope::as_str`].
@@ -226,7 +241,7 @@ mod tests {
         let scope = scope
             .iter()
             .fold(Scope::global(), |s, part| s.child(part).unwrap());
-        RecordKey::new(&scope, &IdempotencyKey::new(key).unwrap())
+        scope.key(&IdempotencyKey::new(key).unwrap())
     }
 
     #[test]

@@ -65,8 +65,3 @@ pub use idem_http::{
 pub use layer::IdempotencyLayer;
 pub use service::IdempotencyService;
 pub use target::{RememberTarget, RememberTargetService};
-
-/// The README's examples run as doctests.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

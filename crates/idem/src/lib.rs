@@ -16,6 +16,31 @@
 //! | `reqwest` | `http::client` | the client's half, as a middleware of reqwest |
 //! | `http` | `http` | the semantics of the `Idempotency-Key` header, for an integration of your own |
 
+//!
+//! # The first call
+//! ```
+//! use idem::{Failure, Fingerprint, Idempotency, RecordKey, memory::MemoryStore};
+//!
+//! async fn charge(cents: u64) -> Result<u64, Failure<String>> {
+//!     Ok(cents + 17) // charge the card, and return the charge's id
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let idem = Idempotency::new(MemoryStore::new());
+//! let key = RecordKey::new("merchant-7", "order-4711")?;
+//! let request = Fingerprint::of("payments/v1", b"500 usd");
+//!
+//! for replayed in [false, true] {
+//!     let paid = idem.execute(&key, &request, async |_| charge(500).await).await?;
+//!     assert_eq!((paid.value, paid.replayed), (517, replayed));
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! From here: [`Policy`] has the knobs, [`Idempotency::claim`] hands out the right to run without
+//! running, and [`Store`] is what a store of your own implements.
+
 #[doc(inline)]
 pub use idem_core::*;
 
@@ -48,3 +73,8 @@ pub mod http {
 pub mod tower {
     pub use idem_tower::*;
 }
+
+/// The README's examples run as doctests.
+#[cfg(all(doctest, feature = "axum", feature = "postgres"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
