@@ -3,7 +3,8 @@
 //! | | |
 //! |---|---|
 //! | [`KeyHeader`] | reads the key: the draft's strict form, or bare keys as well |
-//! | [`FingerprintRules`] | what makes two requests the same; JSON by its canonical form if wanted |
+//! | [`FingerprintRules`] | which parts of a request must not change under one key |
+//! | [`CanonicalJson`], [`CanonicalForm`], [`canonical_multipart`] | one form for all spellings of a body |
 //! | [`StatusRules`], [`Ending`] | which answers are final, which let the next request run |
 //! | [`StoredResponse`], [`KeptHeaders`] | what is kept of an answer, and its binary form |
 //! | [`problem`] | what a client is told instead of an answer (RFC 9457) |
@@ -13,18 +14,25 @@
 //! `idem-tower` drives this over a tower service. Sources: draft-ietf-httpapi-idempotency-key-header-07,
 //! RFC 9651 (structured fields), RFC 9110 (HTTP), RFC 9457 (problem details), RFC 8785 (JCS).
 
+mod canonical;
+mod canonical_form;
 mod canonical_json;
+mod canonical_multipart;
 pub mod client;
 mod fingerprint;
 mod headers;
 mod key_header;
+mod media_type;
 pub mod problem;
 mod profile;
 mod status;
 mod stored;
 
-pub use canonical_json::{CanonicalJson, NotCanonical};
-pub use fingerprint::{BodyForm, FingerprintRules, Part, RequestParts};
+pub use canonical::NotCanonical;
+pub use canonical_form::CanonicalForm;
+pub use canonical_json::{CanonicalJson, InvalidPointer};
+pub use canonical_multipart::canonical_multipart;
+pub use fingerprint::{FingerprintRules, RequestParts, UnstableHeader};
 pub use headers::{IDEMPOTENT_REPLAY_BODY, IDEMPOTENT_REPLAYED, KeptHeaders};
 pub use key_header::{Form, IDEMPOTENCY_KEY, KeyHeader, Malformed, parse as parse_key};
 pub use problem::{Code, Problem};

@@ -6,7 +6,7 @@ use std::{pin::pin, sync::Arc};
 use bytes::Bytes;
 use http::{Request, Response, header, request::Parts};
 use http_body::Body;
-use idem_core::{Claim, Fingerprint, RecordKey};
+use idem_core::{Claim, ClaimError, Fingerprint, RecordKey};
 use idem_http::{Code, Problem, RequestParts};
 use tower_service::Service;
 
@@ -45,7 +45,7 @@ where
         Ok(read) => read,
         Err(problem) => return Ok(config.answer(problem).map(ResponseBody::read)),
     };
-    let answer = match config.idem.claim(&key, &print).await {
+    let answer = match claim(&config, &key, &print, &head, &body.data).await {
         Ok(Claim::Acquired(execution)) => {
             let work = Work { inner, head, body };
             return run_protected(config, execution, work).await;
@@ -69,6 +69,29 @@ where
     };
     let answer = answer.unwrap_or_else(|problem| config.answer(problem));
     Ok(answer.map(ResponseBody::read))
+}
+
+/// Claims the key, by the current rules. Where these are a mismatch, the record may be of one of the
+/// former rules that the route accepts: then it is claimed by those, and keeps its fingerprint.
+async fn claim(
+    config: &Config,
+    key: &RecordKey,
+    print: &Fingerprint,
+    head: &Parts,
+    body: &[u8],
+) -> Result<Claim, ClaimError> {
+    let claim = config.idem.claim(key, print).await?;
+    if !matches!(claim, Claim::Mismatch) {
+        return Ok(claim);
+    }
+    let rules = &config.profile.fingerprint;
+    for former in rules.former_fingerprints(request_parts(head, body), *print) {
+        match config.idem.claim(key, &former).await? {
+            Claim::Mismatch => {}
+            claim => return Ok(claim),
+        }
+    }
+    Ok(Claim::Mismatch)
 }
 
 /// Reads the body, and makes the fingerprint of the whole request.
@@ -105,15 +128,18 @@ fn too_large(limit: usize) -> Problem {
 }
 
 fn fingerprint(config: &Config, head: &Parts, body: &[u8]) -> Result<Fingerprint, Problem> {
-    let request = RequestParts {
+    config
+        .profile
+        .fingerprint
+        .fingerprint(request_parts(head, body))
+        .map_err(|why| Problem::new(Code::BodyNotCanonical).detail(format!("The body: {why}.")))
+}
+
+fn request_parts<'a>(head: &'a Parts, body: &'a [u8]) -> RequestParts<'a> {
+    RequestParts {
         method: &head.method,
         target: target(head),
         headers: &head.headers,
         body,
-    };
-    config
-        .profile
-        .fingerprint
-        .fingerprint(request)
-        .map_err(|why| Problem::new(Code::BodyNotCanonical).detail(format!("The body: {why}.")))
+    }
 }
