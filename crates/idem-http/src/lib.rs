@@ -7,7 +7,7 @@
 //! | [`CanonicalJson`], [`CanonicalForm`], [`canonical_multipart`] | one form for all spellings of a body |
 //! | [`StatusRules`], [`Ending`] | which answers are final, which let the next request run |
 //! | [`StoredResponse`], [`KeptHeaders`] | what is kept of an answer, and its binary form |
-//! | [`problem`] | what a client is told instead of an answer (RFC 9457) |
+//! | [`problem`], [`ErrorFormat`] | answers that do not come from the handler (RFC 9457, or as Stripe writes them) |
 //! | [`Profile`] | all knobs, with presets |
 //! | [`client`] | the client's half: one key per intent, and when to send it again |
 //!
@@ -27,6 +27,7 @@ pub mod problem;
 mod profile;
 mod status;
 mod stored;
+mod stripe;
 
 pub use canonical::NotCanonical;
 pub use canonical_form::CanonicalForm;
@@ -35,7 +36,7 @@ pub use canonical_multipart::canonical_multipart;
 pub use fingerprint::{FingerprintRules, RequestParts, UnstableHeader};
 pub use headers::{IDEMPOTENT_REPLAY_BODY, IDEMPOTENT_REPLAYED, KeptHeaders};
 pub use key_header::{Form, IDEMPOTENCY_KEY, KeyHeader, Malformed, parse as parse_key};
-pub use problem::{Code, Problem};
+pub use problem::{Code, ErrorFormat, NotAbsolute, Problem};
 pub use profile::Profile;
 pub use status::{Ending, StatusRules};
 pub use stored::{FORMAT as STORED_FORMAT, StoredBody, StoredError, StoredResponse, encode_answer};

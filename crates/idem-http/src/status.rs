@@ -43,6 +43,15 @@ impl Default for StatusRules {
 }
 
 impl StatusRules {
+    /// Stores every answer of a handler, whatever its status, as Stripe does once an endpoint has
+    /// begun to run. A handler can still say [`Ending::Retryable`].
+    #[must_use]
+    pub fn all_final() -> Self {
+        Self {
+            retryable: Vec::new(),
+        }
+    }
+
     /// Lets the next request run after this status.
     #[must_use]
     pub fn retryable(mut self, status: StatusCode) -> Self {
@@ -84,6 +93,15 @@ mod tests {
                 false => Ending::Final,
             };
             assert_eq!(ending, expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn every_status_can_be_final() {
+        let rules = StatusRules::all_final();
+        for code in 200..600 {
+            let ending = rules.ending(StatusCode::from_u16(code).unwrap());
+            assert_eq!(ending, Ending::Final, "{code}");
         }
     }
 

@@ -88,7 +88,7 @@ where
     }
 }
 
-fn ending(head: &Parts, profile: &Profile) -> Ending {
+pub(crate) fn ending(head: &Parts, profile: &Profile) -> Ending {
     let said = head.extensions.get().copied();
     said.unwrap_or_else(|| profile.statuses.ending(head.status))
 }

@@ -18,7 +18,8 @@ pub(crate) const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Config {
     pub(crate) idem: Idempotency,
     pub(crate) profile: Profile,
-    pub(crate) on_error: OnError,
+    /// In place of the profile's format.
+    pub(crate) on_error: Option<OnError>,
     /// Whether handlers may hand a transaction over.
     pub(crate) transactions: bool,
     pub(crate) scope: ScopeOf,
@@ -55,12 +56,15 @@ impl Config {
     }
 
     pub(crate) fn answer(&self, problem: Problem) -> Response<Bytes> {
-        (self.on_error)(problem)
+        match &self.on_error {
+            Some(on_error) => on_error(problem),
+            None => self.profile.problem(&problem),
+        }
     }
 
     pub(crate) fn replay(&self, payload: &Bytes) -> Result<Response<Bytes>, Problem> {
         match StoredResponse::decode(payload) {
-            Ok(stored) => Ok(stored.into_replay(self.profile.replayed.clone())),
+            Ok(stored) => Ok(self.profile.replay(stored)),
             Err(error) => {
                 tracing::error!(%error, "a stored answer cannot be replayed; nothing ran");
                 Err(Problem::new(Code::RecordUnreadable))

@@ -22,7 +22,7 @@ use tracing::Instrument;
 
 use crate::{
     RecordWith, RequestBody, ResponseBody,
-    answer::{Answer, Read},
+    answer::{Answer, Read, ending},
     body::Whole,
     config::Config,
     recording::{fail, handler_failed, record, stop},
@@ -83,7 +83,11 @@ where
                 // Pinned before it is wrapped: moving it would cost more than a small handler.
                 let answering = pin!(async {
                     let (head, body) = work.run(running).await?.into_parts();
-                    let head = Box::new(head);
+                    let mut head = Box::new(head);
+                    let ending = ending(&head, &config.profile);
+                    config
+                        .profile
+                        .mark_first(head.status, &mut head.headers, ending);
                     let body = Read::of(&head, body, &config.profile).await;
                     Ok(Answer { head, body })
                 });

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderName, Method, Response, StatusCode, request::Parts};
 use idem_core::{Idempotency, Scope};
-use idem_http::{FingerprintRules, KeyHeader, Problem, Profile, StatusRules};
+use idem_http::{ErrorFormat, FingerprintRules, KeyHeader, Problem, Profile, StatusRules};
 use tower_layer::Layer;
 
 use crate::{
@@ -55,7 +55,7 @@ impl IdempotencyLayer {
         Builder {
             idem,
             profile: Profile::default(),
-            on_error: Arc::new(Problem::into_response),
+            on_error: None,
             transactions: false,
             scope: NoScope,
         }
@@ -91,7 +91,7 @@ pub struct Scoped(ScopeOf);
 pub struct Builder<W> {
     idem: Idempotency,
     profile: Profile,
-    on_error: OnError,
+    on_error: Option<OnError>,
     transactions: bool,
     scope: W,
 }
@@ -220,13 +220,25 @@ impl<W> Builder<W> {
         self
     }
 
-    /// Answers problems in this route's own words, instead of as problem details. The status and
-    /// `Retry-After` are the hook's to keep: [`Problem::into_response`] shows how.
+    /// Marks replays whose body was not kept with a header of this name.
+    pub fn omitted(mut self, name: HeaderName) -> Self {
+        self.profile.omitted = name;
+        self
+    }
+
+    /// Writes problems like this.
+    pub fn errors(mut self, format: ErrorFormat) -> Self {
+        self.profile.errors = format;
+        self
+    }
+
+    /// Answers problems in this route's own words, instead of in the profile's format. The status
+    /// and `Retry-After` are the hook's to keep: [`Problem::into_response`] shows how.
     pub fn on_error(
         mut self,
         answer: impl Fn(Problem) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.on_error = Arc::new(answer);
+        self.on_error = Some(Arc::new(answer));
         self
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use idem_core::{CommitError, Execution, OnPanic, Recorder, Stopped, Superseded, machine::Ending};
-use idem_http::{Code, Problem};
+use idem_http::{Code, Ending as Disposition, Problem};
 
 use crate::config::{Config, STORE_RETRY_AFTER};
 
@@ -58,7 +58,12 @@ pub(crate) fn handler_failed(config: &Config) -> Response<Bytes> {
 
 /// A handler that broke down may have had its effect: the 500 is stored like any answer.
 pub(crate) async fn fail(config: &Config, execution: Execution) -> Response<Bytes> {
-    let response = handler_failed(config);
+    let mut response = handler_failed(config);
+    let status = response.status();
+    let headers = response.headers_mut();
+    config
+        .profile
+        .mark_first(status, headers, Disposition::Final);
     match execution.fail(config.stored(&response)).await {
         Ok(_) => response,
         Err(Superseded) => superseded(config),
