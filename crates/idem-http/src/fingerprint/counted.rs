@@ -1,6 +1,6 @@
 //! What goes into a fingerprint, and under which name.
 
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use idem_core::{Fingerprint, FingerprintBuilder};
 
 use super::{FingerprintRules, RequestParts};
@@ -95,7 +95,7 @@ fn header(
     print = print.field("header", name.as_str().as_bytes());
     if name == header::COOKIE {
         // HTTP/2 may send each pair on a line of its own (RFC 9113, §8.2.3).
-        let lines: Vec<_> = lines.map(|line| line.as_bytes()).collect();
+        let lines: Vec<_> = lines.map(HeaderValue::as_bytes).collect();
         return print.field("line", &lines.join(&b"; "[..]));
     }
     lines.fold(print, |print, line| print.field("line", line.as_bytes()))
