@@ -1,10 +1,12 @@
 //! [`Profile`]: all settings of a protected route, with presets.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
 use crate::{
-    CanonicalForm, Ending, ErrorFormat, FingerprintRules, Form, IDEMPOTENT_REPLAY_BODY,
+    CanonicalForm, Disposition, ErrorFormat, FingerprintRules, Form, IDEMPOTENT_REPLAY_BODY,
     IDEMPOTENT_REPLAYED, KeptHeaders, KeyHeader, Problem, StatusRules, StoredResponse,
     stripe::{self, ORIGINAL_REQUEST},
 };
@@ -68,6 +70,19 @@ pub struct Profile {
     pub statuses: StatusRules,
     /// Which headers of an answer are stored.
     pub kept: KeptHeaders,
+    /// The shortest `Retry-After` of an `in-flight` answer. It grows to half the age of the run,
+    /// and is never longer than the lease that is left.
+    pub in_flight_retry: Duration,
+    /// An answer that is not whole this long after its handler returned goes out as it comes.
+    pub stream_after: Duration,
+    /// An answer of unknown length goes out as it comes once it has more bytes than this.
+    pub stream_from: usize,
+    /// How long one execution may last, streaming included. Over it the work is dropped, and the
+    /// key ends as for a panic; `None` for no bound.
+    pub longest_run: Option<Duration>,
+    /// How many executions may go on whose client is gone. Over it requests are answered 503
+    /// before their claim.
+    pub abandoned_limit: usize,
 }
 
 impl Profile {
@@ -92,6 +107,11 @@ impl Profile {
             fingerprint: FingerprintRules::default(),
             statuses: StatusRules::default(),
             kept: KeptHeaders::default(),
+            in_flight_retry: Duration::from_secs(1),
+            stream_after: Duration::from_millis(100),
+            stream_from: 64 << 10,
+            longest_run: Some(Duration::from_secs(3600)),
+            abandoned_limit: 1000,
         }
     }
 
@@ -115,7 +135,7 @@ impl Profile {
     ///   that as well: a Node client takes any other body for a success.
     /// - Whatever a handler answers is stored, also 401, 429 and 503: a layer that authenticates or
     ///   limits rates belongs outside. A handler that refuses a request before it does anything can
-    ///   say so with [`Ending::Retryable`].
+    ///   say so with [`Disposition::Retryable`].
     /// - `Request-Id`, `Original-Request`, `Stripe-Should-Retry` and `Idempotent-Replayed`.
     #[must_use]
     pub fn stripe() -> Self {
@@ -137,11 +157,16 @@ impl Profile {
         self.errors.response(problem)
     }
 
-    /// Adds the headers of this profile to a handler's answer, before it is stored as `ending` says
+    /// Adds the headers of this profile to a handler's answer, before it is stored as `disposition` says
     /// and sent.
-    pub fn mark_first(&self, status: StatusCode, headers: &mut HeaderMap, ending: Ending) {
+    pub fn mark_first(
+        &self,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        disposition: Disposition,
+    ) {
         if self.stripe_headers {
-            stripe::mark_first(status, headers, ending);
+            stripe::mark_first(status, headers, disposition);
         }
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use idem_core::IdempotencyKey;
 use serde::Serialize;
 
-use crate::{Ending, problem::Code, problem::Problem};
+use crate::{Disposition, problem::Code, problem::Problem};
 
 /// A new one for each response.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -68,13 +68,13 @@ pub(crate) fn mark_problem(problem: &Problem, headers: &mut HeaderMap) {
 }
 
 /// Marks a handler's answer before it is stored. What the handler has set stays.
-pub(crate) fn mark_first(status: StatusCode, headers: &mut HeaderMap, ending: Ending) {
+pub(crate) fn mark_first(status: StatusCode, headers: &mut HeaderMap, disposition: Disposition) {
     let id = headers.entry(REQUEST_ID).or_insert_with(request_id).clone();
     headers.insert(ORIGINAL_REQUEST, id);
     let failed = status.is_client_error() || status.is_server_error();
     headers
         .entry(STRIPE_SHOULD_RETRY)
-        .or_insert_with(|| flag(failed && ending == Ending::Retryable));
+        .or_insert_with(|| flag(failed && disposition == Disposition::Retryable));
 }
 
 /// Marks a replay. `Original-Request` is stored with the answer.
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_first_answer_names_itself_and_keeps_what_the_handler_said() {
         let mut headers = HeaderMap::new();
-        mark_first(StatusCode::CREATED, &mut headers, Ending::Final);
+        mark_first(StatusCode::CREATED, &mut headers, Disposition::Final);
         assert_eq!(headers[REQUEST_ID], headers[ORIGINAL_REQUEST]);
         assert_eq!(headers[STRIPE_SHOULD_RETRY], "false");
 
@@ -148,7 +148,7 @@ mod tests {
         mark_first(
             StatusCode::SERVICE_UNAVAILABLE,
             &mut headers,
-            Ending::Retryable,
+            Disposition::Retryable,
         );
         assert_eq!(headers[ORIGINAL_REQUEST], "req_mine");
         assert_eq!(headers[STRIPE_SHOULD_RETRY], "true");

@@ -4,23 +4,23 @@ mod support;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::{Router, body::Body, routing::post};
 use http::{HeaderName, Method, StatusCode};
+use http_body_util::BodyExt;
 use idem_core::Idempotency;
-use idem_http::{CanonicalForm, CanonicalJson, FingerprintRules};
-use idem_tower::{RememberTarget, Target};
+use idem_http::{CanonicalForm, CanonicalJson, FingerprintRules, Profile};
+use idem_tower::{PathFrom, RememberTarget, Target};
 use support::{
     Call, call, layer, memory, pay, record,
     shop::{Runs, created, payments, shop},
 };
 use tokio::sync::Semaphore;
+use tower::{Layer, ServiceExt};
 
 /// Sends a payment, then `other` under the same key, then the payment again.
 async fn assert_mismatch(other: Call) {
     let (app, runs) = payments(
-        layer(&memory())
-            .methods([Method::POST, Method::PATCH])
-            .build(),
+        layer(&memory()).profile(Profile::default().methods([Method::POST, Method::PATCH])),
     );
     let first = pay("k").send(&app).await;
     let refused = other.header("idempotency-key", "k").send(&app).await;
@@ -74,7 +74,7 @@ async fn g4_another_content_encoding_is_a_mismatch() {
 async fn g4_a_mismatch_while_in_flight_is_a_mismatch_and_not_in_flight() {
     let gate = Arc::new(Semaphore::new(0));
     let opens = Arc::clone(&gate);
-    let (app, runs) = shop(layer(&memory()).build(), move |run| {
+    let (app, runs) = shop(layer(&memory()), move |run| {
         let gate = Arc::clone(&gate);
         async move {
             gate.acquire().await.unwrap().forget();
@@ -104,7 +104,7 @@ fn nested() -> (Router, Runs, Runs) {
         let runs = runs.clone();
         Router::new().route("/pay", post(move || async move { created(runs.count()) }))
     };
-    let layer = layer(&memory()).build();
+    let layer = layer(&memory()).path_from(PathFrom::Noted);
     let (a_side, b_side) = (side(&a).layer(layer.clone()), side(&b).layer(layer));
     (Router::new().nest("/a", a_side).nest("/b", b_side), a, b)
 }
@@ -136,7 +136,7 @@ async fn nested_routers_inside_of_a_remembered_target_are_apart_too() {
 
 #[tokio::test]
 async fn whoever_rewrites_a_uri_can_leave_the_original_behind() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()).path_from(PathFrom::Noted));
     let rewritten = |original: &'static str| {
         let mut payment = pay("k");
         payment.request = payment.request.extension(Target(original.parse().unwrap()));
@@ -151,13 +151,32 @@ async fn whoever_rewrites_a_uri_can_leave_the_original_behind() {
     assert_eq!(runs.get(), 1);
 }
 
+/// Without a note of the original, two nested routes could look alike: nothing runs.
+#[tokio::test]
+async fn g4_a_request_without_a_note_of_its_path_is_refused_and_does_not_run() {
+    let runs = Runs::default();
+    let counting = runs.clone();
+    let handler = tower::service_fn(move |_: http::Request<idem_tower::RequestBody<Body>>| {
+        let answer = created(counting.count());
+        async move { Ok::<_, std::convert::Infallible>(answer) }
+    });
+    let service = layer(&memory()).path_from(PathFrom::Noted).layer(handler);
+    let answer = service
+        .oneshot(pay("k").into_request::<Body>())
+        .await
+        .unwrap();
+    assert_eq!((answer.status().as_u16(), runs.get()), (500, 0));
+    let problem = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&problem).contains("\"misconfigured\""));
+}
+
 #[tokio::test]
 async fn headers_can_count_and_parts_can_be_left_out() {
     let rules = FingerprintRules::new()
         .header(HeaderName::from_static("api-version"))
         .unwrap()
         .without_query();
-    let (app, _) = payments(layer(&memory()).fingerprint(rules).build());
+    let (app, _) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let send = |target, version| {
         json(Method::POST, target)
             .header("idempotency-key", "k")
@@ -178,7 +197,7 @@ async fn headers_can_count_and_parts_can_be_left_out() {
 async fn canonical_json_folds_spellings_and_refuses_what_is_ambiguous() {
     let json = CanonicalJson::default().ignoring("/sent_at").unwrap();
     let rules = FingerprintRules::new().json(json);
-    let (app, runs) = payments(layer(&memory()).fingerprint(rules).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let first = pay("k").send(&app).await;
     let respelled = pay("k")
         .body(r#"{ "sent_at": 2, "amount": 5e2 }"#)
@@ -202,7 +221,7 @@ async fn canonical_json_folds_spellings_and_refuses_what_is_ambiguous() {
 #[tokio::test]
 async fn g4_a_form_is_a_repeat_in_every_spelling_and_another_form_is_not() {
     let rules = FingerprintRules::new().form(CanonicalForm::default());
-    let (app, runs) = payments(layer(&memory()).fingerprint(rules).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let send = |body: &'static str| {
         call(Method::POST, "/payments")
             .header("idempotency-key", "k")
@@ -226,13 +245,13 @@ fn after_a_change_of_rules(idem: &Idempotency, accepting: bool) -> (Router, Runs
         true => new.accepting(FingerprintRules::new()),
         false => new,
     };
-    payments(layer(idem).fingerprint(rules).build())
+    payments(layer(idem).profile(Profile::default().fingerprint(rules)))
 }
 
 #[tokio::test]
 async fn g4_a_repeat_after_a_change_of_rules_replays_where_the_former_rules_are_accepted() {
     let idem = memory();
-    let (before, _) = payments(layer(&idem).build());
+    let (before, _) = payments(layer(&idem));
     let pay = || json(Method::POST, "/payments?a").header("idempotency-key", "k");
     let first = pay().send(&before).await;
 
@@ -259,9 +278,7 @@ async fn g4_a_take_over_after_a_change_of_rules_keeps_the_stored_fingerprint() {
         let pay = json(Method::POST, "/payments?a").header("idempotency-key", "k");
         pay.send(&app).await
     };
-    let (before, _) = shop(layer(&idem).build(), |_| async {
-        StatusCode::TOO_MANY_REQUESTS
-    });
+    let (before, _) = shop(layer(&idem), |_| async { StatusCode::TOO_MANY_REQUESTS });
     assert_eq!(send(before).await.status, 429);
     let stored = record(&idem, "k").await.unwrap().fingerprint;
 

@@ -12,7 +12,7 @@ use support::{
 
 /// The statuses of: no key, a bare key, a mismatch.
 async fn statuses(profile: Profile) -> [u16; 3] {
-    let (app, _) = payments(layer(&memory()).profile(profile).build());
+    let (app, _) = payments(layer(&memory()).profile(profile));
     let none = call(Method::POST, "/payments").send(&app).await;
     let bare = pay("bare").send(&app).await;
     pay("\"k\"").send(&app).await;
@@ -41,7 +41,7 @@ async fn the_stripe_profile() {
 
 #[tokio::test]
 async fn a_knob_can_be_set_on_top_of_a_preset() {
-    let layer = layer(&memory()).profile(Profile::ietf()).optional().build();
+    let layer = layer(&memory()).profile(Profile::ietf().optional());
     let (app, runs) = payments(layer);
     assert_eq!(call(Method::POST, "/").send(&app).await.status, 201);
     assert_eq!(runs.get(), 1);
@@ -49,14 +49,12 @@ async fn a_knob_can_be_set_on_top_of_a_preset() {
 
 #[tokio::test]
 async fn a_route_can_answer_problems_in_its_own_words() {
-    let layer = layer(&memory())
-        .on_error(|problem| {
-            let body = format!("{{\"error\":{{\"kind\":\"{}\"}}}}", problem.code.as_str());
-            let mut response = Response::new(Bytes::from(body));
-            *response.status_mut() = problem.status;
-            response
-        })
-        .build();
+    let layer = layer(&memory()).on_error(|problem| {
+        let body = format!("{{\"error\":{{\"kind\":\"{}\"}}}}", problem.code.as_str());
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = problem.status;
+        response
+    });
     let (app, _) = payments(layer);
     let answer = call(Method::POST, "/payments").send(&app).await;
     assert_eq!(answer.status, 400);
@@ -69,12 +67,11 @@ async fn the_type_base_the_page_and_the_names_of_headers_are_knobs() {
         .type_base("https://errors.example/")
         .and_then(|errors| errors.described_by("https://docs.example/keys"))
         .unwrap();
-    let layer = layer(&memory())
+    let profile = Profile::default()
         .errors(errors)
         .response_limit(1)
-        .omitted(HeaderName::from_static("x-body"))
-        .build();
-    let (app, _) = payments(layer);
+        .omitted(HeaderName::from_static("x-body"));
+    let (app, _) = payments(layer(&memory()).profile(profile));
     let missing = call(Method::POST, "/payments").send(&app).await;
     let problem: serde_json::Value = serde_json::from_slice(&missing.body).unwrap();
     assert_eq!(problem["type"], "https://errors.example/key-missing");
@@ -91,7 +88,7 @@ async fn the_type_base_the_page_and_the_names_of_headers_are_knobs() {
 
 /// A shop in Stripe's profile where every run answers with this status.
 fn stripe(status: StatusCode) -> (axum::Router, Runs) {
-    let layer = layer(&memory()).profile(Profile::stripe()).build();
+    let layer = layer(&memory()).profile(Profile::stripe());
     shop(layer, move |_| async move { status })
 }
 
@@ -142,7 +139,7 @@ async fn stripe_tells_problems_in_its_own_form() {
 
 #[tokio::test]
 async fn stripe_replays_a_panic_as_an_api_error_that_names_its_request() {
-    let layer = layer(&memory()).profile(Profile::stripe()).build();
+    let layer = layer(&memory()).profile(Profile::stripe());
     let (app, runs) = shop(layer, |_| async { panic!("a bug") as StatusCode });
     let first = pay("k").send(&app).await;
     assert_eq!(
