@@ -7,11 +7,13 @@ use std::sync::Arc;
 use axum::{Router, body::Body, routing::post};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::BodyExt;
-use idem_core::Idempotency;
+use idem_core::{Idempotency, OnOutage, Policy};
 use idem_http::{CanonicalForm, CanonicalJson, FingerprintRules, Profile};
 use idem_tower::{PathFrom, RememberTarget, Target};
 use support::{
-    Call, call, layer, memory, pay, record,
+    Call, call, layer, memory,
+    outage::cuttable,
+    pay, record,
     shop::{Runs, created, payments, shop},
 };
 use tokio::sync::Semaphore;
@@ -288,4 +290,19 @@ async fn g4_a_take_over_after_a_change_of_rules_keeps_the_stored_fingerprint() {
     assert_eq!(record(&idem, "k").await.unwrap().fingerprint, stored);
     send(accepting).await.assert_replays(&first);
     assert_eq!(runs.get(), 1);
+}
+
+/// A key that has a record belongs to a repeat or to a mismatch. Neither may run, although the policy
+/// lets requests run unprotected while the store is out of reach.
+#[tokio::test]
+async fn g1_an_outage_between_the_claims_by_two_sets_of_rules_runs_nothing() {
+    let (idem, cable) = cuttable(Policy::default().on_outage(OnOutage::FailOpen));
+    let (before, _) = payments(layer(&idem));
+    let pay = || json(Method::POST, "/payments?a").header("idempotency-key", "k");
+    pay().send(&before).await;
+
+    let (accepting, runs) = after_a_change_of_rules(&idem, true);
+    cable.cut_after(1);
+    assert_eq!(pay().send(&accepting).await.code(), "store-unavailable");
+    assert_eq!(runs.get(), 0);
 }

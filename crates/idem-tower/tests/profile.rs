@@ -4,7 +4,9 @@ mod support;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Response, StatusCode};
+use idem_core::Scope;
 use idem_http::{ErrorFormat, Profile};
+use idem_tower::IdempotencyLayer;
 use support::{
     Answer, call, layer, memory, pay,
     shop::{Runs, payments, shop},
@@ -154,4 +156,13 @@ async fn stripe_replays_a_panic_as_an_api_error_that_names_its_request() {
         first.header("request-id")
     );
     assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn stripe_tells_a_refused_scope_in_its_own_form() {
+    let layer = IdempotencyLayer::new(memory(), |_| Ok(Scope::new("")?));
+    let (app, runs) = payments(layer.profile(Profile::stripe()));
+    let refused = pay("k").send(&app).await;
+    assert_eq!(error(&refused)["code"], "scope-refused");
+    assert_eq!(runs.get(), 0);
 }
