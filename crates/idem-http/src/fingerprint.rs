@@ -1,50 +1,51 @@
-//! [`FingerprintRules`]: what makes two HTTP requests "the same".
+//! [`FingerprintRules`]: when two HTTP requests are the same.
+
+mod counted;
 
 use http::{HeaderMap, HeaderName, Method, Uri, header};
-use idem_core::{Fingerprint, FingerprintBuilder};
+use idem_core::Fingerprint;
 
-use crate::canonical_json::{CanonicalJson, NotCanonical};
-
-/// The domain of the fields below. Another set or order of fields gets another version.
-const DOMAIN: &str = "http/v1";
+use crate::{
+    canonical::NotCanonical, canonical_form::CanonicalForm, canonical_json::CanonicalJson,
+};
 
 /// Which parts of a request must not change under one key.
 ///
-/// By default: method, path and query as they were sent, `Content-Type`, `Content-Encoding`, and
-/// the body byte for byte. Each is labelled and carries its length, and what is absent differs
-/// from what is empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// By default these count: method, path and query as they were sent, `Content-Type`,
+/// `Content-Encoding`, and the body byte for byte. Two requests that differ in any of them have
+/// different fingerprints, and the second one under a key is refused as a mismatch (G4).
+///
+/// Each part goes into the fingerprint under a name of its own and with its length, and headers
+/// apart from all other parts. So two parts never run into each other, and an absent part differs
+/// from an empty one.
+///
+/// ```
+/// use http::HeaderName;
+/// use idem_http::{CanonicalJson, FingerprintRules};
+///
+/// let rules = FingerprintRules::new()
+///     .header(HeaderName::from_static("api-version"))?
+///     .authority()
+///     .json(CanonicalJson::default().ignoring("/sent_at")?);
+/// # let _ = rules;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # A change of rules
+/// After a deploy with other rules, a request has another fingerprint than the one that is stored,
+/// and its retry would be refused. [`accepting`](Self::accepting) lets a route take requests by its
+/// former rules as well, until the records of the former rules have ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FingerprintRules {
-    /// Headers that count as well, for APIs that select a version or a tenant by one.
-    pub headers: Vec<HeaderName>,
-    /// Parts that do not count.
-    pub without: Vec<Part>,
-    /// How the body counts.
-    pub body: BodyForm,
-}
-
-/// A part of a request that can be left out of its fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// What stands behind the `?`.
-    Query,
-    /// The `Content-Type` header.
-    ContentType,
-    /// The `Content-Encoding` header.
-    ContentEncoding,
-    /// The body. Only for requests that their path and headers describe in full.
-    Body,
-}
-
-/// How a body counts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BodyForm {
-    /// Byte for byte: the safe choice, since clients are to repeat a request unchanged.
-    #[default]
-    Bytes,
-    /// A JSON body counts by its canonical form (RFC 8785), so that order of members and white
-    /// space do not matter. Other bodies, and encoded ones, count byte for byte.
-    Json(CanonicalJson),
+    query: bool,
+    authority: bool,
+    body: bool,
+    /// Sorted, each once.
+    headers: Vec<HeaderName>,
+    json: Option<CanonicalJson>,
+    form: Option<CanonicalForm>,
+    multipart: bool,
+    former: Vec<Self>,
 }
 
 /// The parts of a request that a fingerprint is made of.
@@ -57,205 +58,191 @@ pub struct RequestParts<'a> {
     pub target: &'a Uri,
     /// The headers.
     pub headers: &'a HeaderMap,
-    /// The body, whole.
+    /// The whole body.
     pub body: &'a [u8],
 }
 
+/// A header was refused: its value belongs to one connection or one sending, so that two sendings of
+/// one request would differ. Count the authority in place of `Host`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the header `{0}` can change between two sendings of one request")]
+pub struct UnstableHeader(HeaderName);
+
+/// Headers that differ between HTTP/1 and HTTP/2, or between a body of known and of unknown length.
+const UNSTABLE: [HeaderName; 11] = [
+    header::HOST,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+impl Default for FingerprintRules {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl FingerprintRules {
-    /// The fingerprint of a request.
+    /// The default: method, path, query, `Content-Type`, `Content-Encoding` and the body's bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            query: true,
+            authority: false,
+            body: true,
+            headers: vec![header::CONTENT_ENCODING, header::CONTENT_TYPE],
+            json: None,
+            form: None,
+            multipart: false,
+            former: Vec::new(),
+        }
+    }
+
+    /// Counts a header, for APIs that select a version or a tenant by one. Each of its lines counts
+    /// by itself, in their order.
     ///
     /// # Errors
-    /// [`NotCanonical`] for a JSON body without a canonical form, under [`BodyForm::Json`]:
-    /// counting it anyway could fold two different requests into one.
+    /// [`UnstableHeader`] for `Host`, `Content-Length`, `Date`, `Expect` and the hop-by-hop headers:
+    /// they differ between two sendings of one request.
+    pub fn header(mut self, name: HeaderName) -> Result<Self, UnstableHeader> {
+        if UNSTABLE.contains(&name) {
+            return Err(UnstableHeader(name));
+        }
+        if let Err(place) = self.place(&name) {
+            self.headers.insert(place, name);
+        }
+        Ok(self)
+    }
+
+    /// Does not count this header. `Content-Type` and `Content-Encoding` count by default.
+    #[must_use]
+    pub fn without_header(mut self, name: &HeaderName) -> Self {
+        if let Ok(place) = self.place(name) {
+            self.headers.remove(place);
+        }
+        self
+    }
+
+    /// Counts the authority, which is the host and the port that the client addressed: for services
+    /// that answer for several hosts. It is `:authority` over HTTP/2 and `Host` over HTTP/1, and one
+    /// request has the same fingerprint over both. Letters have no case. The port counts as it was
+    /// sent: clients leave the default port out.
+    #[must_use]
+    pub fn authority(mut self) -> Self {
+        self.authority = true;
+        self
+    }
+
+    /// Does not count the query.
+    #[must_use]
+    pub fn without_query(mut self) -> Self {
+        self.query = false;
+        self
+    }
+
+    /// Does not count the body. Only for requests that their path and headers describe in full:
+    /// another amount in the body is no mismatch any more.
+    #[must_use]
+    pub fn without_body(mut self) -> Self {
+        self.body = false;
+        self
+    }
+
+    /// Counts a JSON body (`application/json` and `…+json`) by its canonical form, so that white
+    /// space and the order of members do not matter. A body with `Content-Encoding` counts byte for
+    /// byte.
+    #[must_use]
+    pub fn json(mut self, json: CanonicalJson) -> Self {
+        self.json = Some(json);
+        self
+    }
+
+    /// Counts an `application/x-www-form-urlencoded` body by its canonical form, so that the way in
+    /// which characters are escaped does not matter. A body with `Content-Encoding` counts byte for
+    /// byte.
+    #[must_use]
+    pub fn form(mut self, form: CanonicalForm) -> Self {
+        self.form = Some(form);
+        self
+    }
+
+    /// Counts a `multipart/*` body by its parts ([`canonical_multipart`](crate::canonical_multipart)),
+    /// so that the boundary, which clients draw anew for each sending, does not matter. A body with
+    /// `Content-Encoding` counts byte for byte.
+    #[must_use]
+    pub fn multipart(mut self) -> Self {
+        self.multipart = true;
+        self
+    }
+
+    /// Accepts a request as a repeat, too, when its fingerprint by `former` rules is the one that is
+    /// stored.
+    ///
+    /// To change the rules of a route without refusing retries:
+    /// 1. Deploy `former.accepting(new)` everywhere, so that old servers understand records that new
+    ///    ones write while both run.
+    /// 2. Deploy `new.accepting(former)`.
+    /// 3. Once the retention has passed, deploy `new`.
+    ///
+    /// While former rules are accepted, two requests are the same where either set of rules says so.
+    /// If the new rules count one more part, two requests that differ in this part alone are told
+    /// apart only after the last step.
+    ///
+    /// New records are written with the fingerprint by the current rules. A record that is taken over
+    /// keeps the fingerprint that it has, and with it the keys that were derived from it. A request
+    /// that matches no record by the current rules costs one more claim for each of the former ones;
+    /// all others cost nothing.
+    ///
+    /// ```
+    /// use idem_http::FingerprintRules;
+    ///
+    /// let former = FingerprintRules::new();
+    /// let rules = FingerprintRules::new().without_query().accepting(former);
+    /// # let _ = rules;
+    /// ```
+    #[must_use]
+    pub fn accepting(mut self, mut former: Self) -> Self {
+        let older = std::mem::take(&mut former.former);
+        self.former.push(former);
+        self.former.extend(older);
+        self
+    }
+
+    /// The fingerprint of a request, by the current rules.
+    ///
+    /// # Errors
+    /// [`NotCanonical`] for a body without a canonical form, where one is asked for: counting it
+    /// byte for byte instead could give one request two fingerprints.
     pub fn fingerprint(&self, request: RequestParts<'_>) -> Result<Fingerprint, NotCanonical> {
-        let RequestParts {
-            method,
-            target,
-            headers,
-            body,
-        } = request;
-        let mut print = Fingerprint::builder(DOMAIN)
-            .field("method", method.as_str().as_bytes())
-            .field("path", target.path().as_bytes());
-        if let Some(query) = target.query().filter(|_| self.counts(Part::Query)) {
-            print = print.field("query", query.as_bytes());
-        }
-        if self.counts(Part::ContentType) {
-            print = lines(print, headers, &header::CONTENT_TYPE);
-        }
-        if self.counts(Part::ContentEncoding) {
-            print = lines(print, headers, &header::CONTENT_ENCODING);
-        }
-        for name in &self.headers {
-            print = lines(print, headers, name);
-        }
-        if self.counts(Part::Body) {
-            print = match &self.body {
-                BodyForm::Json(json) if is_plain_json(headers) && !body.is_empty() => {
-                    print.field("json", &json.canonical(body)?)
-                }
-                BodyForm::Json(_) | BodyForm::Bytes => print.field("body", body),
-            };
-        }
-        Ok(print.finish())
+        counted::fingerprint(self, request)
     }
 
-    fn counts(&self, part: Part) -> bool {
-        !self.without.contains(&part)
+    /// The other fingerprints by which a request is accepted, the latest rules first: those by the
+    /// former rules that differ from `current`. To be tried where `current` is a mismatch.
+    pub fn former_fingerprints(
+        &self,
+        request: RequestParts<'_>,
+        current: Fingerprint,
+    ) -> impl Iterator<Item = Fingerprint> {
+        self.former
+            .iter()
+            // A body that former rules refused has no record by them.
+            .filter_map(move |rules| counted::fingerprint(rules, request).ok())
+            .filter(move |print| *print != current)
     }
-}
 
-fn lines(print: FingerprintBuilder, headers: &HeaderMap, name: &HeaderName) -> FingerprintBuilder {
-    headers.get_all(name).iter().fold(print, |print, line| {
-        print.field(name.as_str(), line.as_bytes())
-    })
-}
-
-/// Whether the body is JSON by its media type (RFC 8259, §11; `+json`: RFC 6839, §3.1), unencoded.
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .map(|value| value.trim().to_ascii_lowercase());
-    let is_json = media_type.is_some_and(|t| t == "application/json" || t.ends_with("+json"));
-    is_json && !headers.contains_key(header::CONTENT_ENCODING)
+    fn place(&self, name: &HeaderName) -> Result<usize, usize> {
+        self.headers
+            .binary_search_by(|known| known.as_str().cmp(name.as_str()))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn print(
-        rules: &FingerprintRules,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Fingerprint {
-        let headers = headers
-            .iter()
-            .map(|(n, v)| (n.parse().unwrap(), HeaderValue::from_str(v).unwrap()))
-            .collect();
-        let request = RequestParts {
-            method: &Method::POST,
-            target: &target.parse().unwrap(),
-            headers: &headers,
-            body: body.as_bytes(),
-        };
-        rules.fingerprint(request).unwrap()
-    }
-
-    const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
-
-    #[test]
-    fn g4_every_part_counts() {
-        let rules = FingerprintRules::default();
-        let base = print(&rules, "/pay?a=1", &JSON, "{}");
-        assert_eq!(base, print(&rules, "/pay?a=1", &JSON, "{}"));
-        let headers = HeaderMap::from_iter([(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )]);
-        let patched = rules
-            .fingerprint(RequestParts {
-                method: &Method::PATCH,
-                target: &Uri::from_static("/pay?a=1"),
-                headers: &headers,
-                body: b"{}",
-            })
-            .unwrap();
-        let others = [
-            patched,
-            print(&rules, "/pay/?a=1", &JSON, "{}"),
-            print(&rules, "/pay?a=2", &JSON, "{}"),
-            print(&rules, "/pay", &JSON, "{}"),
-            print(&rules, "/pay?a=1", &[("content-type", "text/plain")], "{}"),
-            print(&rules, "/pay?a=1", &[], "{}"),
-            print(
-                &rules,
-                "/pay?a=1",
-                &[JSON[0], ("content-encoding", "gzip")],
-                "{}",
-            ),
-            print(&rules, "/pay?a=1", &JSON, "{} "),
-            print(&rules, "/pay?a=1", &JSON, ""),
-        ];
-        for other in others {
-            assert_ne!(base, other);
-        }
-    }
-
-    #[test]
-    fn absent_and_empty_differ() {
-        let rules = FingerprintRules::default();
-        assert_ne!(print(&rules, "/p", &[], ""), print(&rules, "/p?", &[], ""));
-        assert_ne!(
-            print(&rules, "/p", &[], ""),
-            print(&rules, "/p", &[("content-type", "")], "")
-        );
-    }
-
-    #[test]
-    fn headers_can_be_added_and_parts_left_out() {
-        let rules = FingerprintRules {
-            headers: vec![HeaderName::from_static("api-version")],
-            without: vec![Part::Query, Part::ContentType, Part::ContentEncoding],
-            body: BodyForm::Bytes,
-        };
-        let base = print(&rules, "/p?a", &[("api-version", "1")], "x");
-        assert_eq!(
-            base,
-            print(
-                &rules,
-                "/p?b",
-                &[("api-version", "1"), JSON[0], ("content-encoding", "br")],
-                "x"
-            )
-        );
-        assert_ne!(base, print(&rules, "/p?a", &[("api-version", "2")], "x"));
-    }
-
-    #[test]
-    fn canonical_json_is_opt_in_and_for_plain_json_alone() {
-        let bytes = FingerprintRules::default();
-        let json = FingerprintRules {
-            body: BodyForm::Json(CanonicalJson::default()),
-            ..FingerprintRules::default()
-        };
-        let (a, b) = (r#"{"a":1,"b":2}"#, r#"{ "b": 2, "a": 1 }"#);
-        assert_ne!(print(&bytes, "/", &JSON, a), print(&bytes, "/", &JSON, b));
-        assert_eq!(print(&json, "/", &JSON, a), print(&json, "/", &JSON, b));
-        let problem = [("content-type", "application/problem+json; charset=utf-8")];
-        assert_eq!(
-            print(&json, "/", &problem, a),
-            print(&json, "/", &problem, b)
-        );
-        let gzip = [JSON[0], ("content-encoding", "gzip")];
-        assert_ne!(print(&json, "/", &gzip, a), print(&json, "/", &gzip, b));
-        let text = [("content-type", "text/plain")];
-        assert_ne!(print(&json, "/", &text, a), print(&json, "/", &text, b));
-    }
-
-    /// Golden: records outlive a release, so the fingerprint of a request may never change under
-    /// one domain.
-    #[test]
-    fn the_fingerprint_is_stable_across_releases() {
-        let print = print(
-            &FingerprintRules::default(),
-            "/v1/payments?x=1",
-            &JSON,
-            r#"{"amount":500}"#,
-        );
-        let hex: String = print
-            .as_bytes()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        assert_eq!(
-            hex,
-            "8ed4956d93ae06eefd616a0eeb1981914b22ef8e770b3e299f32f8bd9a74b711"
-        );
-    }
-}
+mod tests;

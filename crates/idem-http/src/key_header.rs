@@ -1,4 +1,4 @@
-//! [`KeyHeader`]: where a request carries its key, and how it is read.
+//! [`KeyHeader`]: reads the idempotency key of a request from its header.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use idem_core::{IdempotencyKey, KeyError};
@@ -10,18 +10,18 @@ use sfv::{
 /// `Idempotency-Key`, draft-ietf-httpapi-idempotency-key-header-07, §2.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Which spellings of a key are taken.
+/// Which spellings of a key are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// One Item of RFC 9651 that is a String: `"8e03978e-40d5-43dd-bc93-6894a57f9324"`, with `\"`
-    /// and `\\` as its only escapes. Spaces around it and parameters after it are ignored.
+    /// A String of RFC 9651, in double quotes: `"8e03978e-40d5-43dd-bc93-6894a57f9324"`. `\"` and
+    /// `\\` are its only escapes. Spaces around it and parameters after it are ignored.
     Strict,
-    /// The strict form, and a bare key as most clients send it: 1 to 255 visible ASCII characters
-    /// without `"`, `,`, `;` and `\`. `K` and `"K"` are one key.
+    /// The strict form, or a key without quotes, as most clients send it: 1 to 255 visible ASCII
+    /// characters except `"`, `,`, `;` and `\`. `K` and `"K"` are the same key.
     Lenient,
 }
 
-/// The header that carries the key, and the [`Form`] it is taken in.
+/// The name of the header that carries the key, and the [`Form`] in which a key is accepted.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -37,7 +37,7 @@ pub enum Form {
 pub struct KeyHeader {
     /// The header's name; some APIs call it `X-Idempotency-Key` or `PayPal-Request-Id`.
     pub name: HeaderName,
-    /// The spellings that are taken.
+    /// The spellings that are accepted.
     pub form: Form,
 }
 
@@ -52,11 +52,11 @@ impl Default for KeyHeader {
 }
 
 impl KeyHeader {
-    /// The key that a request carries, `None` if it carries none.
+    /// The key of a request, or `None` without the header.
     ///
     /// # Errors
-    /// [`Malformed`] for anything but exactly one well-formed key on exactly one line. A client
-    /// that sent something wanted protection, so this is an error even where a key is optional.
+    /// [`Malformed`] unless there is exactly one well-formed key on exactly one line. A client that
+    /// sends the header wants protection, so this is an error even where a key is optional.
     pub fn read(&self, headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Malformed> {
         let mut lines = headers.get_all(&self.name).iter();
         match (lines.next(), lines.next()) {
@@ -66,10 +66,20 @@ impl KeyHeader {
         }
     }
 
-    /// The header's value for a key, in the strict form that every server of the draft reads.
+    /// The header's value for a key, in the strict form, which every server that follows the draft
+    /// reads.
     ///
     /// # Errors
     /// [`Malformed::Characters`] for a key with characters outside of ASCII.
+    ///
+    /// ```
+    /// use idem_core::IdempotencyKey;
+    /// use idem_http::KeyHeader;
+    ///
+    /// let key = IdempotencyKey::new("order-4711").expect("1 to 255 bytes");
+    /// assert_eq!(KeyHeader::write(&key)?, r#""order-4711""#);
+    /// # Ok::<(), idem_http::Malformed>(())
+    /// ```
     pub fn write(key: &IdempotencyKey) -> Result<HeaderValue, Malformed> {
         let mut value = Vec::with_capacity(key.as_str().len() + 2);
         value.push(b'"');
@@ -85,10 +95,18 @@ impl KeyHeader {
     }
 }
 
-/// Reads one field value.
+/// Reads a key from one field value, given as bytes. [`KeyHeader::read`] does it for a whole request.
 ///
 /// # Errors
-/// [`Malformed`]; never panics, whatever the bytes.
+/// [`Malformed`] unless the value is one key in this form. Never panics.
+///
+/// ```
+/// use idem_http::{Form, parse_key};
+///
+/// assert_eq!(parse_key(b"order-4711", Form::Lenient)?.as_str(), "order-4711");
+/// assert!(parse_key(b"order-4711", Form::Strict).is_err());
+/// # Ok::<(), idem_http::Malformed>(())
+/// ```
 pub fn parse(value: &[u8], form: Form) -> Result<IdempotencyKey, Malformed> {
     let value = trim_spaces(value);
     match (value.first(), form) {
@@ -129,12 +147,12 @@ fn bare(value: &[u8]) -> Result<IdempotencyKey, Malformed> {
     }
 }
 
-/// What a bare key is made of, and most quoted ones as well.
+/// The characters of a bare key. Most quoted keys have no others.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }
 
-/// Takes the String out of a structured field's Item and skips its parameters.
+/// Reads the String of a structured field's Item and skips its parameters.
 struct KeyVisitor;
 
 impl<'de> ItemVisitor<'de> for KeyVisitor {
@@ -153,27 +171,27 @@ impl<'de> ItemVisitor<'de> for KeyVisitor {
     }
 }
 
-/// Why a request's header is no key.
+/// Why a header was not read as a key. The request is answered with 400 and does not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
     /// More than one field line.
     #[error("it was sent on several lines; send one key on one line")]
     SeveralLines,
-    /// Where only the strict form is taken.
+    /// A key without quotes where only [`Form::Strict`] is accepted.
     #[error("it is not in double quotes; send it as \"KEY\"")]
     NotQuoted,
-    /// An opening quote, and then no String of RFC 9651.
+    /// The value starts with a quote and is not a String of RFC 9651.
     #[error(
         "it is not one string of RFC 9651; send \"KEY\", with \\\" and \\\\ as the only escapes"
     )]
     Quoted,
-    /// A bare key with characters that it may not have.
+    /// A bare key with a character that is not allowed without quotes.
     #[error(
         "it has characters outside of visible ASCII, or one of \" , ; \\; send it in double quotes"
     )]
     Characters,
-    /// Well-formed, but no key.
+    /// Empty, or longer than 255 characters.
     #[error(transparent)]
     Key(KeyError),
 }

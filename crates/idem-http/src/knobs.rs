@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
 
-use crate::{FingerprintRules, KeyHeader, Profile, StatusRules};
+use crate::{ErrorFormat, FingerprintRules, KeyHeader, Profile, StatusRules};
 
 /// One method for each knob, in any order:
 ///
@@ -65,6 +65,20 @@ impl Profile {
     #[must_use]
     pub fn replayed(mut self, name: HeaderName) -> Self {
         self.replayed = name;
+        self
+    }
+
+    /// Marks replays whose body was not kept with a header of this name.
+    #[must_use]
+    pub fn omitted(mut self, name: HeaderName) -> Self {
+        self.omitted = name;
+        self
+    }
+
+    /// Writes problems like this.
+    #[must_use]
+    pub fn errors(mut self, format: ErrorFormat) -> Self {
+        self.errors = format;
         self
     }
 

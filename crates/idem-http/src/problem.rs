@@ -1,28 +1,32 @@
-//! What a client is told when it gets no answer of the handler: RFC 9457 problem details.
+//! Answers that do not come from the handler: a [`Problem`], which an [`ErrorFormat`] writes into a
+//! response, as problem details (RFC 9457) by default.
 //!
-//! Each problem has a [`Code`] that stays the same for ever, so clients can act on it, and a
-//! `type` that leads to its documentation.
+//! Each problem has a [`Code`] that never changes, so clients can act on it, and a `type` that leads
+//! to its documentation.
+
+mod format;
 
 use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
+use http::{HeaderValue, Response, StatusCode};
+
+pub use format::{ErrorFormat, NotAbsolute};
 
 /// `application/problem+json`, RFC 9457, §3.
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Where the variants of [`Code`] are documented.
+/// The documentation of the variants of [`Code`].
 const TYPE_BASE: &str =
     "https://docs.rs/idem-http/latest/idem_http/problem/enum.Code.html#variant.";
 
-/// What went wrong; stable, as text and as `type` URI.
+/// The kind of a problem. Its text and its `type` URI never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
     /// `key-missing`: the route requires a key and the request has none.
     KeyMissing,
-    /// `key-malformed`: the request has something that is no key, or more than one.
+    /// `key-malformed`: the header does not hold exactly one well-formed key.
     KeyMalformed,
     /// `fingerprint-mismatch`: the key belongs to another request. Draw a new key for a new
     /// intent; repeat a request unchanged. Asking again does not help.
@@ -56,8 +60,9 @@ pub enum Code {
     BodyTooLarge,
     /// `body-unreadable`: the request's body did not arrive whole. It did not run.
     BodyUnreadable,
-    /// `body-not-canonical`: the JSON body is none, has a member twice, or a number that parsers
-    /// do not agree on. It did not run.
+    /// `body-not-canonical`: the body is ambiguous. A JSON body is not valid, repeats a member, or has
+    /// a number that parsers read differently; a form has an unescaped character; a multipart body
+    /// is not framed by its boundary. The request did not run.
     BodyNotCanonical,
     /// `scope-refused`: the request does not tell whose it is in a way that the service takes. It
     /// did not run.
@@ -101,13 +106,14 @@ impl Code {
         self.texts().1
     }
 
-    /// What to do about it.
+    /// What the client can do about it.
     #[must_use]
     pub const fn detail(self) -> &'static str {
         self.texts().2
     }
 
-    /// The absolute URI that names this kind of problem and leads to its documentation.
+    /// The absolute URI that names this kind of problem and leads to its documentation, where the
+    /// [`ErrorFormat`] has no other [base](ErrorFormat::type_base).
     #[must_use]
     pub fn type_uri(self) -> String {
         format!("{TYPE_BASE}{self:?}")
@@ -210,8 +216,9 @@ impl Code {
             ),
             Self::BodyNotCanonical => (
                 "body-not-canonical",
-                "The JSON body is ambiguous",
-                "Send each member once, and numbers that a double holds exactly.",
+                "The body is ambiguous",
+                "Send valid JSON with each member once and numbers that a double holds exactly, or a \
+                 form with all its characters escaped.",
             ),
             Self::ScopeRefused => (
                 "scope-refused",
@@ -227,7 +234,8 @@ impl Code {
     }
 }
 
-/// Why a request is not answered by the handler, ready to be sent.
+/// Why the handler does not answer a request. A [`Profile`](crate::Profile)'s [`ErrorFormat`] makes
+/// the response from it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -243,13 +251,13 @@ impl Code {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What went wrong.
+    /// The kind of problem.
     pub code: Code,
-    /// The status that the answer will have.
+    /// The status of the response.
     pub status: StatusCode,
-    /// What is particular about this occurrence, for a person. Has no key and no payload in it.
+    /// What is special about this occurrence, for a person. It never contains a key or a payload.
     pub detail: Cow<'static, str>,
-    /// After how many seconds asking again makes sense, if ever.
+    /// Seconds after which a client may send the request again; `None` where that does not help.
     pub retry_after: Option<u64>,
 }
 
@@ -272,14 +280,15 @@ impl Problem {
         self
     }
 
-    /// Says what is particular about this occurrence.
+    /// Sets what is special about this occurrence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// Asks the client to come back after this time: whole seconds, rounded up, at least one.
+    /// Asks the client to send the request again after this time: whole seconds, rounded up, at
+    /// least one.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
         let begun = u64::from(after.subsec_nanos() > 0);
@@ -288,48 +297,24 @@ impl Problem {
         self
     }
 
-    /// The body: `type`, `title`, `status`, `detail` (RFC 9457, §3.1) and `code`.
+    /// The body as problem details: `type`, `title`, `status`, `detail` (RFC 9457, §3.1) and `code`.
     #[must_use]
     pub fn to_json(&self) -> Bytes {
-        let details = Details {
-            r#type: &self.code.type_uri(),
-            title: self.code.title(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code.as_str(),
-        };
-        serde_json::to_vec(&details)
-            .expect("strings and a number serialise")
-            .into()
+        ErrorFormat::problem_json().body(self)
     }
 
-    /// The whole answer.
+    /// The response as problem details. [`ErrorFormat::response`] writes it in other formats.
     #[must_use]
     pub fn into_response(self) -> Response<Bytes> {
-        let mut response = Response::new(self.to_json());
-        *response.status_mut() = self.status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
+        ErrorFormat::problem_json().response(&self)
     }
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    r#type: &'a str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    code: &'a str,
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use http::header;
 
     use super::*;
 

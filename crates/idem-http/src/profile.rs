@@ -1,12 +1,17 @@
-//! [`Profile`]: all knobs of the HTTP side, and the presets.
+//! [`Profile`]: all settings of a protected route, with presets.
 
 use std::time::Duration;
 
-use http::{HeaderName, Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
-use crate::{FingerprintRules, Form, IDEMPOTENT_REPLAYED, KeptHeaders, KeyHeader, StatusRules};
+use crate::{
+    CanonicalForm, Disposition, ErrorFormat, FingerprintRules, Form, IDEMPOTENT_REPLAY_BODY,
+    IDEMPOTENT_REPLAYED, KeptHeaders, KeyHeader, Problem, StatusRules, StoredResponse,
+    stripe::{self, ORIGINAL_REQUEST},
+};
 
-/// The knobs of the HTTP side, per route. Take a preset and set what differs:
+/// The settings of a protected route. Take a preset and set what differs:
 ///
 /// ```
 /// use idem_http::Profile;
@@ -22,12 +27,16 @@ use crate::{FingerprintRules, Form, IDEMPOTENT_REPLAYED, KeptHeaders, KeyHeader,
 /// | `required` | yes | yes | no |
 /// | `methods` | POST, PATCH | POST, PATCH | POST |
 /// | `mismatch` | 409 | 422 | 400 |
+/// | `errors` | problem+json | problem+json | Stripe's |
+/// | `statuses` | some are retryable | some are retryable | all are final |
+/// | `fingerprint` | body's bytes | body's bytes | form bodies by their canonical form |
+/// | `stripe_headers` | no | no | yes |
 ///
 /// All others are the same in each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Profile {
-    /// Where the key is, and how it is spelled.
+    /// The header with the key, and the accepted spellings.
     pub key: KeyHeader,
     /// Whether a request without a key is refused (400) or runs unprotected.
     pub required: bool,
@@ -37,6 +46,16 @@ pub struct Profile {
     pub mismatch: StatusCode,
     /// The header that marks a replay with `true`.
     pub replayed: HeaderName,
+    /// The header that says `omitted` on a replay whose body was not kept.
+    pub omitted: HeaderName,
+    /// How problems are written. A route that answers them in its own words sets a hook on the
+    /// layer instead.
+    pub errors: ErrorFormat,
+    /// Adds the headers that Stripe's API has: `Request-Id`, a new one for each answer;
+    /// `Original-Request`, the `Request-Id` of the answer that was stored; and
+    /// `Stripe-Should-Retry`, which says whether a repeat can bring another answer. What a handler
+    /// sets stays. `Original-Request` has to be among the `kept` headers.
+    pub stripe_headers: bool,
     /// The largest body of a request with a key, in bytes; over it the answer is 413.
     pub request_limit: usize,
     /// The largest body of an answer that is kept, in bytes. A larger one is sent whole once, and
@@ -45,7 +64,7 @@ pub struct Profile {
     /// Bodies from this size on are stored compressed. Has an effect with the `zstd` feature
     /// alone; `None` compresses nothing.
     pub compress_from: Option<usize>,
-    /// What makes two requests the same.
+    /// Which parts of a request must not change under one key.
     pub fingerprint: FingerprintRules,
     /// Which statuses let the next request run.
     pub statuses: StatusRules,
@@ -70,7 +89,7 @@ impl Profile {
     /// Limits of both bodies where nothing else is said: 1 MiB.
     pub const DEFAULT_LIMIT: usize = 1 << 20;
 
-    /// The default: takes every client there is, requires a key, and says 409 to a mismatch.
+    /// The default: accepts quoted and bare keys, requires a key, and answers a mismatch with 409.
     #[must_use]
     pub fn seed() -> Self {
         Self {
@@ -79,6 +98,9 @@ impl Profile {
             methods: vec![Method::POST, Method::PATCH],
             mismatch: StatusCode::CONFLICT,
             replayed: IDEMPOTENT_REPLAYED,
+            omitted: IDEMPOTENT_REPLAY_BODY,
+            errors: ErrorFormat::problem_json(),
+            stripe_headers: false,
             request_limit: Self::DEFAULT_LIMIT,
             response_limit: Self::DEFAULT_LIMIT,
             compress_from: None,
@@ -93,8 +115,8 @@ impl Profile {
         }
     }
 
-    /// As draft-ietf-httpapi-idempotency-key-header-07 has it: a quoted key (§2.1), 400 without
-    /// one, 422 for a mismatch, 409 in flight (§2.7).
+    /// As draft-ietf-httpapi-idempotency-key-header-07 says: a quoted key (§2.1), 400 without one,
+    /// 422 for a mismatch, 409 in flight (§2.7).
     #[must_use]
     pub fn ietf() -> Self {
         let mut profile = Self::seed();
@@ -103,14 +125,59 @@ impl Profile {
         profile
     }
 
-    /// As Stripe's API v1 has it: a bare key, optional, on POST alone, 400 for a mismatch.
+    /// As Stripe's API v1 has it. The official clients work with a service in this profile: they
+    /// raise the right class of error, and send again when it helps.
+    ///
+    /// - The key is bare, optional, and read on POST alone.
+    /// - Another request under a known key: 400 with the type `idempotency_error`. In flight: 409
+    ///   with the code `idempotency_key_in_use`.
+    /// - Errors are `{"error": {"type", "code", "message"}}`. Write your handlers' own errors like
+    ///   that as well: a Node client takes any other body for a success.
+    /// - Whatever a handler answers is stored, also 401, 429 and 503: a layer that authenticates or
+    ///   limits rates belongs outside. A handler that refuses a request before it does anything can
+    ///   say so with [`Disposition::Retryable`].
+    /// - `Request-Id`, `Original-Request`, `Stripe-Should-Retry` and `Idempotent-Replayed`.
     #[must_use]
     pub fn stripe() -> Self {
         let mut profile = Self::seed();
         profile.required = false;
         profile.methods = vec![Method::POST];
         profile.mismatch = StatusCode::BAD_REQUEST;
+        profile.errors = ErrorFormat::stripe();
+        profile.statuses = StatusRules::all_final();
+        profile.fingerprint = FingerprintRules::new().form(CanonicalForm::default());
+        profile.stripe_headers = true;
+        profile.kept = profile.kept.and(ORIGINAL_REQUEST);
         profile
+    }
+
+    /// The response that tells a problem.
+    #[must_use]
+    pub fn problem(&self, problem: &Problem) -> Response<Bytes> {
+        self.errors.response(problem)
+    }
+
+    /// Adds the headers of this profile to a handler's answer, before it is stored as `disposition` says
+    /// and sent.
+    pub fn mark_first(
+        &self,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+        disposition: Disposition,
+    ) {
+        if self.stripe_headers {
+            stripe::mark_first(status, headers, disposition);
+        }
+    }
+
+    /// The response that repeats a stored answer, marked as such.
+    #[must_use]
+    pub fn replay(&self, stored: StoredResponse) -> Response<Bytes> {
+        let mut response = stored.into_replay(self.replayed.clone(), self.omitted.clone());
+        if self.stripe_headers {
+            stripe::mark_replay(response.headers_mut());
+        }
+        response
     }
 }
 

@@ -58,6 +58,15 @@ impl Default for StatusRules {
 }
 
 impl StatusRules {
+    /// Stores every answer of a handler, whatever its status, as Stripe does once an endpoint has
+    /// begun to run. A handler can still say [`Disposition::Retryable`].
+    #[must_use]
+    pub fn all_final() -> Self {
+        Self {
+            retryable: Vec::new(),
+        }
+    }
+
     /// The default, with 408 and 503 retryable as well. Only for routes where nothing inside of the
     /// layer answers so after the effect may have happened: no timeout layer, no proxy, no handler
     /// that gives up half-way.
@@ -124,6 +133,15 @@ mod tests {
     fn the_wide_preset_adds_408_and_503() {
         let wide = retryable(&StatusRules::wide());
         assert_eq!(wide, [401, 403, 408, 425, 429, 503]);
+    }
+
+    #[test]
+    fn every_status_can_be_final() {
+        let rules = StatusRules::all_final();
+        for code in 200..600 {
+            let disposition = rules.disposition(StatusCode::from_u16(code).unwrap());
+            assert_eq!(disposition, Disposition::Final, "{code}");
+        }
     }
 
     #[test]

@@ -6,8 +6,6 @@ mod wire;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::IDEMPOTENT_REPLAY_BODY;
-
 pub use codec::{FORMAT, StoredError};
 
 /// The payload that `idem-tower` stores: status, allow-listed headers, and the body unless it was
@@ -143,10 +141,11 @@ impl StoredResponse {
     }
 
     /// The answer to send, marked with `replayed` (say `Idempotent-Replayed: true`) and, where the
-    /// body was not kept, with `Idempotent-Replay-Body: omitted`. Its [`trailers`](Self::trailers)
-    /// are announced in the header `Trailer`, and are the sender's to send.
+    /// body was not kept, with `omitted` (say `Idempotent-Replay-Body: omitted`). Its
+    /// [`trailers`](Self::trailers) are announced in the header `Trailer`, and are the sender's to
+    /// send. [`Profile::replay`](crate::Profile::replay) uses a profile's names.
     #[must_use]
-    pub fn into_replay(self, replayed: HeaderName) -> Response<Bytes> {
+    pub fn into_replay(self, replayed: HeaderName, omitted: HeaderName) -> Response<Bytes> {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 2);
         for (name, value) in self.headers {
             headers.append(name, value);
@@ -158,7 +157,7 @@ impl StoredResponse {
         let body = match self.body {
             StoredBody::Kept(body) => body,
             StoredBody::Omitted => {
-                headers.insert(IDEMPOTENT_REPLAY_BODY, HeaderValue::from_static("omitted"));
+                headers.insert(omitted, HeaderValue::from_static("omitted"));
                 Bytes::new()
             }
         };

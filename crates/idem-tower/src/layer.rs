@@ -136,8 +136,9 @@ impl IdempotencyLayer {
         self.with(Guard::transactions)
     }
 
-    /// Answers problems in this route's own words, instead of as problem details. The status and
-    /// `Retry-After` are the hook's to keep: [`Problem::into_response`] shows how.
+    /// Answers problems in this route's own words, instead of in the profile's format
+    /// ([`Profile::errors`]). The status and `Retry-After` are the hook's to keep:
+    /// [`Problem::into_response`] shows how.
     #[must_use]
     pub fn on_error(
         self,

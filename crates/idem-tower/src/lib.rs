@@ -58,8 +58,8 @@ mod target;
 pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;
 pub use idem_http::{
-    BodyForm, CanonicalJson, Code, Disposition, FingerprintRules, Form, KeptHeaders, KeyHeader,
-    Part, Problem, Profile, StatusRules, StoredResponse,
+    CanonicalForm, CanonicalJson, Code, Disposition, ErrorFormat, FingerprintRules, Form,
+    KeptHeaders, KeyHeader, Problem, Profile, StatusRules, StoredResponse,
     driver::{CommitWith, CutOff, NotTaken, PathFrom, Rejection, Target},
 };
 pub use layer::IdempotencyLayer;

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use axum::{Router, body::Body, routing::post};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::BodyExt;
-use idem_http::{BodyForm, CanonicalJson, FingerprintRules, Part, Profile};
+use idem_core::{Idempotency, OnOutage, Policy};
+use idem_http::{CanonicalForm, CanonicalJson, FingerprintRules, Profile};
 use idem_tower::{PathFrom, RememberTarget, Target};
 use support::{
-    Call, call, layer, memory, pay,
+    Call, call, layer, memory,
+    outage::cuttable,
+    pay, record,
     shop::{Runs, created, payments, shop},
 };
 use tokio::sync::Semaphore;
@@ -171,11 +174,10 @@ async fn g4_a_request_without_a_note_of_its_path_is_refused_and_does_not_run() {
 
 #[tokio::test]
 async fn headers_can_count_and_parts_can_be_left_out() {
-    let rules = FingerprintRules {
-        headers: vec![HeaderName::from_static("api-version")],
-        without: vec![Part::Query],
-        body: BodyForm::Bytes,
-    };
+    let rules = FingerprintRules::new()
+        .header(HeaderName::from_static("api-version"))
+        .unwrap()
+        .without_query();
     let (app, _) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let send = |target, version| {
         json(Method::POST, target)
@@ -195,10 +197,8 @@ async fn headers_can_count_and_parts_can_be_left_out() {
 
 #[tokio::test]
 async fn canonical_json_folds_spellings_and_refuses_what_is_ambiguous() {
-    let rules = FingerprintRules {
-        body: BodyForm::Json(CanonicalJson::default().ignoring("/sent_at")),
-        ..FingerprintRules::default()
-    };
+    let json = CanonicalJson::default().ignoring("/sent_at").unwrap();
+    let rules = FingerprintRules::new().json(json);
     let (app, runs) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let first = pay("k").send(&app).await;
     let respelled = pay("k")
@@ -218,4 +218,91 @@ async fn canonical_json_folds_spellings_and_refuses_what_is_ambiguous() {
         );
     }
     assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn g4_a_form_is_a_repeat_in_every_spelling_and_another_form_is_not() {
+    let rules = FingerprintRules::new().form(CanonicalForm::default());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
+    let send = |body: &'static str| {
+        call(Method::POST, "/payments")
+            .header("idempotency-key", "k")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    };
+    let first = send("amount=500&for=two+beans").send(&app).await;
+    let respelled = send("amount=500&for=two%20beans").send(&app).await;
+    respelled.assert_replays(&first);
+    let other = send("amount=200&for=two+beans").send(&app).await;
+    assert_eq!(other.code(), "fingerprint-mismatch");
+    let broken = send("amount=100%").send(&app).await;
+    assert_eq!(broken.code(), "body-not-canonical");
+    assert_eq!(runs.get(), 1);
+}
+
+/// An engine and its layer after a deploy that stopped to count the query.
+fn after_a_change_of_rules(idem: &Idempotency, accepting: bool) -> (Router, Runs) {
+    let new = FingerprintRules::new().without_query();
+    let rules = match accepting {
+        true => new.accepting(FingerprintRules::new()),
+        false => new,
+    };
+    payments(layer(idem).profile(Profile::default().fingerprint(rules)))
+}
+
+#[tokio::test]
+async fn g4_a_repeat_after_a_change_of_rules_replays_where_the_former_rules_are_accepted() {
+    let idem = memory();
+    let (before, _) = payments(layer(&idem));
+    let pay = || json(Method::POST, "/payments?a").header("idempotency-key", "k");
+    let first = pay().send(&before).await;
+
+    let (strict, strict_runs) = after_a_change_of_rules(&idem, false);
+    assert_eq!(pay().send(&strict).await.code(), "fingerprint-mismatch");
+
+    let (accepting, runs) = after_a_change_of_rules(&idem, true);
+    pay().send(&accepting).await.assert_replays(&first);
+    let other = pay().body("{}").send(&accepting).await;
+    assert_eq!(other.code(), "fingerprint-mismatch");
+    let other_query = json(Method::POST, "/payments?b").header("idempotency-key", "k");
+    assert_eq!(
+        other_query.send(&accepting).await.code(),
+        "fingerprint-mismatch"
+    );
+    assert_eq!((strict_runs.get(), runs.get()), (0, 0));
+}
+
+/// Derived keys hang on the stored fingerprint, so the one who takes over keeps it.
+#[tokio::test]
+async fn g4_a_take_over_after_a_change_of_rules_keeps_the_stored_fingerprint() {
+    let idem = memory();
+    let send = |app: Router| async move {
+        let pay = json(Method::POST, "/payments?a").header("idempotency-key", "k");
+        pay.send(&app).await
+    };
+    let (before, _) = shop(layer(&idem), |_| async { StatusCode::TOO_MANY_REQUESTS });
+    assert_eq!(send(before).await.status, 429);
+    let stored = record(&idem, "k").await.unwrap().fingerprint;
+
+    let (accepting, runs) = after_a_change_of_rules(&idem, true);
+    let first = send(accepting.clone()).await;
+    assert_eq!(first.status, 201);
+    assert_eq!(record(&idem, "k").await.unwrap().fingerprint, stored);
+    send(accepting).await.assert_replays(&first);
+    assert_eq!(runs.get(), 1);
+}
+
+/// A key that has a record belongs to a repeat or to a mismatch. Neither may run, although the policy
+/// lets requests run unprotected while the store is out of reach.
+#[tokio::test]
+async fn g1_an_outage_between_the_claims_by_two_sets_of_rules_runs_nothing() {
+    let (idem, cable) = cuttable(Policy::default().on_outage(OnOutage::FailOpen));
+    let (before, _) = payments(layer(&idem));
+    let pay = || json(Method::POST, "/payments?a").header("idempotency-key", "k");
+    pay().send(&before).await;
+
+    let (accepting, runs) = after_a_change_of_rules(&idem, true);
+    cable.cut_after(1);
+    assert_eq!(pay().send(&accepting).await.code(), "store-unavailable");
+    assert_eq!(runs.get(), 0);
 }

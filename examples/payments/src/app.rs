@@ -12,11 +12,12 @@ use idem_core::Idempotency;
 use idem_tower::IdempotencyLayer;
 
 use crate::{
+    cli::{Args, Profile},
     ledger::Ledger,
     merchant::{self, Merchant},
     page, payments,
     problem::Problem,
-    refunds,
+    refunds, stripe,
 };
 
 /// What the handlers share.
@@ -26,19 +27,29 @@ pub(crate) struct App {
 }
 
 /// The whole service.
-pub(crate) fn router(idem: Idempotency, ledger: Ledger, profile: idem_http::Profile) -> Router {
+pub(crate) fn router(idem: Idempotency, ledger: Ledger, args: &Args) -> Router {
     let app = App {
         ledger: Arc::new(ledger),
     };
-    api()
+    let api = match args.profile {
+        Profile::Stripe => api()
+            .route_layer(middleware::from_fn(stripe::forms))
+            .route_layer(middleware::from_fn(stripe::errors)),
+        Profile::Seed | Profile::Ietf => api(),
+    };
+    let service = api
         // A layer that is added later stands further out: authentication comes first, because the
         // idempotency layer has to know whose key it is.
-        .route_layer(idempotency(idem, profile))
+        .route_layer(idempotency(idem, args.http_profile()))
         .route_layer(middleware::from_fn(merchant::authenticate))
         .merge(page::router())
         .fallback(no_such_path)
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .with_state(app)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed());
+    let service = match args.profile {
+        Profile::Stripe => service.layer(middleware::from_fn(stripe::errors)),
+        Profile::Seed | Profile::Ietf => service,
+    };
+    service.with_state(app)
 }
 
 fn api() -> Router<App> {

@@ -73,7 +73,7 @@ pub(crate) enum Profile {
     Seed,
     /// Strict header syntax; a different request under a known key: 422
     Ietf,
-    /// A different request under a known key: 400
+    /// Form bodies, errors and headers of Stripe's API; a different request under a known key: 400
     Stripe,
 }
 

@@ -20,6 +20,7 @@ mod run;
 mod sandbox;
 mod shutdown;
 mod stores;
+mod stripe;
 mod transfers;
 
 use std::io::IsTerminal as _;
@@ -41,7 +42,7 @@ async fn main() -> Result<()> {
         ledger,
         sweeper: _sweeper,
     } = stores::open(&args.store, args.policy()).await?;
-    let router = app::router(idem.clone(), ledger, args.http_profile());
+    let router = app::router(idem.clone(), ledger, &args);
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;

@@ -10,7 +10,7 @@ use crate::fuzz::{self, Fuzz};
 use crate::lane::Report;
 use crate::matrix::{self, Matrix};
 use crate::workspace::Workspace;
-use crate::{docs, purity, tests_lane, torture};
+use crate::{docs, purity, stripe, tests_lane, torture};
 
 #[derive(Parser)]
 #[command(
@@ -67,6 +67,8 @@ enum Chore {
     Semver(Semver),
     /// Run every fuzz target for a while (cargo-fuzz, nightly)
     Fuzz(Fuzz),
+    /// The official clients of Stripe, of PyPI and npm, against the payments example
+    Stripe,
 }
 
 /// Whether missing Debian packages may be installed.
@@ -101,6 +103,7 @@ pub(crate) fn run() -> Result<Report> {
         }
         Chore::Semver(semver) => report.lane("semver", || deep::semver(&workspace, &semver)),
         Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz, &mut report),
+        Chore::Stripe => stripe::run(&workspace, &mut report),
     }
     report.print();
     Ok(report)

@@ -1,6 +1,6 @@
 //! Which numbers a double holds as they are written.
 
-use super::NotCanonical;
+use crate::canonical::NotCanonical;
 
 /// 2⁵³ − 1, the largest integer that all doubles around it can be told from (RFC 7493, §2.2).
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

@@ -71,12 +71,41 @@ fn what_is_no_json_is_refused() {
 fn ignored_members_do_not_count() {
     let json = CanonicalJson::default()
         .ignoring("/meta/sent~1at")
-        .ignoring("/nonce");
+        .and_then(|json| json.ignoring("/nonce"))
+        .unwrap();
     let with = json
         .canonical(br#"{"a":1,"nonce":7,"meta":{"sent/at":1,"by":"x"}}"#)
         .unwrap();
     assert_eq!(with, br#"{"a":1,"meta":{"by":"x"}}"#);
     assert_eq!(json.canonical(b"[1]").unwrap(), b"[1]");
+}
+
+#[test]
+fn ignored_elements_of_arrays_do_not_count() {
+    let json = CanonicalJson::default().ignoring("/items/1").unwrap();
+    let canonical =
+        |body: &str| String::from_utf8(json.canonical(body.as_bytes()).unwrap()).unwrap();
+    assert_eq!(canonical(r#"{"items":[1,2,3]}"#), r#"{"items":[1,3]}"#);
+    assert_eq!(canonical(r#"{"items":[1]}"#), r#"{"items":[1]}"#);
+    let leading_zero = CanonicalJson::default().ignoring("/00").unwrap();
+    assert_eq!(leading_zero.canonical(b"[1]").unwrap(), b"[1]");
+}
+
+#[test]
+fn g4_text_that_is_not_a_json_pointer_is_refused_when_it_is_given() {
+    for pointer in ["", "sent_at", "#/sent_at", "$.sent_at", "/a~", "/a~2b"] {
+        let refused = CanonicalJson::default().ignoring(pointer).unwrap_err();
+        assert!(
+            refused.to_string().contains(&format!("`{pointer}`")),
+            "{refused}"
+        );
+    }
+    for pointer in ["/", "/a", "/a~0~1b", "/a/0/b"] {
+        assert!(
+            CanonicalJson::default().ignoring(pointer).is_ok(),
+            "{pointer}"
+        );
+    }
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -46,9 +46,8 @@ impl Guard {
             let header = &self.0.profile.key;
             header.read(head.headers).map_err(|why| {
                 let problem = Problem::new(Code::KeyMalformed);
-                self.rejection(
-                    problem.detail(format!("The header {} is no key: {why}.", header.name)),
-                )
+                let detail = format!("The header {} is no key: {why}.", header.name);
+                problem.detail(detail).into()
             })
         };
         match self.0.key_pointer {
@@ -69,7 +68,7 @@ impl Guard {
             return Admission::Pass;
         }
         self.with_key(head, key, scope)
-            .unwrap_or_else(|rejection| Admission::Answer(rejection.into_answer()))
+            .unwrap_or_else(|rejection| Admission::Answer(rejection.into_answer(self)))
     }
 
     fn with_key(
@@ -81,13 +80,13 @@ impl Guard {
         let key = key()?;
         if key.is_none() && self.0.key_pointer.is_none() {
             return match self.0.profile.required {
-                true => Err(self.rejection(self.key_missing())),
+                true => Err(self.key_missing().into()),
                 false => Ok(Admission::Unprotected(self.without_key())),
             };
         }
         let scope = scope()?;
         if head.target(self.0.path_from).is_none() {
-            return Err(self.rejection(no_path()));
+            return Err(no_path().into());
         }
         let Some(key) = key else {
             return Ok(Admission::Protect(Ticket(Kind::Scope(scope))));
@@ -107,10 +106,6 @@ impl Guard {
         Problem::new(Code::KeyMissing).detail(format!(
             "Send {place} with one key per intent, and the same key with every repeat."
         ))
-    }
-
-    fn rejection(&self, problem: Problem) -> Rejection {
-        self.problem(problem).into()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{pin::pin, sync::atomic::Ordering};
 
 use http::header;
-use idem_core::{Claim, ClaimError, Fingerprint, IdempotencyKey, RecordKey, StoreErrorKind};
+use idem_core::{
+    Claim, ClaimError, Fingerprint, IdempotencyKey, RecordKey, Refused, StoreErrorKind,
+};
 
 use super::{
     Answer, Guard, Head, Run, Source, Ticket, Unprotected, Whole,
@@ -66,7 +68,7 @@ impl Guard {
             return Ok(Begin::Pass(body));
         }
         let print = self.fingerprint(&head, &body)?;
-        self.claim(key, print, body).await
+        self.claim(key, print, &head, body).await
     }
 
     fn abandoned_limit(&self) -> isize {
@@ -77,34 +79,62 @@ impl Guard {
         &self,
         key: RecordKey,
         print: Fingerprint,
+        head: &Head<'_>,
         body: Whole,
     ) -> Result<Begin, Problem> {
         let idem = &self.0.idem;
-        match idem.claim(&key, &print).await {
-            Ok(Claim::Acquired(execution)) => {
+        let (claim, print) = match idem.claim(&key, &print).await {
+            Ok(Claim::Refused(Refused::Mismatch)) => {
+                self.claim_by_former(&key, print, head, &body).await?
+            }
+            Ok(claim) => (claim, print),
+            Err(error) => {
+                return match idem.unprotected(&key, &print, &error) {
+                    Some(running) => Ok(Begin::Unprotected(self.degraded(running), body)),
+                    None => Err(store_problem(&error)),
+                };
+            }
+        };
+        match claim {
+            Claim::Acquired(execution) => {
                 Ok(Begin::Run(Run::new(self.clone(), execution, print), body))
             }
-            Ok(Claim::Replay(payload) | Claim::ReplayFailure(payload)) => {
+            Claim::Replay(payload) | Claim::ReplayFailure(payload) => {
                 self.replay(&payload).map(Begin::Answer)
             }
-            Ok(Claim::Refused(idem_core::Refused::Mismatch)) => {
+            Claim::Refused(Refused::Mismatch) => {
                 let problem = Problem::new(Code::FingerprintMismatch);
                 Err(problem.status(self.0.profile.mismatch))
             }
-            Ok(Claim::Refused(idem_core::Refused::InFlight { retry_after })) => {
+            Claim::Refused(Refused::InFlight { retry_after }) => {
                 Ok(Begin::Answer(self.busy(&key, &print, retry_after).await))
             }
-            Ok(Claim::Refused(idem_core::Refused::Abandoned { .. })) => {
-                Err(Problem::new(Code::OutcomeUnknown))
-            }
-            Ok(Claim::Refused(idem_core::Refused::Exhausted { .. })) => {
-                Err(Problem::new(Code::AttemptsExhausted))
-            }
-            Err(error) => match idem.unprotected(&key, &print, &error) {
-                Some(running) => Ok(Begin::Unprotected(self.degraded(running), body)),
-                None => Err(store_problem(&error)),
-            },
+            Claim::Refused(Refused::Abandoned { .. }) => Err(Problem::new(Code::OutcomeUnknown)),
+            Claim::Refused(Refused::Exhausted { .. }) => Err(Problem::new(Code::AttemptsExhausted)),
         }
+    }
+
+    /// Claims a key whose record is a mismatch by the current rules, by the former ones that the
+    /// route accepts. The record keeps the fingerprint that it has, which is given back.
+    ///
+    /// Where the store is out of reach the request never runs unprotected: its key has a record.
+    async fn claim_by_former(
+        &self,
+        key: &RecordKey,
+        current: Fingerprint,
+        head: &Head<'_>,
+        body: &Whole,
+    ) -> Result<(Claim, Fingerprint), Problem> {
+        let request = self.request_parts(head, body)?;
+        let rules = &self.0.profile.fingerprint;
+        for former in rules.former_fingerprints(request, current) {
+            match self.0.idem.claim(key, &former).await {
+                Ok(Claim::Refused(Refused::Mismatch)) => {}
+                Ok(claim) => return Ok((claim, former)),
+                Err(error) => return Err(store_problem(&error)),
+            }
+        }
+        Ok((Claim::Refused(Refused::Mismatch), current))
     }
 
     async fn read_body<S: Source>(&self, head: &Head<'_>, body: S) -> Result<Whole, Problem> {
@@ -155,17 +185,25 @@ impl Guard {
     }
 
     fn fingerprint(&self, head: &Head<'_>, body: &Whole) -> Result<Fingerprint, Problem> {
-        let target = head.target(self.0.path_from);
-        let request = RequestParts {
-            method: head.method,
-            target: target.ok_or_else(|| Problem::new(Code::Misconfigured))?,
-            headers: head.headers,
-            body: &body.data,
-        };
+        let request = self.request_parts(head, body)?;
         let rules = &self.0.profile.fingerprint;
         rules
             .fingerprint(request)
             .map_err(|why| Problem::new(Code::BodyNotCanonical).detail(format!("The body: {why}.")))
+    }
+
+    fn request_parts<'a>(
+        &self,
+        head: &Head<'a>,
+        body: &'a Whole,
+    ) -> Result<RequestParts<'a>, Problem> {
+        let target = head.target(self.0.path_from);
+        Ok(RequestParts {
+            method: head.method,
+            target: target.ok_or_else(|| Problem::new(Code::Misconfigured))?,
+            headers: head.headers,
+            body: &body.data,
+        })
     }
 }
 

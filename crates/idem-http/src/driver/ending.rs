@@ -11,8 +11,8 @@ use idem_core::{
 
 use super::{Answer, AnswerBody, Guard, Whole, guard::STORE_RETRY_AFTER, hold::Held};
 use crate::{
-    Code, Disposition, IDEMPOTENCY_DEGRADED, IDEMPOTENCY_DISPOSITION, IDEMPOTENT_REPLAY_BODY,
-    Problem, StoredResponse, encode_answer,
+    Code, Disposition, IDEMPOTENCY_DEGRADED, IDEMPOTENCY_DISPOSITION, Problem, StoredResponse,
+    encode_answer,
     headers::{drop_body_headers, keeps_trailer},
 };
 
@@ -116,8 +116,9 @@ impl Ender {
 
     /// A handler that broke down may have had its effect: the 500 is stored like any answer.
     pub(super) async fn fail(&self, execution: Execution) -> Answer {
-        let response = self.guard.handler_failed();
-        let (head, body) = response.into_parts();
+        let (mut head, body) = self.guard.handler_failed().into_parts();
+        let profile = &self.guard.0.profile;
+        profile.mark_first(head.status, &mut head.headers, Disposition::Final);
         let body = Whole::from(body);
         let payload = self.guard.payload(head.status, &head.headers, Some(&body));
         match execution.fail(payload).await {
@@ -160,7 +161,7 @@ impl Guard {
     /// Takes from a first answer what only a replay may say.
     pub(super) fn mark_as_first(&self, headers: &mut HeaderMap) {
         headers.remove(&self.0.profile.replayed);
-        headers.remove(IDEMPOTENT_REPLAY_BODY);
+        headers.remove(&self.0.profile.omitted);
         headers.remove(IDEMPOTENCY_DEGRADED);
         self.notice(headers);
     }
@@ -195,8 +196,7 @@ impl Guard {
             Problem::new(Code::RecordUnreadable)
         })?;
         let trailers = stored.trailers();
-        let replay = stored.into_replay(profile.replayed.clone());
-        Ok(replay.map(|data| {
+        Ok(profile.replay(stored).map(|data| {
             let trailers = (!trailers.is_empty()).then(|| Box::new(trailers));
             Whole { data, trailers }.into()
         }))

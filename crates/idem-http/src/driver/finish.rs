@@ -46,6 +46,8 @@ impl Run {
         let (mut head, body) = response.into_parts();
         let disposition = self.ender.guard.disposition(&head);
         self.ender.guard.mark_as_first(&mut head.headers);
+        let profile = &self.ender.guard.0.profile;
+        profile.mark_first(head.status, &mut head.headers, disposition);
         let mut body = pin!(body);
         let hold = self.hold(disposition, &head);
         let mut out = Out {

@@ -36,7 +36,8 @@ pub(super) struct Rules {
     pub(super) path_from: PathFrom,
     pub(super) key_pointer: Option<Arc<str>>,
     pub(super) tally: Arc<Tally>,
-    on_error: OnError,
+    /// In place of the profile's format.
+    on_error: Option<OnError>,
     warned: Arc<Warned>,
 }
 
@@ -57,7 +58,7 @@ impl Guard {
             path_from: PathFrom::default(),
             key_pointer: None,
             tally: Arc::default(),
-            on_error: Arc::new(Problem::into_response),
+            on_error: None,
             warned: Arc::default(),
         }))
     }
@@ -104,14 +105,15 @@ impl Guard {
         self.with(|rules| rules.key_pointer = Some(pointer.into()))
     }
 
-    /// Answers problems in this route's own words, instead of as problem details. The status and
-    /// `Retry-After` are the hook's to keep: [`Problem::into_response`] shows how.
+    /// Answers problems in this route's own words, instead of in the profile's format
+    /// ([`Profile::errors`]). The status and `Retry-After` are the hook's to keep:
+    /// [`Problem::into_response`] shows how.
     #[must_use]
     pub fn on_error(
         self,
         answer: impl Fn(Problem) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|rules| rules.on_error = Arc::new(answer))
+        self.with(|rules| rules.on_error = Some(Arc::new(answer)))
     }
 
     /// The engine.
@@ -126,7 +128,10 @@ impl Guard {
     /// request did for ever: a layer further out, in this process or another, must not store them.
     pub(super) fn problem(&self, problem: Problem) -> Response<Bytes> {
         let is_final = problem.code == Code::HandlerFailed;
-        let mut response = (self.0.on_error)(problem);
+        let mut response = match &self.0.on_error {
+            Some(on_error) => on_error(problem),
+            None => self.0.profile.problem(&problem),
+        };
         if !is_final {
             let retryable = http::HeaderValue::from_static("retryable");
             response

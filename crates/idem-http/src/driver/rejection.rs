@@ -6,18 +6,26 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use idem_core::KeyError;
 
-use super::{Answer, AnswerBody};
+use super::{Answer, AnswerBody, Guard};
 use crate::{Code, Problem};
 
 /// The answer to a request whose caller could not be told; the handler does not run.
 ///
-/// Made from a [`StatusCode`] (empty body), a [`Problem`], or a whole [`Response`]; from a
-/// [`KeyError`] as [`Code::ScopeRefused`].
-pub struct Rejection(Box<Response<Bytes>>);
+/// Made from a [`StatusCode`] (empty body), a whole [`Response`], or a [`Problem`], which is written
+/// as all problems of the route are; from a [`KeyError`] as [`Code::ScopeRefused`].
+pub struct Rejection(Kind);
+
+enum Kind {
+    Problem(Problem),
+    Response(Box<Response<Bytes>>),
+}
 
 impl Rejection {
-    pub(super) fn into_answer(self) -> Answer {
-        self.0.map(AnswerBody::from)
+    pub(super) fn into_answer(self, guard: &Guard) -> Answer {
+        match self.0 {
+            Kind::Problem(problem) => guard.refuse(problem),
+            Kind::Response(response) => response.map(AnswerBody::from),
+        }
     }
 }
 
@@ -31,13 +39,13 @@ impl From<StatusCode> for Rejection {
 
 impl From<Response<Bytes>> for Rejection {
     fn from(response: Response<Bytes>) -> Self {
-        Self(Box::new(response))
+        Self(Kind::Response(Box::new(response)))
     }
 }
 
 impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
-        problem.into_response().into()
+        Self(Kind::Problem(problem))
     }
 }
 
@@ -50,6 +58,10 @@ impl From<KeyError> for Rejection {
 
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Rejection").field(&self.0.status()).finish()
+        let status = match &self.0 {
+            Kind::Problem(problem) => problem.status,
+            Kind::Response(response) => response.status(),
+        };
+        f.debug_tuple("Rejection").field(&status).finish()
     }
 }

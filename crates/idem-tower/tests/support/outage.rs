@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,11 +20,18 @@ use idem_memory::MemoryStore;
 pub struct Cable {
     cut: Arc<AtomicBool>,
     misconfigured: Arc<AtomicBool>,
+    /// How many calls are left until the cable is cut; 0 for no such bound.
+    left: Arc<AtomicUsize>,
 }
 
 impl Cable {
     pub fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets this many more calls through.
+    pub fn cut_after(&self, calls: usize) {
+        self.left.store(calls, Ordering::SeqCst);
     }
 
     pub fn mend(&self) {
@@ -40,10 +47,13 @@ impl Cable {
         if self.misconfigured.load(Ordering::SeqCst) {
             return Err(StoreError::config("the password is wrong"));
         }
-        match self.cut.load(Ordering::SeqCst) {
-            true => Err(StoreError::unavailable("the cable is cut")),
-            false => Ok(()),
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(StoreError::unavailable("the cable is cut"));
         }
+        if self.left.load(Ordering::SeqCst) > 0 && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.cut();
+        }
+        Ok(())
     }
 }
 

@@ -10,4 +10,5 @@ mod sandbox;
 mod scenarios;
 mod service;
 mod shutdown;
+mod stripe;
 mod tenants;

@@ -82,3 +82,38 @@ fn an_unknown_store_is_refused_by_name() {
     assert!(said.contains("unknown store `floppy:`"), "{said}");
     assert!(said.contains("memory:"), "{said}");
 }
+
+/// What Stripe's clients send and read; `cargo xtask stripe` runs the clients themselves.
+#[tokio::test]
+async fn the_stripe_profile_takes_forms_and_writes_errors_as_stripe_does() {
+    let service = Service::start(&["--profile", "stripe"]).await;
+    let pay = |key: &'static str, form: &'static str| {
+        let request = service.request("acme", Method::POST, "/v1/payments");
+        let request = request
+            .header("Idempotency-Key", key)
+            .header("Content-Type", "application/x-www-form-urlencoded");
+        Answer::of(request.body(form))
+    };
+    let first = pay("k", "amount=500&currency=usd&description=two+beans").await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    assert_eq!(first.json()["description"], "two beans");
+    let respelled = pay("k", "amount=500&currency=usd&description=two%20beans").await;
+    respelled.assert_replays(&first);
+    service.charged("acme", 1).await;
+
+    let invalid = pay("new", "amount=-1&currency=usd").await;
+    assert_eq!(invalid.status, StatusCode::BAD_REQUEST);
+    assert_eq!(invalid.json()["error"]["type"], "invalid_request_error");
+    assert_eq!(invalid.json()["error"]["param"], "amount");
+    let declined = "amount=500&currency=usd&sandbox[status]=402";
+    let declined_once = pay("declined", declined).await;
+    assert_eq!(declined_once.json()["error"]["type"], "card_error");
+    pay("declined", declined)
+        .await
+        .assert_replays(&declined_once);
+    service.charged("acme", 2).await;
+
+    let unknown = Answer::of(service.request("{no}", Method::GET, "/v1/payments")).await;
+    assert_eq!(unknown.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(unknown.json()["error"]["type"], "invalid_request_error");
+}

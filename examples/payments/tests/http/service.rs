@@ -127,10 +127,14 @@ impl Answer {
         self.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// The code of a problem; empty for anything else.
+    /// The code of a problem, or of an error in Stripe's form; empty for anything else.
     pub(crate) fn code(&self) -> String {
         if self.header("content-type") != Some("application/problem+json") {
-            return String::new();
+            let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+            return body["error"]["code"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
         }
         let problem = self.json();
         assert_eq!(problem["status"], self.status.as_u16());

@@ -5,6 +5,7 @@
 //! once, and one command may arrive in many chunks.
 
 mod conversation;
+mod http;
 mod postgres;
 mod request;
 mod resp;

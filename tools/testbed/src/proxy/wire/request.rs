@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{postgres, resp};
+use super::{http, postgres, resp};
 
 /// One request.
 #[derive(Debug)]
@@ -73,7 +73,8 @@ enum Dialect {
     Unknown,
     Resp,
     Postgres(postgres::Session),
-    /// Neither: what arrives at once is a request.
+    Http,
+    /// None of these: what arrives at once is a request.
     Other,
     /// Bytes that are no requests.
     Stream,
@@ -95,6 +96,7 @@ impl RequestReader {
                 self.dialect = match first {
                     b'*' => Dialect::Resp,
                     0 => Dialect::Postgres(postgres::Session::default()),
+                    b'A'..=b'Z' => Dialect::Http,
                     _ => Dialect::Other,
                 };
                 self.next(buffer, encrypted)
@@ -112,6 +114,7 @@ impl RequestReader {
                 }
             },
             Dialect::Postgres(session) => session.next_request(buffer),
+            Dialect::Http => http::next_request(buffer),
             Dialect::Other => Some(Request {
                 bytes: buffer.split().freeze(),
                 commands: Vec::new(),
