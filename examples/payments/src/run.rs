@@ -16,9 +16,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// For the books.
+    /// For the books. A request without a key has no execution to note.
     pub(crate) fn execution(&self) -> Option<Execution> {
-        self.running.as_ref().map(|running| Execution {
+        let running = self
+            .running
+            .as_ref()
+            .filter(|running| running.is_protected());
+        running.map(|running| Execution {
             attempt: running.attempt(),
             bank_key: running.derive_key("charge").as_str().to_owned(),
         })
