@@ -134,18 +134,24 @@ impl Execution {
     /// [`Superseded`] when another execution owns the key; nothing was stored.
     ///
     /// # Cancel safety
-    /// Dropping the future loses nothing: the ending goes on in the background. Dropping the
-    /// runtime does; `idem_endings_lost_total` counts it.
-    pub async fn complete(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
-        in_place!(self.held.end(Want::end(Ending::Complete(payload.into()))))
+    /// Dropping the future loses nothing, even before its first poll: the ending goes on in the
+    /// background. Dropping the runtime does; `idem_endings_lost_total` counts it.
+    pub fn complete(
+        self,
+        payload: impl Into<Bytes>,
+    ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
+        self.end(Want::end(Ending::Complete(payload.into())))
     }
 
     /// Stores a failure. Every repeat gets these very bytes, and nothing runs again.
     ///
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.
-    pub async fn fail(self, payload: impl Into<Bytes>) -> Result<Recording, Superseded> {
-        in_place!(self.held.end(Want::end(Ending::Fail(payload.into()))))
+    pub fn fail(
+        self,
+        payload: impl Into<Bytes>,
+    ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
+        self.end(Want::end(Ending::Fail(payload.into())))
     }
 
     /// Stores `ending`, or `fallback` where the store refuses `ending` for good: it is too large for
@@ -166,9 +172,13 @@ impl Execution {
     ///
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.
-    pub async fn end_or(self, ending: Ending, fallback: Ending) -> Result<Recording, Superseded> {
+    pub fn end_or(
+        self,
+        ending: Ending,
+        fallback: Ending,
+    ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
         let fallback = Some(fallback);
-        in_place!(self.held.end(Want::End { ending, fallback }))
+        self.end(Want::End { ending, fallback })
     }
 
     /// Records that the work failed without effect. The next claim with the same fingerprint runs,
@@ -177,8 +187,8 @@ impl Execution {
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety. If the reply is lost and another
     /// execution has taken the key over since, it fails with [`Superseded`].
-    pub async fn fail_retryable(self) -> Result<Recording, Superseded> {
-        in_place!(self.held.end(Want::end(Ending::Retry)))
+    pub fn fail_retryable(self) -> impl Future<Output = Result<Recording, Superseded>> + Send {
+        self.end(Want::end(Ending::Retry))
     }
 
     /// Removes the record, as if the key had never been claimed: for work that never began.
@@ -187,8 +197,14 @@ impl Execution {
     /// As [`complete`](Self::complete), also for cancel safety. If the reply to a release is lost,
     /// it succeeds when the record is gone or has a fresh claim, and fails with [`Superseded`] when
     /// another execution has taken the key over.
-    pub async fn release(self) -> Result<Recording, Superseded> {
-        in_place!(self.held.end(Want::Release))
+    pub fn release(self) -> impl Future<Output = Result<Recording, Superseded>> + Send {
+        self.end(Want::Release)
+    }
+
+    /// The ending is asked for at once, so that a future that is never polled loses none.
+    fn end(self, want: Want) -> impl Future<Output = Result<Recording, Superseded>> + Send + use<> {
+        self.held.ask(want);
+        async move { in_place!(self.held.end()) }
     }
 
     pub(crate) fn held(&self) -> &Arc<Held> {

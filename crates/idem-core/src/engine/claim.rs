@@ -105,7 +105,7 @@ impl Idempotency {
             );
             return Err(ClaimError { source });
         }
-        if let Some(ending) = keeper.hurry(key) {
+        if let Some(ending) = keeper.pending(key) {
             Box::pin(attempt.wait_for(ending)).await;
         }
         in_place!(attempt.run()).map_err(|source| ClaimError { source })

@@ -2,7 +2,8 @@
 //! that the store has not taken, off the callers' path.
 //!
 //! It starts with the first job, on the engine's [`Spawner`](super::Spawner), and ends when it had
-//! none for a while. There are three kinds of jobs: endings, renewals, and releases of claims that
+//! none for a while. Where its runtime is gone, or nobody drives it, lasting work on another one
+//! starts it anew there. There are three kinds of jobs: endings, renewals, and releases of claims that
 //! nobody runs under. A bounded number of each kind is under way at a time, and no call waits for
 //! another one.
 
@@ -15,6 +16,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
@@ -22,6 +24,7 @@ use tokio::{sync::Notify, time::Instant};
 use super::{Idempotency, Shared, background::Counted};
 use crate::{RecordKey, execution::Held, machine::Holding, observe};
 use job::{Class, FIRST_PAUSE, Job};
+use task::Rounds;
 
 /// No claim is begun while so many endings wait for the store: each claim has room for its ending.
 pub(super) const MAX_PENDING: usize = 10_000;
@@ -33,6 +36,8 @@ const MAX_RELEASES: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Keeper {
     schedule: Mutex<Schedule>,
+    /// Calls under way; here, so that a task that stands still can be relieved of them.
+    rounds: Mutex<Rounds>,
     /// Something is due sooner than the task thinks.
     changed: Notify,
     /// Endings that wait for the store.
@@ -54,6 +59,12 @@ struct Schedule {
     /// Whether the task is there, and what it sleeps until.
     running: bool,
     sleeps_until: Option<Instant>,
+    /// Which task it is; earlier ones stop when they find another number.
+    task: u64,
+    /// By class, how many jobs are under way.
+    under_way: [usize; 3],
+    /// Since when the task owes a sign of life.
+    asked_since: Option<Instant>,
 }
 
 impl Keeper {
@@ -62,20 +73,27 @@ impl Keeper {
         self.endings.load(Ordering::Acquire)
     }
 
-    /// The ending or release that waits for the store and holds this key; it is tried soon.
-    pub(super) fn hurry(&self, key: &RecordKey) -> Option<Arc<Held>> {
+    /// The ending or release that waits for the store and holds this key.
+    pub(super) fn pending(&self, key: &RecordKey) -> Option<Arc<Held>> {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return None;
         }
+        let schedule = self.lock();
+        let job = schedule.jobs.get(schedule.by_key.get(key)?)?;
+        Some(Arc::clone(&job.held))
+    }
+
+    /// Has the ending or release of this key tried soon.
+    pub(super) fn hurry(&self, key: &RecordKey) {
         let mut schedule = self.lock();
-        let id = *schedule.by_key.get(key)?;
-        let job = schedule.jobs.get(&id)?;
-        let (held, tried) = (Arc::clone(&job.held), job.tried);
+        let Some(id) = schedule.by_key.get(key).copied() else {
+            return;
+        };
+        let tried = schedule.jobs.get(&id).and_then(|job| job.tried);
         // One attempt for all who wait, and not more often than at first.
         let soon = tried.map_or_else(Instant::now, |tried| tried + FIRST_PAUSE);
         schedule.advance(id, soon.max(Instant::now()));
         self.wake(&mut schedule, soon);
-        Some(held)
     }
 
     fn wake(&self, schedule: &mut Schedule, due: Instant) {
@@ -144,6 +162,27 @@ impl Schedule {
         queue.insert((at, id));
     }
 
+    /// Whether the task has not answered for so long. Asks it for a sign of life.
+    fn stands_still(&mut self, patience: Duration) -> bool {
+        let now = Instant::now();
+        let since = *self.asked_since.get_or_insert(now);
+        self.running && now.duration_since(since) >= patience
+    }
+
+    /// Lets another task take the place of the present one. What is under way is begun anew.
+    fn dismiss(&mut self) {
+        self.running = false;
+        self.sleeps_until = None;
+        self.task += 1;
+        self.under_way = Default::default();
+        self.asked_since = None;
+        let now = Instant::now();
+        for (id, job) in self.jobs.iter_mut().filter(|(_, job)| job.due.is_none()) {
+            job.due = Some(now);
+            self.due[job.class as usize].insert((now, *id));
+        }
+    }
+
     /// Makes a job that was under way due at this time.
     fn reschedule(&mut self, id: u64, at: Instant) {
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -165,9 +204,14 @@ impl Shared {
         id
     }
 
-    /// Starts the task anew if its runtime is gone.
-    pub(super) fn restart_keeper(self: &Arc<Self>) {
-        let schedule = self.keeper.lock();
+    /// Starts the task anew if its runtime is gone, or if it has not answered for so long: then
+    /// nobody drives its runtime.
+    pub(super) fn revive_keeper(self: &Arc<Self>, patience: Duration) {
+        let mut schedule = self.keeper.lock();
+        if schedule.stands_still(patience) {
+            schedule.dismiss();
+        }
+        self.keeper.changed.notify_one();
         if !schedule.jobs.is_empty() {
             self.start_keeper(schedule);
         }
@@ -175,9 +219,12 @@ impl Shared {
 
     fn start_keeper(self: &Arc<Self>, mut schedule: MutexGuard<'_, Schedule>) {
         let is_running = std::mem::replace(&mut schedule.running, true);
+        let task = schedule.task;
         drop(schedule);
         if !is_running {
-            let keeping = task::Keeping::new(Arc::clone(&self.keeper));
+            // Dropped calls give back the turns that they hold.
+            drop(self.keeper.replace_rounds(task));
+            let keeping = task::Keeping::new(Arc::clone(&self.keeper), task);
             self.spawner.spawn(keeping.run());
         }
     }

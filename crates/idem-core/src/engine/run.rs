@@ -97,9 +97,10 @@ async fn superseded(held: &Arc<Held>) -> Superseded {
         if held.is_over() {
             return Superseded;
         }
-        let sleep = pin!(tokio::time::sleep(held.lease() / 3));
+        // Twice between two renewals: a task that stands still misses one of them at most.
+        let sleep = pin!(tokio::time::sleep(held.lease() / 6));
         if let Either::Right(_) = select(changed, sleep).await {
-            held.engine.shared().restart_keeper();
+            held.engine.shared().revive_keeper(held.lease() / 8);
         }
     }
 }

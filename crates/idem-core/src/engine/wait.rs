@@ -71,28 +71,41 @@ struct Lead {
 }
 
 /// What a room knows.
-enum News {
-    /// In flight when it was last looked at, with so much of the lease left.
-    InFlight(Instant, Duration),
-    Over(Over),
+struct News {
+    /// When it was last found in flight, and how much of the lease was left.
+    in_flight: (Instant, Duration),
+    over: Option<Over>,
+    /// The last claim that failed, and when it began.
+    failed: Option<(Instant, ClaimError)>,
 }
 
-/// What everybody in a room is told: a [`Claim`] that gives no right to run, or why there is none.
+impl News {
+    /// What ends the wait of somebody who came at this time. A claim that failed ends the wait of
+    /// those who were there when it began: a claim of their own would have failed as well. Who came
+    /// later has a budget of its own.
+    fn told(&self, came: Instant) -> Option<Result<Claim, ClaimError>> {
+        if let Some(over) = &self.over {
+            return Some(Ok(over.clone().into()));
+        }
+        let (_, error) = self.failed.as_ref().filter(|(began, _)| came <= *began)?;
+        Some(Err(error.clone()))
+    }
+}
+
+/// What everybody in a room is told: a [`Claim`] that gives no right to run.
 #[derive(Clone)]
 enum Over {
     Replay(Bytes),
     ReplayFailure(Bytes),
     Refused(Refused),
-    Failed(ClaimError),
 }
 
-impl From<Over> for Result<Claim, ClaimError> {
+impl From<Over> for Claim {
     fn from(over: Over) -> Self {
         match over {
-            Over::Replay(payload) => Ok(Claim::Replay(payload)),
-            Over::ReplayFailure(payload) => Ok(Claim::ReplayFailure(payload)),
-            Over::Refused(refused) => Ok(Claim::Refused(refused)),
-            Over::Failed(error) => Err(error),
+            Over::Replay(payload) => Self::Replay(payload),
+            Over::ReplayFailure(payload) => Self::ReplayFailure(payload),
+            Over::Refused(refused) => Self::Refused(refused),
         }
     }
 }
@@ -121,7 +134,11 @@ impl Waiters {
                     alike,
                     lead: Lead::default().into(),
                     changed: Notify::new(),
-                    news: watch::Sender::new(News::InFlight(Instant::now(), left)),
+                    news: watch::Sender::new(News {
+                        in_flight: (Instant::now(), left),
+                        over: None,
+                        failed: None,
+                    }),
                     seats: AtomicUsize::new(0),
                 });
                 rooms.push(Arc::clone(&room));
@@ -175,30 +192,22 @@ impl Drop for Seat<'_> {
 }
 
 impl Room {
-    /// In flight, as far as is known.
-    fn in_flight(&self) -> Result<Claim, ClaimError> {
-        match &*self.news.borrow() {
-            News::InFlight(seen, left) => {
-                let retry_after = left.saturating_sub(seen.elapsed());
-                Ok(Claim::Refused(Refused::InFlight { retry_after }))
-            }
-            News::Over(over) => over.clone().into(),
-        }
+    /// What somebody who came at this time is told; in flight, as far as is known.
+    fn tell(&self, came: Instant) -> Result<Claim, ClaimError> {
+        let news = self.news.borrow();
+        news.told(came).unwrap_or_else(|| {
+            let (seen, left) = news.in_flight;
+            let retry_after = left.saturating_sub(seen.elapsed());
+            Ok(Claim::Refused(Refused::InFlight { retry_after }))
+        })
     }
 
     /// Notes that it is in flight; nobody need wake up for that.
     fn still(&self, left: Duration) {
         self.news.send_if_modified(|news| {
-            *news = News::InFlight(Instant::now(), left);
+            news.in_flight = (Instant::now(), left);
             false
         });
-    }
-
-    fn over(&self) -> Option<Over> {
-        match &*self.news.borrow() {
-            News::InFlight(..) => None,
-            News::Over(over) => Some(over.clone()),
-        }
     }
 }
 
@@ -212,7 +221,8 @@ impl Idempotency {
         max: Duration,
         left: Duration,
     ) -> Result<Claim, ClaimError> {
-        let until = deadline(Instant::now(), max);
+        let came = Instant::now();
+        let until = deadline(came, max);
         let alike = Alike {
             fingerprint: *fingerprint,
             policy: Arc::as_ptr(&self.tuned).addr(),
@@ -220,20 +230,21 @@ impl Idempotency {
         let seat = self.shared().waiters.enter(key, alike, left);
         let mut news = seat.room.news.subscribe();
         let told = pin!(async {
-            let _ = news.wait_for(|news| matches!(news, News::Over(_))).await;
+            let _ = news.wait_for(|news| news.told(came).is_some()).await;
         });
         let leading = pin!(seat.room.lead.lock());
         let timer = pin!(sleep_until(until));
         let waited = select(told, select(leading, timer)).await;
         let mut lead = match waited {
-            Either::Left(_) | Either::Right((Either::Right(_), _)) => return seat.room.in_flight(),
+            Either::Left(_) | Either::Right((Either::Right(_), _)) => return seat.room.tell(came),
             Either::Right((Either::Left((lead, _)), _)) => lead,
         };
         // The answer may have come together with the lead.
-        if let Some(over) = seat.room.over() {
-            return over.into();
+        let told = seat.room.news.borrow().told(came);
+        match told {
+            Some(told) => told,
+            None => self.lead(&seat, &mut lead, fingerprint, until).await,
         }
-        self.lead(&seat, &mut lead, fingerprint, until).await
     }
 
     async fn lead(
@@ -251,7 +262,7 @@ impl Idempotency {
             let now = Instant::now();
             let recent = |asked: Instant| asked + FLOOR > now;
             if now >= until && lead.asked.is_some_and(recent) {
-                return seat.room.in_flight();
+                return seat.room.tell(now);
             }
             let claim = self.claim_once(seat.key, fingerprint).await;
             lead.asked = Some(Instant::now());
@@ -263,15 +274,21 @@ impl Idempotency {
                     lead.schedule(self, self.policy().lease);
                     return Ok(Claim::Acquired(execution));
                 }
-                Ok(Claim::Replay(payload)) => return seat.end(Over::Replay(payload)),
-                Ok(Claim::ReplayFailure(payload)) => return seat.end(Over::ReplayFailure(payload)),
-                Ok(Claim::Refused(refused)) => return seat.end(Over::Refused(refused)),
-                Err(error) => return seat.end(Over::Failed(error)),
+                Ok(Claim::Replay(payload)) => return Ok(seat.end(Over::Replay(payload))),
+                Ok(Claim::ReplayFailure(payload)) => {
+                    return Ok(seat.end(Over::ReplayFailure(payload)));
+                }
+                Ok(Claim::Refused(refused)) => return Ok(seat.end(Over::Refused(refused))),
+                Err(error) => {
+                    let failed = Some((now, error.clone()));
+                    seat.room.news.send_modify(|news| news.failed = failed);
+                    return Err(error);
+                }
             };
             seat.room.still(left);
             lead.schedule(self, left);
             if Instant::now() >= until {
-                return seat.room.in_flight();
+                return seat.room.tell(Instant::now());
             }
         }
     }
@@ -290,9 +307,10 @@ impl Idempotency {
 
 impl Seat<'_> {
     /// Tells everybody in the room, and gives what it told.
-    fn end(&self, over: Over) -> Result<Claim, ClaimError> {
+    fn end(&self, over: Over) -> Claim {
         self.waiters.close(self.key, &self.room);
-        self.room.news.send_replace(News::Over(over.clone()));
+        let told = Some(over.clone());
+        self.room.news.send_modify(|news| news.over = told);
         over.into()
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Held {
     pub(crate) resumed: Option<Bytes>,
     pub(crate) engine: Idempotency,
     lease: Duration,
-    /// A claim that may never have gone through, and is given back.
-    unseen: bool,
+    /// A claim that may never have gone through, and is given back: nobody runs under it.
+    pub(crate) unseen: bool,
     /// The ending that the caller asked for, until whoever has the turn takes it.
     asked: Mutex<Option<Want>>,
     /// The name of the ending that was asked for.
@@ -109,33 +109,33 @@ impl Held {
 
     /// Renews or checkpoints, asking again within the retry budget.
     pub(crate) async fn step(&self, want: Want) -> Result<(), HoldError> {
-        let mut holding = self.turn().await;
-        holding.want(want)?;
         let mut budget = Budget::new(self.engine.policy().retry_budget);
         loop {
-            match self.drive(&mut holding).await {
-                Ok(Reached::Kept) => return Ok(()),
-                Ok(_) => return Err(HoldError::Superseded(Superseded)),
-                Err(error) => budget
+            match self.step_once(want.clone()).await {
+                Err(HoldError::Store(error)) => budget
                     .retry(&self.engine, &self.key, error)
                     .await
                     .map_err(HoldError::Store)?,
+                stepped => return stepped,
             }
+        }
+    }
+
+    /// Renews or checkpoints, asking once. The turn ends with it: where a checkpoint is not taken,
+    /// the key is renewed before it is asked for again.
+    async fn step_once(&self, want: Want) -> Result<(), HoldError> {
+        let mut holding = self.turn().await;
+        holding.want(want)?;
+        match self.drive(&mut holding).await {
+            Ok(Reached::Kept) => Ok(()),
+            Ok(_) => Err(HoldError::Superseded(Superseded)),
+            Err(error) => Err(HoldError::Store(error)),
         }
     }
 
     /// Renews, asking once.
     pub(crate) async fn renew_once(&self) -> Result<(), HoldError> {
-        let renewed = async {
-            let mut holding = self.turn().await;
-            holding.want(Want::Renew)?;
-            match self.drive(&mut holding).await {
-                Ok(Reached::Kept) => Ok(()),
-                Ok(_) => Err(HoldError::Superseded(Superseded)),
-                Err(error) => Err(HoldError::Store(error)),
-            }
-        };
-        let renewed = renewed.await;
+        let renewed = self.step_once(Want::Renew).await;
         let result = match &renewed {
             Ok(()) => "done",
             Err(HoldError::Superseded(_)) => "superseded",
@@ -145,10 +145,15 @@ impl Held {
         renewed
     }
 
-    /// Ends the execution: at once if the store takes it, else in the background.
-    pub(crate) async fn end(&self, want: Want) -> Result<Recording, Superseded> {
-        let name = *self.ending.get_or_init(|| want.name());
+    /// States how the execution is to end. Whoever has the turn next takes it.
+    pub(super) fn ask(&self, want: Want) {
+        let _ = self.ending.set(want.name());
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(want);
+    }
+
+    /// Ends the execution as it was [asked](Self::ask): at once if the store takes it, else in the
+    /// background.
+    pub(super) async fn end(&self) -> Result<Recording, Superseded> {
         let mut ended = in_place!(self.try_end());
         if matches!(&ended, Err(error) if error.kind() == StoreErrorKind::Unknown) {
             ended = Box::pin(self.end_again()).await;
@@ -157,7 +162,8 @@ impl Held {
             Ok(Ok(Landed::Fallback)) => Ok(Recording::Fallback),
             Ok(over) => over.map(|_| Recording::Stored),
             Err(error) => {
-                observe::ending_not_stored(&self.key, name, &error);
+                let ending = self.ending().unwrap_or_default();
+                observe::ending_not_stored(&self.key, ending, &error);
                 Ok(Recording::Pending)
             }
         }

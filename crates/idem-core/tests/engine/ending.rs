@@ -253,3 +253,14 @@ async fn a_dropped_execution_counts_as_a_crash_and_is_reclaimed_with_its_checkpo
         (2, &b"half"[..])
     );
 }
+
+/// As when `select!` finds another branch ready first.
+#[tokio::test(start_paused = true)]
+async fn an_ending_whose_future_is_never_polled_goes_on_in_the_background() {
+    let store = ScriptedStore::default();
+    let idem = engine(&store);
+    let execution = acquire(&idem, "k").await;
+    drop(execution.complete("ok"));
+    idem.drained().await;
+    assert_eq!(&replayed(&idem, "k").await[..], b"ok");
+}

@@ -106,6 +106,24 @@ async fn g8_under_halt_an_abandoned_key_never_runs_again_by_itself() {
     assert_eq!(acquire(&idem, "k").await.attempt(), 1);
 }
 
+/// The checkpoint is asked for again and again; renewals go in between.
+#[tokio::test(start_paused = true)]
+async fn g1_a_checkpoint_that_the_store_does_not_take_leaves_its_key_held() {
+    let store = ScriptedStore::default();
+    let policy = Policy::default().retry_budget(LEASE * 3);
+    let (idem, other) = (with(&store, policy), engine(&store.other_process()));
+    store.refuse_larger_than(100, StoreErrorKind::Unknown);
+    let work = tokio::spawn(async move {
+        idem.execute(&key("k"), &print("a"), async |running| {
+            running.checkpoint(vec![0; 101]).await.unwrap_err();
+            Ok::<_, Failure<String>>("ok".to_owned())
+        })
+        .await
+    });
+    stays_held(&other, LEASE * 5 / 2).await;
+    assert!(!work.await.unwrap().unwrap().replayed);
+}
+
 /// The work blocks its thread for longer than its lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_work_that_blocks_its_thread_is_renewed_all_the_same() {
@@ -179,9 +197,16 @@ async fn an_ending_waits_for_the_renewal_that_is_under_way() {
     assert_eq!(started.elapsed(), LEASE / 3 + Duration::from_secs(1));
 }
 
-/// Renewals and endings go on although the runtime that first kept them is gone.
+/// Renewals and endings go on although the runtime that first kept them is gone, or exists and is
+/// driven by nobody.
 #[test]
 fn g1_renewals_outlive_the_runtime_that_they_were_begun_on() {
+    for is_dropped in [true, false] {
+        renewals_on_a_second_runtime(is_dropped);
+    }
+}
+
+fn renewals_on_a_second_runtime(first_is_dropped: bool) {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -190,32 +215,34 @@ fn g1_renewals_outlive_the_runtime_that_they_were_begun_on() {
             .unwrap()
     };
     let store = ScriptedStore::default();
-    let idem = engine(&store);
+    let (idem, other) = (engine(&store), engine(&store.other_process()));
     let first = runtime();
-    let (begun, works) = tokio::sync::oneshot::channel();
     first.block_on(async {
         let idem = idem.clone();
         tokio::spawn(async move {
             idem.execute(&key("a"), &print("a"), async |_| {
-                let _ = begun.send(());
                 sleep(LEASE * 100).await;
                 Ok::<_, Failure<String>>(0)
             })
             .await
         });
-        works.await.unwrap();
-        tokio::task::yield_now().await;
+        // Its first renewal is under way, and stays so.
+        store.fault(Op::Update, Fault::Hang);
+        sleep(LEASE / 3 + Duration::from_millis(5)).await;
     });
-    drop(first);
+    let first = Some(first).filter(|_| !first_is_dropped);
     let second = runtime();
     second.block_on(async {
-        let outcome = idem
-            .execute(&key("b"), &print("a"), async |_| {
-                sleep(LEASE * 3).await;
+        let work = tokio::spawn(async move {
+            idem.execute(&key("k"), &print("a"), async |_| {
+                sleep(LEASE * 4).await;
                 Ok::<_, Failure<String>>(0)
             })
-            .await;
-        assert!(!outcome.unwrap().replayed);
-        assert!(store.calls(Op::Update) >= 8, "it was renewed");
+            .await
+        });
+        sleep(LEASE / 10).await;
+        stays_held(&other, LEASE * 3).await;
+        assert!(!work.await.unwrap().unwrap().replayed);
     });
+    drop(first);
 }

@@ -215,3 +215,28 @@ async fn g2_a_claim_behind_a_pending_ending_never_takes_over() {
         "{claim:?}"
     );
 }
+
+/// Nobody runs under a claim that is given back: it holds its key for a lease and no longer.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_cannot_be_given_back_is_free_after_its_lease() {
+    let store = ScriptedStore::default();
+    let idem = engine(&store);
+    store.fault(Op::Create, Fault::ApplyAndHang);
+    for _ in 0..10_000 {
+        store.fault(Op::Delete, Fault::Hang);
+    }
+    let (name, request) = (key("k"), print("a"));
+    tokio::time::timeout(Duration::from_millis(100), idem.claim(&name, &request))
+        .await
+        .unwrap_err();
+    // The outage's grace is over by then.
+    for _ in 0..45 {
+        sleep(Duration::from_secs(1)).await;
+        match idem.claim(&key("k"), &print("a")).await.unwrap() {
+            Claim::Acquired(execution) => return assert_eq!(execution.attempt(), 2),
+            Claim::Refused(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the key is still held");
+}

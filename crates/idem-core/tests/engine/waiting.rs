@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{OnAbandoned, OnBusy, Refused, State, StoreError, Watch, Watcher};
+use idem_core::{OnAbandoned, OnBusy, Refused, State, StoreError, StoreErrorKind, Watch, Watcher};
 use tokio::sync::Notify;
 
-use super::{store::Op, *};
+use super::{
+    store::{Fault, Op},
+    *,
+};
 
 const MAX: Duration = Duration::from_secs(5);
 
@@ -234,6 +237,33 @@ async fn a_leader_that_goes_away_hands_over_and_each_waits_its_own_time() {
     let (claim, waited) = late.await.unwrap();
     assert!(matches!(claim, Claim::Replay(_)), "{claim:?}");
     assert_eq!(waited, MAX - Duration::from_secs(1));
+}
+
+/// The leader's claim fails; whoever came after that claim began has a budget of its own.
+#[tokio::test(start_paused = true)]
+async fn a_failed_claim_is_told_only_to_those_who_waited_for_all_of_it() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let holder = acquire(&engine(&store.other_process()), "k").await;
+    let claim = || {
+        let idem = idem.clone();
+        tokio::spawn(async move { idem.claim(&key("k"), &print("a")).await })
+    };
+    let early = [claim(), claim()];
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    // The leader's next question gets no answer for a second, and then the store is down.
+    store.fault(Op::Create, Fault::Hang);
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let late = claim();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    store.down(StoreErrorKind::Unavailable);
+    for waiter in early {
+        waiter.await.unwrap().unwrap_err();
+    }
+    store.up();
+    holder.complete("ok").await.unwrap();
+    let told = late.await.unwrap();
+    assert!(matches!(told, Ok(Claim::Replay(_))), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,6 +45,7 @@ impl<'a> Attempt<'a> {
         let ending = self.behind.insert(ending);
         let mut changed = pin!(ending.changed());
         changed.as_mut().enable();
+        self.engine.shared().keeper.hurry(self.key);
         if !ending.is_over() {
             select(changed, pin!(tokio::time::sleep(longest))).await;
         }
@@ -54,7 +55,7 @@ impl<'a> Attempt<'a> {
     fn grace(&self) -> Duration {
         match &self.behind {
             // It has ended, and this process knows how: nobody may take it over.
-            Some(ending) if !ending.is_over() => ending.lease(),
+            Some(ending) if !ending.is_over() && !ending.unseen => ending.lease(),
             _ => self.engine.grace(),
         }
     }

@@ -114,10 +114,11 @@ impl Job {
                     renew(&held, kept).await
                 }
                 Class::Ending => attempt(&held, kept).await,
-                Class::Release => match held.try_end().await {
-                    Ok(_) => Round::Over,
-                    Err(_) => Round::Failed(kept),
-                },
+                Class::Release => {
+                    let ended = held.try_end().await;
+                    held.tried();
+                    ended.map_or(Round::Failed(kept), |_| Round::Over)
+                }
             }
         };
         // A store that panics in one call takes no other job down.
