@@ -143,6 +143,12 @@ impl Policy {
     /// The longest lease and retention: a hundred years, so that no store overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+    /// How long a call is tried again; see [`retry_budget`](Self::retry_budget).
+    #[must_use]
+    pub fn retry_budget_time(&self) -> Duration {
+        self.retry_budget
+    }
+
     /// The lease.
     #[must_use]
     pub fn lease_time(&self) -> Duration {
