@@ -17,9 +17,6 @@ CREATE TABLE IF NOT EXISTS idem.records (
     -- The key first: it is what differs, and a look-up compares it at every step of its way down.
     PRIMARY KEY (key, scope)
 ) WITH (
-    -- Every record is updated once or more soon after it was inserted: room for the new version on
-    -- the same page keeps those updates out of the index (HOT). Lower it where answers are long.
-    fillfactor = 45,
     -- Dead versions are made at the rate of the requests, so they are cleared away by number and
     -- not by a share of the table, and as fast as the disk can.
     autovacuum_vacuum_scale_factor = 0.02,
@@ -54,3 +51,11 @@ SELECT now(), now(), now(), 0, 0, '', '', 'filler', ':filler', n::text, convert_
 FROM generate_series(1, 256) AS n
 WHERE pg_relation_size('idem.records') < 1000000;
 DELETE FROM idem.records WHERE status = 'filler';
+
+-- Whose turn it is to remove expired rows, of all processes that offer to.
+CREATE TABLE IF NOT EXISTS idem.sweeper (
+    one   bool        PRIMARY KEY DEFAULT true CHECK (one),
+    owner bigint      NOT NULL,
+    until timestamptz NOT NULL
+);
+COMMENT ON TABLE idem.sweeper IS 'The process that sweeps idem.records, and until when no other does';
