@@ -40,11 +40,11 @@ impl<'a> Argument<'a> {
 
     /// How long a statement is to wait for a lock, in milliseconds.
     pub(crate) fn lock_timeout(timeout: Duration) -> Self {
-        // 0 would be for ever.
-        let millis = i64::try_from(timeout.as_millis())
-            .unwrap_or(i64::MAX)
+        // 0 would be for ever, and the server takes no more than 31 bits.
+        let millis = i32::try_from(timeout.as_millis())
+            .unwrap_or(i32::MAX)
             .max(1);
-        Self::One(Scalar::Int(Some(millis)))
+        Self::One(Scalar::Int(Some(millis.into())))
     }
 
     /// A list for so many values of this one's type.

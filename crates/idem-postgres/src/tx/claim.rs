@@ -97,8 +97,11 @@ impl Transactional {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<InTx, StoreError> {
-        let claimed = self.try_claim_in_tx(tx, key, fingerprint).await;
-        claimed.map_err(Broken::into_store_error)
+        let wait = self.lock_timeout();
+        match self.try_claim_in_tx(tx, key, fingerprint, wait).await {
+            Err(broken) if broken.is_contended() => Ok(InTx::InFlight { retry_after: wait }),
+            claimed => claimed.map_err(Broken::into_store_error),
+        }
     }
 
     pub(super) async fn try_claim_in_tx(
@@ -106,14 +109,10 @@ impl Transactional {
         tx: &mut PgConnection,
         key: &RecordKey,
         fingerprint: &Fingerprint,
+        wait: Duration,
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
-        match self.claim_rounds(tx, key, request).await {
-            Err(broken) if broken.is_lock_timeout() => Ok(InTx::InFlight {
-                retry_after: self.store.sessions().config().lock_timeout,
-            }),
-            claimed => claimed,
-        }
+        self.claim_rounds(tx, key, request, wait).await
     }
 
     async fn claim_rounds(
@@ -121,10 +120,11 @@ impl Transactional {
         tx: &mut PgConnection,
         key: &RecordKey,
         mut request: Request,
+        wait: Duration,
     ) -> Result<InTx, Broken> {
         loop {
             let first = machine::first(&mut request);
-            let mut found = match self.create_in_tx(tx, key, &first).await? {
+            let mut found = match self.create_in_tx(tx, key, &first, wait).await? {
                 Created::New => return Ok(acquired(key, first)),
                 Created::Exists(found) => Some(found),
             };
@@ -135,7 +135,7 @@ impl Transactional {
                     Decision::Own => return Ok(acquired(key, there.record)),
                     refusal => return Ok(refused(refusal)),
                 };
-                found = match self.update_in_tx(tx, key, &write).await? {
+                found = match self.update_in_tx(tx, key, &write, wait).await? {
                     Updated::Done => return Ok(acquired(key, write.record)),
                     Updated::Conflict(found) => found,
                 };
