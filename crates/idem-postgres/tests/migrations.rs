@@ -201,7 +201,7 @@ async fn s7_an_older_release_claims_nothing_in_tables_of_a_newer_one() {
         .unwrap();
     let request = idem_core::Fingerprint::of("tests", b"request");
     let once = older.transactional(&idem);
-    let work = async |_: &mut sqlx::PgConnection| Ok::<_, sqlx::Error>(());
+    let work = async |_: &mut PgConnection| Ok::<_, sqlx::Error>(());
     let refused = once.once_in_tx(&key, &request, work).await;
     assert!(refused.unwrap_err().to_string().contains("upgrade"));
     let rows = postgres.sql("SELECT count(*) FROM idem.records").unwrap();
