@@ -45,13 +45,7 @@ pub(crate) fn coverage(workspace: &Workspace) -> Result<Outcome> {
 /// library's, so built apart.
 pub(crate) fn interleavings(workspace: &Workspace) -> Result<Outcome> {
     Step::cargo(workspace)
-        .args([
-            "test",
-            "--package",
-            "idem-memory",
-            "--test",
-            "interleavings",
-        ])
+        .args(["test", "--package", "idem-interleavings"])
         .args(["--target-dir", "target/shuttle"])
         .env("RUSTFLAGS", "--cfg shuttle")
         .run()?;

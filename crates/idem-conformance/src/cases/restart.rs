@@ -1,6 +1,6 @@
 //! S4, S6, G3 over a restart of the server.
 
-use idem_core::{Claim, Recording};
+use idem_core::{Claim, Recording, Refused};
 use tokio::time::Instant;
 
 use crate::{
@@ -89,7 +89,7 @@ pub async fn g1_an_execution_outlives_a_restart(harness: &dyn Harness) -> Verdic
             .map_err(|error| error.source)
     });
     match told.await {
-        Claim::InFlight { .. } => {}
+        Claim::Refused(Refused::InFlight { .. }) => {}
         other => panic!("G1: somebody runs it, but the claim is told {other:?}"),
     }
     match execution.complete("done").await {

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use idem_core::{
-    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version, machine,
-    machine::Write,
+    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version,
+    machine::{Held, Holding, Op, Reply, Write},
 };
 use sqlx::{PgConnection, postgres::PgRow};
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// As for the store's own calls: each time somebody else's write went through.
 const MAX_RACES: usize = 1000;
+
+/// Operations of the machine for one wish: each time somebody else's write went through.
+pub(super) const MAX_ROUNDS: usize = 1000;
 
 /// A statement in a transaction that failed, and the transaction with it.
 #[derive(Debug)]
@@ -56,8 +59,47 @@ impl Broken {
 }
 
 impl Transactional {
-    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting no longer than
-    /// this for another transaction that holds it.
+    /// Performs an operation of a claim, waiting no longer than this for another transaction that
+    /// holds the key.
+    pub(super) async fn perform_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        key: &RecordKey,
+        op: Op<'_>,
+        wait: Duration,
+    ) -> Result<Reply, Broken> {
+        Ok(match op {
+            Op::Create(record) => self.create_in_tx(tx, key, record, wait).await?.into(),
+            Op::Update(write) => self.update_in_tx(tx, key, write, wait).await?.into(),
+            Op::Delete(_) | Op::Get | Op::Probe(_) => {
+                unreachable!("a claim in a transaction creates and updates")
+            }
+        })
+    }
+
+    /// Drives a holding that wants to end. `own` says that this transaction holds the row already.
+    pub(super) async fn end_holding(
+        &self,
+        tx: &mut PgConnection,
+        key: &RecordKey,
+        holding: &mut Holding,
+        own: bool,
+    ) -> Result<Held, Broken> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(Op::Update(write)) = holding.next() else {
+                break;
+            };
+            let reply = self.end_in_tx(tx, key, write, own).await?.into();
+            match holding.on_reply(reply) {
+                Held::Again | Held::Later | Held::Kept => {}
+                held => return Ok(held),
+            }
+        }
+        Err(raced())
+    }
+
+    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting no longer
+    /// than this for another transaction that holds it.
     pub(super) async fn create_in_tx(
         &self,
         tx: &mut PgConnection,
@@ -191,7 +233,7 @@ impl Transactional {
     }
 
     pub(super) fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.retention())
+        self.engine.ttl(state)
     }
 
     pub(super) fn retention(&self) -> Duration {
@@ -255,7 +297,7 @@ fn only_answer(rows: &[PgRow]) -> Result<Option<Answer>, Broken> {
     said.map_err(|error| Broken::Failed(Failure::Unreadable(error)))
 }
 
-fn raced() -> Broken {
+pub(super) fn raced() -> Broken {
     Broken::Failed(Failure::Unreadable(StoreError::unavailable(
         "the statement raced with others without end",
     )))

@@ -193,9 +193,8 @@ async fn s9_an_answer_that_is_too_large_for_the_store_is_told_so() {
         large.state = idem_core::State::Completed {
             payload: vec![0; len].into(),
         };
-        let update = world
-            .store
-            .update(&key("k"), claim(1).version, &large, LONG);
+        let (held, expected) = (key("k"), claim(1).version);
+        let update = world.store.update(&held, expected, &large, LONG);
         let error = update.await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::TooLarge, "{error}");
         assert!(!error.kind().is_transient());
