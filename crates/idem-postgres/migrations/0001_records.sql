@@ -58,4 +58,4 @@ CREATE TABLE IF NOT EXISTS idem.sweeper (
     owner bigint      NOT NULL,
     until timestamptz NOT NULL
 );
-COMMENT ON TABLE idem.sweeper IS 'The process that sweeps idem.records, and until when no other does';
+COMMENT ON TABLE idem.sweeper IS 'The process that removes expired records, and until when no other does';

@@ -89,7 +89,9 @@ impl Transactional {
     ) -> Result<InTx, StoreError> {
         let wait = self.lock_timeout();
         match self.try_claim_in_tx(tx, key, fingerprint, wait).await {
-            Err(broken) if broken.is_contended() => Ok(InTx::Refused(Refused::InFlight { retry_after: wait })),
+            Err(broken) if broken.is_contended() => {
+                Ok(InTx::Refused(Refused::InFlight { retry_after: wait }))
+            }
             claimed => claimed.map_err(Broken::into_store_error),
         }
     }

@@ -97,9 +97,8 @@ impl Transactional {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<(Transaction<'static, Postgres>, InTx), TxError<E>> {
-        let until = Instant::now().checked_add(self.lock_timeout());
-        // Without waiting at first, then in a place.
-        let (mut wait, mut place) = (Duration::ZERO, None);
+        // Without waiting at first, then in a place. The time counts from when the key was found held.
+        let (mut wait, mut place, mut until) = (Duration::ZERO, None, None);
         for _ in 0..MAX_CLAIMS {
             let mut tx = self.begin().await.map_err(claim_error)?;
             let claimed = self.try_claim_in_tx(&mut tx, key, fingerprint, wait).await;
@@ -112,13 +111,15 @@ impl Transactional {
                     let _ = tx.rollback().await;
                 }
                 Err(broken) if broken.is_contended() => {
+                    let end = *until
+                        .get_or_insert_with(|| Instant::now().checked_add(self.lock_timeout()));
                     // Its connection is free for others.
                     let _ = tx.rollback().await;
                     let taken = match place {
-                        None => within(until, self.store.waiters().place(key)).await,
+                        None => within(end, self.store.waiters().place(key)).await,
                         Some(_) => None,
                     };
-                    wait = left(until, self.lock_timeout());
+                    wait = left(end, self.lock_timeout());
                     if taken.is_none() || wait.is_zero() {
                         return Err(in_flight(self.lock_timeout()));
                     }
