@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS idem.records (
     -- The key first: it is what differs, and a look-up compares it at every step of its way down.
     PRIMARY KEY (key, scope)
 ) WITH (
+    -- Every record is updated once or more soon after it was inserted: room for the new version on
+    -- the same page keeps those updates out of the index (HOT). Lower it where answers are long.
+    fillfactor = 45,
     -- Dead versions are made at the rate of the requests, so they are cleared away by number and
     -- not by a share of the table, and as fast as the disk can.
     autovacuum_vacuum_scale_factor = 0.02,
