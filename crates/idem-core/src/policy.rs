@@ -167,6 +167,12 @@ impl Policy {
     /// The longest lease and retention: a hundred years, so that no store overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+    /// How long a call is tried again; see [`retry_budget`](Self::retry_budget).
+    #[must_use]
+    pub fn retry_budget_time(&self) -> Duration {
+        self.retry_budget
+    }
+
     /// The choice for an abandoned execution, as the machine knows it.
     pub(crate) fn lapsed_rule(&self) -> LapsedRule {
         match self.on_abandoned {

@@ -54,3 +54,11 @@ SELECT now(), now(), now(), 0, 0, '', '', 'filler', ':filler', n::text, convert_
 FROM generate_series(1, 256) AS n
 WHERE pg_relation_size('idem.records') < 1000000;
 DELETE FROM idem.records WHERE status = 'filler';
+
+-- Whose turn it is to remove expired rows, of all processes that offer to.
+CREATE TABLE IF NOT EXISTS idem.sweeper (
+    one   bool        PRIMARY KEY DEFAULT true CHECK (one),
+    owner bigint      NOT NULL,
+    until timestamptz NOT NULL
+);
+COMMENT ON TABLE idem.sweeper IS 'The process that removes expired records, and until when no other does';

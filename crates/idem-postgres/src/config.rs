@@ -22,12 +22,15 @@ pub struct PostgresConfig {
     pub(crate) batch_rows: NonZeroUsize,
     pub(crate) batch_bytes: usize,
     pub(crate) lock_timeout: Duration,
+    pub(crate) send_timeout: Duration,
     pub(crate) patience: Duration,
+    pub(crate) sweep_every: Option<Duration>,
 }
 
 impl Default for PostgresConfig {
-    /// Schema `idem`, two lanes of at most 256 rows or 4 MiB a statement, two places to wait for
-    /// locks, half a second of patience with a lock and five seconds with a silent server.
+    /// Schema `idem`; two lanes of at most 256 rows or 4 MiB a statement, and two spare connections;
+    /// half a second to wait for a lock or to be sent, and five seconds for a silent server; a sweep
+    /// about once a minute.
     fn default() -> Self {
         Self {
             schema: Schema(Self::SCHEMA.to_owned()),
@@ -37,7 +40,9 @@ impl Default for PostgresConfig {
             batch_rows: const { NonZeroUsize::new(256).unwrap() },
             batch_bytes: 4 << 20,
             lock_timeout: Duration::from_millis(500),
+            send_timeout: Duration::from_millis(500),
             patience: Duration::from_secs(5),
+            sweep_every: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -67,19 +72,19 @@ impl PostgresConfig {
         self
     }
 
-    /// How many statements this store has under way at once, each on a connection of the pool.
+    /// How many statements this store has under way at once, each on a connection of the store's
+    /// own.
     ///
     /// Calls that come while all of them are busy travel together in the next one, so one or two
-    /// do more than many. A connection stays with the store for some ten milliseconds after its
-    /// last call, unless it is the last that the pool has.
+    /// do more than many.
     #[must_use]
     pub fn lanes(mut self, lanes: NonZeroUsize) -> Self {
         self.lanes = lanes;
         self
     }
 
-    /// How many calls may wait for locked rows at once, each on a further connection of the pool,
-    /// so that they hold up nobody else.
+    /// How many further connections the store may open: for calls that wait for a locked row, so
+    /// that they hold up nobody else, for sweeping, and for listing.
     #[must_use]
     pub fn detours(mut self, detours: NonZeroUsize) -> Self {
         self.detours = detours;
@@ -106,6 +111,24 @@ impl PostgresConfig {
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// How long a call may wait until it is sent: for a connection, and for a place in a statement.
+    /// Past it the call is taken back and answers
+    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable), since it is certain that nothing was
+    /// applied. Keep it below the policy's `call_timeout`, after which an outcome counts as unknown.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.send_timeout = timeout;
+        self
+    }
+
+    /// About how often a store that was made by [`connect`](crate::PostgresStore::connect) removes
+    /// expired records, and `None` for never. At most one process at a time sweeps a table.
+    #[must_use]
+    pub fn sweep_every(mut self, period: Option<Duration>) -> Self {
+        self.sweep_every = period;
         self
     }
 

@@ -1,5 +1,7 @@
 //! What an error of the database says of the write (rule S9).
 
+use std::error::Error;
+
 use idem_core::{StoreError, StoreErrorKind};
 use sqlx::{
     error::DatabaseError,
@@ -49,6 +51,66 @@ fn database(reported: &dyn DatabaseError, stage: Stage) -> (StoreErrorKind, &'st
         ),
         _ => sqlstate(&code),
     }
+}
+
+/// Whether a database error, or one that was caused by one, is a conflict with another transaction: a
+/// serialization failure (SQLSTATE 40001) or a deadlock (40P01).
+pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
+    database_error(error).is_some_and(|error| match error {
+        sqlx::Error::Database(reported) => {
+            matches!(reported.code().as_deref(), Some("40001" | "40P01"))
+        }
+        _ => false,
+    })
+}
+
+/// Whether the same work may succeed when it is run again in a new transaction, although this error
+/// came up in it before its commit: a conflict with another transaction, a lock that was not to be
+/// had, a lost connection, a pool or a server without a free one, a server that goes down.
+///
+/// Looks along the sources of the error for the database's own one. What is not of the database, and
+/// what the database says of the statement itself (a constraint that is violated, say), is not
+/// transient.
+///
+/// A handler that answers behind `idem-tower` needs the difference: its transaction is rolled back, so
+/// a transient error may let the next request run, while a final answer is stored and replayed.
+///
+/// ```
+/// use idem_postgres::is_transient;
+///
+/// assert!(is_transient(&sqlx::Error::PoolTimedOut));
+/// assert!(!is_transient(&sqlx::Error::RowNotFound));
+/// ```
+#[must_use]
+pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
+    let Some(error) = database_error(error) else {
+        return false;
+    };
+    match error {
+        sqlx::Error::Database(reported) => {
+            let code = reported.code().unwrap_or_default();
+            let transient = ["08", "40", "53", "57"];
+            code == "55P03" || code == "25006" || transient.contains(&code.get(..2).unwrap_or(""))
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// The database's own error among the causes of one.
+fn database_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<sqlx::Error>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Whether an error ends its session.
@@ -125,10 +187,11 @@ pub(crate) fn sqlstate(code: &str) -> (StoreErrorKind, &'static str) {
 }
 
 fn class(class: &str) -> (StoreErrorKind, &'static str) {
-    use StoreErrorKind::{Config, Unavailable};
+    use StoreErrorKind::{Config, TooLarge, Unavailable};
     match class {
         "08" => (Unavailable, "the connection could not be made"),
-        "22" | "23" | "54" => (Config, "the server can never store this"),
+        "54" => (TooLarge, "this is larger than the server can store"),
+        "22" | "23" => (Config, "the server can never store this"),
         "28" => (Config, "the server does not let this role in"),
         "42" | "0A" => (Config, "the server does not know this statement"),
         _ => (Unavailable, "the server refused the statement"),
@@ -143,7 +206,7 @@ mod tests {
 
     #[test]
     fn s9_a_statement_that_the_server_refused_was_not_applied() {
-        use StoreErrorKind::{Config, Corrupt, Full, Unavailable};
+        use StoreErrorKind::{Config, Corrupt, Full, TooLarge, Unavailable};
         for (code, kind) in [
             ("08006", Unavailable),
             ("0A000", Config),
@@ -164,7 +227,7 @@ mod tests {
             ("53100", Full),
             ("53200", Unavailable),
             ("53300", Unavailable),
-            ("54000", Config),
+            ("54000", TooLarge),
             ("55P03", Unavailable),
             ("57014", Unavailable),
             ("57P01", Unavailable),

@@ -21,7 +21,9 @@ mod batch;
 mod browse;
 mod call;
 mod config;
+mod connections;
 mod error;
+mod ledger;
 mod literal;
 mod migrate;
 mod rows;
@@ -32,6 +34,7 @@ mod sweep;
 mod tx;
 
 pub use config::{ConfigError, PostgresConfig, Protocol};
+pub use error::is_transient;
 pub use store::PostgresStore;
 pub use sweep::Sweeper;
 pub use tx::{CommitError, Committed, Completion, InTx, Once, Transactional, TxError, TxRecorder};

@@ -11,11 +11,12 @@ use crate::{
     PostgresStore,
     config::Schema,
     error::{Stage, store_error},
+    ledger::refuse_newer,
     literal,
 };
 
 /// The steps, in order. One that was released never changes: it is followed by another.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
+pub(crate) const STEPS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
 
 /// Where the steps that were taken are noted.
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS idem.migrations (\
@@ -32,18 +33,25 @@ impl PostgresStore {
     ///
     /// # Errors
     /// As for any store call; nothing is left half-done. [`Config`](idem_core::StoreErrorKind) when
-    /// the role may not create tables, and when the tables are of a newer release than this.
+    /// the role may not create tables, and when the tables are of a newer release than this. Calls
+    /// of an older release that still runs are refused likewise, within a minute.
     ///
     /// # Cancel safety
     /// Dropping the future rolls back what was not committed.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.sessions().acquire().await?;
-        let schema = &self.sessions().config().schema;
-        if version(&mut connection, schema).await? < STEPS.len() {
-            upgrade(&mut connection, schema)
+        let sessions = self.sessions();
+        let schema = &sessions.config().schema;
+        let mut connection = sessions.own().spare().await?;
+        let Some(mut own) = connection.take() else {
+            return Err(StoreError::unavailable("the connection was lost"));
+        };
+        if version(&mut own.0, schema).await? < STEPS.len() {
+            upgrade(&mut own.0, schema)
                 .await
                 .map_err(|error| store_error(error, Stage::Sent))?;
         }
+        connection.put(own);
+        sessions.ledger().note();
         Ok(())
     }
 
@@ -80,12 +88,7 @@ async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<usize
         }
         Err(error) => return Err(store_error(error, Stage::Sent)),
     };
-    if taken > STEPS.len() {
-        return Err(StoreError::config(format!(
-            "the tables are at version {taken} and this release knows {}: upgrade it",
-            STEPS.len()
-        )));
-    }
+    refuse_newer(taken)?;
     Ok(taken)
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{ClaimToken, Fingerprint, Record, State, StoreError, Stored, Timestamp, Version};
+use idem_core::{
+    ClaimToken, Fingerprint, Record, State, StoreError, StoreErrorKind, Stored, Timestamp, Version,
+};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::call::Scalar;
@@ -13,6 +15,25 @@ const LONGEST_TTL_MS: u64 = 1000 * 365 * 24 * 3600 * 1000;
 
 /// The last date that is written, in the year 100000.
 const LAST_DATE_MS: u64 = 98_000 * 365 * 24 * 3600 * 1000;
+
+/// The largest payload or checkpoint that is written, in bytes. PostgreSQL keeps up to a gigabyte in
+/// a column, but reads no literal of more than half of that, and in plain text each byte has two digits.
+pub(crate) const LARGEST: usize = 250_000_000;
+
+/// Refuses a record that could not be stored and read back.
+pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
+    let bytes = match &record.state {
+        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
+        State::Completed { payload } | State::Failed { payload } => Some(payload),
+    };
+    match bytes.map_or(0, Bytes::len) {
+        0..=LARGEST => Ok(()),
+        len => Err(StoreError::new(
+            StoreErrorKind::TooLarge,
+            format!("{len} bytes are more than the {LARGEST} that are stored"),
+        )),
+    }
+}
 
 /// The columns of a record that is about to be written.
 #[derive(Debug, Clone, Copy)]

@@ -10,23 +10,29 @@ use std::{
 };
 
 use idem_core::StoreError;
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
+use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
+use tokio::time::timeout;
 
 use crate::{
     PostgresConfig, Protocol,
     call::{self, Argument, Dialect},
+    connections::{Connection, Connections},
     error::{Stage, is_fatal, store_error},
+    ledger::Ledger,
     sql::Statements,
 };
 
-/// The pool, the statements for its server, and how they are sent. Cheap to clone.
+/// The connections, the statements for their server, and how they are sent. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sessions {
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    /// The application's, for transactions.
     pool: PgPool,
+    own: Connections,
+    ledger: Ledger,
     config: PostgresConfig,
     sql: Statements,
     /// Whether the server's default isolation level got in the way of a statement.
@@ -38,6 +44,8 @@ struct Inner {
 pub(crate) enum Failure {
     /// What the server or the connection said.
     Sqlx(sqlx::Error),
+    /// It was not sent, for this reason.
+    Unsent(StoreError),
     /// What came back makes no sense.
     Unreadable(StoreError),
     /// Nothing within this time. The connection is of no use any more.
@@ -48,7 +56,7 @@ impl Failure {
     pub(crate) fn into_store_error(self, stage: Stage) -> StoreError {
         match self {
             Self::Sqlx(error) => store_error(error, stage),
-            Self::Unreadable(error) => error,
+            Self::Unsent(error) | Self::Unreadable(error) => error,
             Self::Silence(limit) => {
                 StoreError::unknown(format!("the server did not answer within {limit:?}"))
             }
@@ -74,19 +82,20 @@ impl Failure {
             Self::Silence(_) => true,
             Self::Sqlx(sqlx::Error::Database(error)) => is_fatal(error.as_ref()),
             Self::Sqlx(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) => true,
-            Self::Sqlx(_) | Self::Unreadable(_) => false,
+            Self::Sqlx(_) | Self::Unsent(_) | Self::Unreadable(_) => false,
         }
     }
 }
 
 impl Sessions {
     pub(crate) fn new(pool: PgPool, config: PostgresConfig) -> Self {
-        let sql = Statements::new(&config.schema);
         Self {
             inner: Arc::new(Inner {
+                own: Connections::new(pool.clone(), &config),
                 pool,
+                ledger: Ledger::new(&config.schema),
+                sql: Statements::new(&config.schema),
                 config,
-                sql,
                 isolated: AtomicBool::new(false),
             }),
         }
@@ -94,6 +103,14 @@ impl Sessions {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.inner.pool
+    }
+
+    pub(crate) fn own(&self) -> &Connections {
+        &self.inner.own
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
     }
 
     pub(crate) fn config(&self) -> &PostgresConfig {
@@ -104,15 +121,34 @@ impl Sessions {
         &self.inner.sql
     }
 
-    /// A connection of the pool, within the store's patience.
+    /// A connection of the application's pool, within the store's patience.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         let patience = self.inner.config.patience;
-        match tokio::time::timeout(patience, self.inner.pool.acquire()).await {
+        match timeout(patience, self.inner.pool.acquire()).await {
             Ok(acquired) => acquired.map_err(|error| store_error(error, Stage::Connecting)),
             Err(_) => Err(StoreError::unavailable(format!(
-                "no connection within {patience:?}"
+                "no connection of the pool within {patience:?}"
             ))),
         }
+    }
+
+    /// Refuses to write to tables of a newer release, for a transaction on a connection that is not
+    /// the store's own.
+    pub(crate) async fn check_ledger(&self) -> Result<(), StoreError> {
+        if self.inner.ledger.is_known() {
+            return Ok(());
+        }
+        let mut connection = self.inner.own.spare().await?;
+        let Some(mut own) = connection.take() else {
+            return Ok(());
+        };
+        let patience = self.inner.config.patience;
+        // What hangs here is closed, and the transaction finds out by itself.
+        if let Ok(checked) = timeout(patience, self.inner.ledger.check(&mut own.0)).await {
+            connection.put(own);
+            checked?;
+        }
+        Ok(())
     }
 
     /// How a statement that is a transaction of its own is sent.
@@ -131,57 +167,60 @@ impl Sessions {
         }
     }
 
-    /// Sends a statement that is a transaction of its own and waits for nobody.
+    /// Sends a statement that is a transaction of its own, on a spare connection.
     ///
-    /// Dropped midway, the connection goes back to the pool with its answer still to come, which
-    /// whoever has it next reads first.
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the server may finish the statement.
     pub(crate) async fn ask(
         &self,
         sql: &Arc<str>,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<PgRow>, StoreError> {
-        let mut connection = self.acquire().await?;
+        let mut connection = self.inner.own.spare().await?;
         let sent = self.send(&mut connection, sql, arguments).await;
         sent.map_err(|failure| failure.into_store_error(Stage::Sent))
     }
 
-    /// Sends a statement that is a transaction of its own.
-    ///
-    /// Not to be dropped midway where it may wait for a lock: whoever has the connection next would
-    /// wait as well.
+    /// Sends a statement that is a transaction of its own. A connection that broke is not there any
+    /// more afterwards.
     pub(crate) async fn send(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Connection,
         sql: &Arc<str>,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<PgRow>, Failure> {
-        let dialect = self.dialect();
-        match self.send_once(connection, dialect, sql, arguments).await {
-            // A single statement at READ COMMITTED is never told this: the server's default is a
-            // stricter level. Nothing was applied.
-            Err(failure) if failure.refusal().as_deref() == Some("40001") => {
-                self.inner.isolated.store(true, Ordering::Relaxed);
-                self.send_once(connection, Dialect::Text, sql, arguments)
-                    .await
+        let Some(mut own) = connection.take() else {
+            return Err(Failure::Unsent(StoreError::unavailable(
+                "the connection was lost before",
+            )));
+        };
+        let patience = self
+            .inner
+            .config
+            .patience
+            .saturating_add(time_to_travel(arguments));
+        let sent = timeout(patience, async {
+            if let Err(error) = self.inner.ledger.check(&mut own.0).await {
+                return Err(Failure::Unsent(error));
             }
-            sent => sent,
+            let sent = call::call(&mut own.0, self.dialect(), sql, arguments).await;
+            match sent.map_err(Failure::Sqlx) {
+                // A single statement at READ COMMITTED is never told this: the server's default is
+                // a stricter level. Nothing was applied.
+                Err(failure) if failure.refusal().as_deref() == Some("40001") => {
+                    self.inner.isolated.store(true, Ordering::Relaxed);
+                    let again = call::call(&mut own.0, Dialect::Text, sql, arguments).await;
+                    again.map_err(Failure::Sqlx)
+                }
+                sent => sent,
+            }
+        })
+        .await
+        .unwrap_or(Err(Failure::Silence(patience)));
+        if !matches!(&sent, Err(failure) if failure.ends_session()) {
+            connection.put(own);
         }
-    }
-
-    async fn send_once(
-        &self,
-        connection: &mut PgConnection,
-        dialect: Dialect,
-        sql: &Arc<str>,
-        arguments: &[Argument<'_>],
-    ) -> Result<Vec<PgRow>, Failure> {
-        let patience = self.inner.config.patience;
-        let patience = patience.saturating_add(time_to_travel(arguments));
-        let sent = call::call(connection, dialect, sql, arguments);
-        match tokio::time::timeout(patience, sent).await {
-            Ok(rows) => rows.map_err(Failure::Sqlx),
-            Err(_) => Err(Failure::Silence(patience)),
-        }
+        sent
     }
 }
 

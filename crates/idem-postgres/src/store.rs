@@ -13,15 +13,21 @@ use crate::{
     PostgresConfig,
     batch::{Batcher, Job},
     error::{Stage, store_error},
-    rows::Answer,
+    rows::{Answer, fits},
     session::Sessions,
-    sweep::SweepPlace,
+    sweep::{Sweeper, Sweeping},
+    tx::Waiters,
 };
 
 /// Records in PostgreSQL, in a schema of their own.
 ///
-/// Cheap to clone; clones share the pool and the statements that calls travel in. It runs on the
-/// tokio runtime that calls are made on.
+/// Cheap to clone; clones share their connections and the statements that calls travel in. It runs on
+/// the tokio runtime that calls are made on.
+///
+/// Claims, renewals and endings have a few connections of the store's own: as many as
+/// [`lanes`](PostgresConfig::lanes) and [`detours`](PostgresConfig::detours), four by default, opened
+/// on demand. So they get through whatever the application does with its pool. The pool serves the
+/// [transactional mode](crate::Transactional).
 ///
 /// It needs a server that can be written to. Reads included: one that meets a row past its ttl locks
 /// it for a moment, to be sure that no update of it is under way that came in time (S5).
@@ -29,11 +35,21 @@ use crate::{
 pub struct PostgresStore {
     sessions: Sessions,
     batcher: Batcher,
-    sweep_place: Arc<SweepPlace>,
+    sweeping: Sweeping,
+    waiters: Arc<Waiters>,
+    /// Stops with the last clone.
+    sweeper: Option<Arc<Sweeper>>,
 }
 
 impl PostgresStore {
-    /// A store over a pool that the application has already.
+    /// A store for an application that has a pool already.
+    ///
+    /// The store's own connections are made with the pool's connect options. The pool's hooks, such
+    /// as `after_connect`, do not run for them: a role or a setting that they need belongs into the
+    /// options. They close with the last clone of the store, and not with the pool.
+    ///
+    /// Does not sweep: call [`sweep_in_background`](Self::sweep_in_background) in one process at
+    /// least, or the table only grows.
     #[must_use]
     pub fn new(pool: PgPool) -> Self {
         Self::with_config(pool, PostgresConfig::default())
@@ -42,15 +58,20 @@ impl PostgresStore {
     /// [`new`](Self::new) with other knobs.
     #[must_use]
     pub fn with_config(pool: PgPool, config: PostgresConfig) -> Self {
+        let waiters = Arc::new(Waiters::of(pool.options().get_max_connections()));
         let sessions = Sessions::new(pool, config);
         Self {
             batcher: Batcher::new(sessions.clone()),
-            sweep_place: Arc::default(),
+            sweeping: Sweeping::new(sessions.clone()),
+            waiters,
+            sweeper: None,
             sessions,
         }
     }
 
-    /// A store over a pool of its own, of ten connections at most.
+    /// A store with a pool of its own, of ten connections at most, for transactions. It sweeps in the
+    /// background, as [`sweep_every`](PostgresConfig::sweep_every) says, until its last clone is
+    /// dropped.
     ///
     /// # Errors
     /// [`Config`](idem_core::StoreErrorKind::Config) for a URL that cannot be read, or a server
@@ -69,14 +90,16 @@ impl PostgresStore {
         let options: PgConnectOptions = url.parse().map_err(connecting)?;
         // A parameter of the session that poolers refuse, and that only floats are shown by.
         let options = options.extra_float_digits(None);
-        let pool = PgPoolOptions::new()
-            .connect_with(options)
-            .await
-            .map_err(connecting)?;
-        Ok(Self::with_config(pool, config))
+        let pool = PgPoolOptions::new().connect_lazy_with(options);
+        let period = config.sweep_every;
+        let mut store = Self::with_config(pool, config);
+        drop(store.sessions.own().open().await?);
+        store.sweeper =
+            period.map(|period| Arc::new(Sweeper::start(store.sweeping.clone(), period)));
+        Ok(store)
     }
 
-    /// The pool.
+    /// The pool that transactions take their connections from.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         self.sessions.pool()
@@ -86,8 +109,12 @@ impl PostgresStore {
         &self.sessions
     }
 
-    pub(crate) fn sweep_place(&self) -> &SweepPlace {
-        &self.sweep_place
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
+    }
+
+    pub(crate) fn sweeping(&self) -> &Sweeping {
+        &self.sweeping
     }
 }
 
@@ -99,6 +126,7 @@ impl Store for PostgresStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        fits(record)?;
         let record = record.clone();
         let job = Job::Create { record, ttl };
         match self.batcher.submit(key.clone(), job).await? {
@@ -115,6 +143,7 @@ impl Store for PostgresStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
+        fits(record)?;
         let record = record.clone();
         let job = Job::Update {
             expected,

@@ -21,6 +21,7 @@ use crate::{
     PostgresStore,
     call::{Argument, Scalar},
     rows::unreadable,
+    session::Sessions,
 };
 
 /// How many pages of the table one statement looks through: 8 MiB.
@@ -33,13 +34,20 @@ const ROWS: usize = 1000;
 /// takes a small share of the server whatever the server can do.
 const REST: u32 = 4;
 
-/// How far a process has got on its way around the table. Each starts elsewhere.
-pub(crate) struct SweepPlace(AtomicI64);
+/// The longest time between two sweeps.
+const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
-impl Default for SweepPlace {
-    fn default() -> Self {
-        Self(AtomicI64::new(i64::from(rand::random::<u32>())))
-    }
+/// For how long a process has the turn to sweep, after each of its statements.
+const TURN: Duration = Duration::from_secs(30);
+
+/// One process' way around the table. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sweeping {
+    sessions: Sessions,
+    /// Where it goes on. Each process starts elsewhere.
+    place: Arc<AtomicI64>,
+    /// Tells this process from others.
+    owner: i64,
 }
 
 /// What one statement did.
@@ -60,7 +68,7 @@ impl Sweep for PostgresStore {
     async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         let (mut swept, mut looked) = (0, 0);
         while swept < limit {
-            let step = self.sweep_some((limit - swept).min(ROWS)).await?;
+            let step = self.sweeping().step((limit - swept).min(ROWS)).await?;
             swept += step.rows;
             looked += step.looked;
             if looked >= step.pages {
@@ -72,34 +80,52 @@ impl Sweep for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Sweeps in the background for as long as the returned handle is kept: about once per
-    /// `period`, at a random time, resting between its statements four times as long as they take.
+    /// Removes expired records in the background for as long as the returned handle is kept: about
+    /// once per `period` (at most a day), at a random time, resting between its statements four times
+    /// as long as they take.
     ///
-    /// As many processes may do so as like to. Counts what it removes as
+    /// A store that was made by [`connect`](Self::connect) does this by itself, as
+    /// [`sweep_every`](crate::PostgresConfig::sweep_every) says. Any number of processes may do so:
+    /// one of them sweeps at a time, and the others skip their turn. Counts what it removes as
     /// `idem_postgres_swept_total`, and says how far it has got as `idem_postgres_sweep_progress`.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: sqlx::PgPool) {
+    /// use std::time::Duration;
+    /// use idem_postgres::PostgresStore;
+    ///
+    /// let store = PostgresStore::new(pool);
+    /// let _sweeper = store.sweep_in_background(Duration::from_secs(60));
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     #[must_use = "the sweeper stops when its handle is dropped"]
     pub fn sweep_in_background(&self, period: Duration) -> Sweeper {
-        let store = self.clone();
-        let task = Handle::current().spawn(async move {
-            loop {
-                sleep(times(period, rand::random_range(0.5..1.5))).await;
-                if let Err(error) = store.sweep_around().await {
-                    tracing::warn!(%error, "the sweep stopped half-way; the next one is on its way");
-                }
-            }
-        });
-        Sweeper { task }
+        Sweeper::start(self.sweeping().clone(), period)
+    }
+}
+
+impl Sweeping {
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self {
+            sessions,
+            place: Arc::new(AtomicI64::new(i64::from(rand::random::<u32>()))),
+            owner: rand::random(),
+        }
     }
 
-    /// Goes once around the table, without haste.
-    async fn sweep_around(&self) -> Result<(), StoreError> {
+    /// Goes once around the table, without haste, as long as no other process does.
+    async fn around(&self) -> Result<(), StoreError> {
         let (mut swept, mut looked) = (0, 0);
         loop {
             let started = Instant::now();
-            let step = self.sweep_some(ROWS).await?;
+            if !self.take_turn().await? {
+                tracing::debug!("another process sweeps");
+                return Ok(());
+            }
+            let step = self.step(ROWS).await?;
             swept += step.rows;
             looked += step.looked;
             let pages = step.pages.max(1);
@@ -110,28 +136,34 @@ impl PostgresStore {
                 tracing::debug!(swept, pages, "swept the table");
                 return Ok(());
             }
-            sleep(started.elapsed() * REST).await;
+            sleep(started.elapsed().saturating_mul(REST)).await;
         }
     }
 
+    /// Whether no other process swept within the last [`TURN`]. It then has the turn.
+    async fn take_turn(&self) -> Result<bool, StoreError> {
+        let turn = i64::try_from(TURN.as_millis()).unwrap_or(i64::MAX);
+        let arguments =
+            [self.owner, turn].map(|argument| Argument::One(Scalar::Int(Some(argument))));
+        let sql: &Arc<str> = &self.sessions.sql().sweep_turn;
+        Ok(!self.sessions.ask(sql, &arguments).await?.is_empty())
+    }
+
     /// Sweeps a range of pages, or as much of it as the limit says.
-    async fn sweep_some(&self, limit: usize) -> Result<Swept, StoreError> {
-        let place = &self.sweep_place().0;
-        let from = place.load(Ordering::Relaxed);
+    async fn step(&self, limit: usize) -> Result<Swept, StoreError> {
+        let from = self.place.load(Ordering::Relaxed);
         let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut step = self.sweep_range(from, limit_rows).await?;
+        let mut step = self.range(from, limit_rows).await?;
         if from >= step.pages && from != 0 {
             // The table ends before this: on from its start.
-            step = self
-                .sweep_range(from % step.pages.max(1), limit_rows)
-                .await?;
+            step = self.range(from % step.pages.max(1), limit_rows).await?;
         }
-        place.store(step.next, Ordering::Relaxed);
+        self.place.store(step.next, Ordering::Relaxed);
         metrics::counter!("idem_postgres_swept_total").increment(step.rows as u64);
         Ok(step)
     }
 
-    async fn sweep_range(&self, from: i64, limit: i64) -> Result<Swept, StoreError> {
+    async fn range(&self, from: i64, limit: i64) -> Result<Swept, StoreError> {
         let to = from + PAGES;
         let [first, last] = [from, to].map(|page| format!("({page},0)"));
         let arguments = [
@@ -139,8 +171,8 @@ impl PostgresStore {
             Argument::One(Scalar::Text(&last)),
             Argument::One(Scalar::Int(Some(limit))),
         ];
-        let sql: &Arc<str> = &self.sessions().sql().sweep;
-        let rows = self.sessions().ask(sql, &arguments).await?;
+        let sql: &Arc<str> = &self.sessions.sql().sweep;
+        let rows = self.sessions.ask(sql, &arguments).await?;
         let row = rows
             .first()
             .ok_or_else(|| StoreError::unknown("the server gave no answer"))?;
@@ -165,6 +197,21 @@ impl PostgresStore {
 #[derive(Debug)]
 pub struct Sweeper {
     task: JoinHandle<()>,
+}
+
+impl Sweeper {
+    pub(crate) fn start(sweeping: Sweeping, period: Duration) -> Self {
+        let period = period.min(LONGEST_PERIOD);
+        let task = Handle::current().spawn(async move {
+            loop {
+                sleep(times(period, rand::random_range(0.5..1.5))).await;
+                if let Err(error) = sweeping.around().await {
+                    tracing::warn!(%error, "the sweep stopped half-way; the next one is on its way");
+                }
+            }
+        });
+        Self { task }
+    }
 }
 
 impl Drop for Sweeper {

@@ -38,7 +38,7 @@ async fn ten_migrators_at_once_make_the_tables_once() {
     for migrator in migrators {
         migrator.await.unwrap().unwrap();
     }
-    assert_eq!(tables(&postgres), ["migrations", "records"]);
+    assert_eq!(tables(&postgres), ["migrations", "records", "sweeper"]);
     let versions = postgres.sql("SELECT version FROM idem.migrations").unwrap();
     assert_eq!(versions, [[Some("1".to_owned())]]);
 }
@@ -71,7 +71,7 @@ async fn a_migrator_that_waited_sees_what_it_waited_for() {
     }
     sqlx::raw_sql("COMMIT").execute(&mut first).await.unwrap();
     second.await.unwrap().unwrap();
-    assert_eq!(tables(&postgres), ["migrations", "records"]);
+    assert_eq!(tables(&postgres), ["migrations", "records", "sweeper"]);
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_schema_that_is_there_needs_no_right_to_make_schemas() {
     let url = postgres.url().replace("postgres@", "app@");
     let app = PostgresStore::connect(&url).await.unwrap();
     app.migrate().await.unwrap();
-    assert_eq!(tables(&postgres), ["migrations", "records"]);
+    assert_eq!(tables(&postgres), ["migrations", "records", "sweeper"]);
 }
 
 /// What one session believes about a schema is older than what another has just committed.
@@ -127,7 +127,7 @@ async fn the_printed_sql_does_what_migrate_does_and_can_be_applied_again() {
     let store = PostgresStore::connect(&postgres.url()).await.unwrap();
     for _ in 0..2 {
         postgres.sql(&store.migration_sql()).unwrap();
-        assert_eq!(tables(&postgres), ["migrations", "records"]);
+        assert_eq!(tables(&postgres), ["migrations", "records", "sweeper"]);
     }
     store.migrate().await.unwrap();
 }
@@ -177,6 +177,35 @@ async fn tables_of_a_newer_release_are_left_alone() {
         .unwrap();
     let error = store.migrate().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Config);
+}
+
+/// S7: a release that does not know the tables writes nothing to them, transactions included.
+#[tokio::test]
+async fn s7_an_older_release_claims_nothing_in_tables_of_a_newer_one() {
+    let Some(postgres) = skip_or_fail(Postgres::start().await) else {
+        return;
+    };
+    let owner = PostgresStore::connect(&postgres.url()).await.unwrap();
+    owner.migrate().await.unwrap();
+    postgres
+        .sql("INSERT INTO idem.migrations (version) VALUES (1000)")
+        .unwrap();
+    let older = PostgresStore::connect(&postgres.url()).await.unwrap();
+    let key = Scope::global().key(&IdempotencyKey::random());
+    let error = older.get(&key).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Config);
+    assert!(error.to_string().contains("upgrade"), "{error}");
+
+    let idem = idem_core::Idempotency::builder(older.clone())
+        .build()
+        .unwrap();
+    let request = idem_core::Fingerprint::of("tests", b"request");
+    let once = older.transactional(&idem);
+    let work = async |_: &mut PgConnection| Ok::<_, sqlx::Error>(());
+    let refused = once.once_in_tx(&key, &request, work).await;
+    assert!(refused.unwrap_err().to_string().contains("upgrade"));
+    let rows = postgres.sql("SELECT count(*) FROM idem.records").unwrap();
+    assert_eq!(rows, [[Some("0".to_owned())]]);
 }
 
 #[tokio::test]

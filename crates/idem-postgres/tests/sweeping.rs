@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use idem_core::Sweep;
-use idem_postgres::PostgresStore;
+use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, postgres::SqlClient, skip_or_fail};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
@@ -28,7 +28,9 @@ fn left(postgres: &Postgres) -> u32 {
 
 async fn start() -> Option<(Postgres, PostgresStore)> {
     let postgres = skip_or_fail(Postgres::start().await)?;
-    let store = PostgresStore::connect(&postgres.url()).await.unwrap();
+    let config = PostgresConfig::default().sweep_every(None);
+    let url = postgres.url();
+    let store = PostgresStore::connect_with(&url, config).await.unwrap();
     store.migrate().await.unwrap();
     Some((postgres, store))
 }
@@ -101,6 +103,76 @@ async fn a_sweeper_in_the_background_sweeps_until_it_is_dropped() {
     }
     drop(sweeper);
     assert_eq!(left(&postgres), 300);
+}
+
+/// Until the last clone of the store is gone.
+#[tokio::test]
+async fn a_store_that_was_connected_sweeps_by_itself() {
+    let Some((postgres, _)) = start().await else {
+        return;
+    };
+    fill(&postgres, 3_000);
+    let often = PostgresConfig::default().sweep_every(Some(Duration::from_millis(20)));
+    let url = postgres.url();
+    let store = PostgresStore::connect_with(&url, often).await.unwrap();
+    while left(&postgres) > 300 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let clone = store.clone();
+    drop(store);
+    fill_anew(&postgres);
+    while left(&postgres) > 300 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    clone.pool().close().await;
+    drop(clone);
+    // Nothing of it is left, or this does not end.
+    while tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+        > 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn fill_anew(postgres: &Postgres) {
+    postgres.sql("DELETE FROM idem.records").unwrap();
+    fill(postgres, 3_000);
+}
+
+/// Of many processes one sweeps at a time, and the next one when that one has gone.
+#[tokio::test]
+async fn a_process_that_sweeps_keeps_the_turn() {
+    let Some((postgres, store)) = start().await else {
+        return;
+    };
+    fill(&postgres, 3_000);
+    postgres
+        .sql(
+            "INSERT INTO idem.sweeper (owner, until) VALUES (1, now() + interval '1 hour'); \
+             CREATE TABLE asked (who bigint); \
+             CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO asked VALUES (NEW.owner); RETURN NEW; END $$; \
+             CREATE TRIGGER note BEFORE INSERT ON idem.sweeper \
+             FOR EACH ROW EXECUTE FUNCTION note()",
+        )
+        .unwrap();
+    let asked = || {
+        let rows = postgres.sql("SELECT count(*) FROM asked").unwrap();
+        rows[0][0].as_ref().unwrap().parse::<u32>().unwrap()
+    };
+    let _sweeper = store.sweep_in_background(Duration::from_millis(5));
+    while asked() < 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(left(&postgres), 3_000, "it is another's turn");
+    postgres
+        .sql("UPDATE idem.sweeper SET until = now()")
+        .unwrap();
+    while left(&postgres) > 300 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// How far it has got, and what it removed, is in the metrics.

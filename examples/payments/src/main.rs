@@ -37,11 +37,7 @@ use stores::Stores;
 async fn main() -> Result<()> {
     let args = Args::parse();
     log_to_stderr();
-    let Stores {
-        idem,
-        ledger,
-        sweeper: _sweeper,
-    } = stores::open(&args.store, args.policy()).await?;
+    let Stores { idem, ledger } = stores::open(&args.store, args.policy()).await?;
     let router = app::router(idem.clone(), ledger, &args);
     let listener = TcpListener::bind(args.listen)
         .await

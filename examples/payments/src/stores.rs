@@ -1,11 +1,9 @@
 //! Stores by their URL. A new kind of store is one arm and one name here.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, bail};
 use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
-use idem_postgres::{PostgresStore, Sweeper};
+use idem_postgres::PostgresStore;
 use idem_redis::RedisStore;
 
 use crate::ledger::{Ledger, MemoryLedger, PostgresLedger};
@@ -21,15 +19,10 @@ const KNOWN: &[&str] = &[
     "postgres://user@127.0.0.1/database",
 ];
 
-/// How often PostgreSQL gives back the room of expired keys.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
-
 /// Where keys and answers are, and the books.
 pub(crate) struct Stores {
     pub(crate) idem: Idempotency,
     pub(crate) ledger: Ledger,
-    /// At work for as long as it is kept.
-    pub(crate) sweeper: Option<Sweeper>,
 }
 
 /// Opens the store that `url` names, and the books that go with it.
@@ -66,7 +59,6 @@ fn with_books_in_memory(idem: Idempotency) -> Stores {
     Stores {
         idem,
         ledger: Ledger::Memory(MemoryLedger::default()),
-        sweeper: None,
     }
 }
 
@@ -78,7 +70,6 @@ async fn postgres(url: &str, policy: Policy) -> Result<Stores> {
     let ledger = PostgresLedger::open(url, store.transactional(&idem)).await;
     Ok(Stores {
         ledger: Ledger::Postgres(ledger.context("the books cannot be opened")?),
-        sweeper: Some(store.sweep_in_background(SWEEP_EVERY)),
         idem,
     })
 }

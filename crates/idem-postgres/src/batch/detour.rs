@@ -12,11 +12,7 @@ use super::{
     lane::statement,
     under_way::UnderWay,
 };
-use crate::{
-    call::Argument,
-    error::{Stage, waited_too_long},
-    rows::answer,
-};
+use crate::{call::Argument, error::Stage, rows::answer};
 
 /// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
 pub(super) fn start(mut alone: UnderWay) {
@@ -29,45 +25,26 @@ pub(super) fn start(mut alone: UnderWay) {
 }
 
 async fn run(mut alone: UnderWay) {
-    let shared = Arc::clone(&alone.shared);
-    let (reply, locked) = {
-        // The semaphore is never closed, so there is always a place to come.
-        let _place = shared.detours.acquire().await;
-        ask(&alone).await
-    };
+    let reply = ask(&alone).await;
     let Some(group) = alone.groups.pop() else {
         return;
     };
-    shared.queues().suspect(&group.key, locked);
     alone.release(vec![group.settle(alone.kind, reply)]);
 }
 
-/// The answer, and whether the row was locked for too long.
-async fn ask(alone: &UnderWay) -> (Reply, bool) {
+async fn ask(alone: &UnderWay) -> Reply {
     let sessions = &alone.shared.sessions;
-    let mut connection = match sessions.acquire().await {
-        Ok(connection) => connection,
-        Err(error) => return (Err(error), false),
-    };
+    let mut connection = sessions.own().spare().await?;
     for _ in 0..MAX_RACES {
         let (sql, arguments) = waiting(alone, sessions.config().lock_timeout);
-        match sessions.send(&mut connection, sql, &arguments).await {
-            Ok(rows) => {
-                let reply = rows.first().map(|row| answer(row).1).transpose();
-                if !has_to_ask_again(alone, &reply) {
-                    return (reply, false);
-                }
-            }
-            Err(failure) => {
-                let locked = waited_too_long(&failure);
-                if failure.ends_session() {
-                    drop(connection.detach());
-                }
-                return (Err(failure.into_store_error(Stage::Sent)), locked);
-            }
+        let sent = sessions.send(&mut connection, sql, &arguments).await;
+        let rows = sent.map_err(|failure| failure.into_store_error(Stage::Sent))?;
+        let reply = rows.first().map(|row| answer(row).1).transpose();
+        if !has_to_ask_again(alone, &reply) {
+            return reply;
         }
     }
-    (Err(raced()), false)
+    Err(raced())
 }
 
 /// The statement that waits for the row, and its arguments.

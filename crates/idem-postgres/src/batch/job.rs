@@ -124,7 +124,11 @@ pub(super) enum Said {
 /// A job, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// Given by its queue.
+    pub(super) id: u64,
     pub(super) job: Job,
+    /// Whether its caller has taken it back.
+    withdrawn: bool,
     /// Whether its key is likely to have a record. Noted here, for a call that waits has to stay of
     /// one kind.
     seen: bool,
@@ -136,7 +140,9 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(job: Job, seen: bool, reply: oneshot::Sender<Said>) -> Self {
         Self {
+            id: 0,
             job,
+            withdrawn: false,
             seen,
             races: 0,
             reply,
@@ -156,7 +162,12 @@ impl Call {
 
     /// Whether nobody waits any more.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.withdrawn || self.reply.is_closed()
+    }
+
+    /// Takes it back: it is not sent any more.
+    pub(super) fn withdraw(&mut self) {
+        self.withdrawn = true;
     }
 
     pub(super) fn answer(self, reply: Reply) {

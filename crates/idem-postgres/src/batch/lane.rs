@@ -3,7 +3,7 @@
 use std::{iter::Peekable, sync::Arc, time::Duration, vec};
 
 use idem_core::StoreError;
-use sqlx::{Postgres, pool::PoolConnection, postgres::PgRow};
+use sqlx::postgres::PgRow;
 
 use super::{
     Shared, detour,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     call::{Argument, columns},
+    connections::Connection,
     error::{Stage, splits, waited_too_long},
     rows::{Answer, answer},
     session::Failure,
@@ -27,7 +28,7 @@ const SEARCH_GUARD: Duration = Duration::from_millis(5);
 
 pub(super) struct Lane {
     shared: Arc<Shared>,
-    connection: Option<PoolConnection<Postgres>>,
+    connection: Option<Connection>,
     given_up: bool,
 }
 
@@ -77,16 +78,26 @@ impl Lane {
     }
 
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.next() {
+        loop {
+            // Calls stay in their queue until there is a connection, so that they can be taken back.
+            let connected = self.connect().await;
+            let Some(batch) = self.next() else {
+                return;
+            };
             let calls = batch.groups.len();
-            self.serve(batch).await;
+            let batch = UnderWay {
+                shared: Arc::clone(&self.shared),
+                kind: batch.kind,
+                groups: batch.groups,
+            };
+            match connected {
+                Ok(()) => self.serve(batch).await,
+                Err(error) => batch.answer_all(&Err(error)),
+            }
             if calls > 1 {
                 // Whoever was answered has its next call ready a moment later.
                 tokio::task::yield_now().await;
             }
-        }
-        if let Some(connection) = self.connection.take() {
-            self.shared.parked.put(connection, &self.shared.sessions);
         }
     }
 
@@ -96,23 +107,21 @@ impl Lane {
         batch
     }
 
-    async fn serve(&mut self, batch: Batch) {
-        let under_way = |groups| UnderWay {
-            shared: Arc::clone(&self.shared),
-            kind: batch.kind,
-            groups,
-        };
-        for group in batch.detours {
-            detour::start(under_way(vec![group]));
+    async fn connect(&mut self) -> Result<(), StoreError> {
+        if self.connection.as_ref().is_none_or(Connection::is_broken) {
+            self.connection = None;
+            self.connection = Some(self.shared.sessions.own().open().await?);
         }
-        let mut parts = vec![(under_way(batch.groups), GUARD)];
+        Ok(())
+    }
+
+    /// Sends a batch, and the halves of one that failed where that may concern one call alone.
+    async fn serve(&mut self, batch: UnderWay) {
+        let mut parts = vec![(batch, GUARD)];
         while let Some((mut part, guard)) = parts.pop() {
-            if part.groups.is_empty() {
-                continue;
-            }
             match self.send(&part, guard).await {
                 Ok(answers) => deliver(part, answers),
-                Err(Trouble::Failure(failure)) if part.groups.len() > 1 && splits(&failure) => {
+                Err(failure) if part.groups.len() > 1 && splits(&failure) => {
                     let guard = if waited_too_long(&failure) {
                         SEARCH_GUARD
                     } else {
@@ -121,33 +130,20 @@ impl Lane {
                     let half = part.split_off(part.groups.len() / 2);
                     parts.extend([(half, guard), (part, guard)]);
                 }
-                Err(Trouble::Failure(failure)) if waited_too_long(&failure) => detour::start(part),
-                Err(trouble) => part.answer_all(&Err(trouble.into_store_error())),
+                Err(failure) if waited_too_long(&failure) => detour::start(part),
+                Err(failure) => part.answer_all(&Err(failure.into_store_error(Stage::Sent))),
             }
         }
     }
 
-    /// Sends the statement of a batch. A connection that broke is not used again.
-    async fn send(&mut self, batch: &UnderWay, guard: Duration) -> Result<Answers, Trouble> {
-        let sessions = &self.shared.sessions;
-        if self.connection.is_none() {
-            self.connection = match self.shared.parked.take() {
-                Some(connection) => Some(connection),
-                None => Some(sessions.acquire().await.map_err(Trouble::Unsent)?),
-            };
-        }
+    async fn send(&mut self, batch: &UnderWay, guard: Duration) -> Result<Answers, Failure> {
+        self.connect().await.map_err(Failure::Unsent)?;
         let connection = self.connection.as_mut().expect("it was made above");
+        let sessions = &self.shared.sessions;
         let guard = guard.min(sessions.config().lock_timeout);
         let (sql, arguments) = statement(batch, guard);
-        match sessions.send(connection, sql, &arguments).await {
-            Ok(rows) => Ok(Answers::read(&rows)),
-            Err(failure) => {
-                if failure.ends_session() {
-                    drop(self.connection.take().map(PoolConnection::detach));
-                }
-                Err(Trouble::Failure(failure))
-            }
-        }
+        let rows = sessions.send(connection, sql, &arguments).await?;
+        Ok(Answers::read(&rows))
     }
 }
 
@@ -158,22 +154,6 @@ impl Drop for Lane {
         if !self.given_up {
             let left = self.shared.queues().lose_lane();
             left.into_iter().for_each(Call::hand_back);
-        }
-    }
-}
-
-/// Why a batch has no answers.
-enum Trouble {
-    /// It was not sent.
-    Unsent(StoreError),
-    Failure(Failure),
-}
-
-impl Trouble {
-    fn into_store_error(self) -> StoreError {
-        match self {
-            Self::Unsent(error) => error,
-            Self::Failure(failure) => failure.into_store_error(Stage::Sent),
         }
     }
 }

@@ -11,19 +11,17 @@ mod detour;
 mod job;
 mod kind;
 mod lane;
-mod parked;
 mod queue;
 mod under_way;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idem_core::{RecordKey, SeenKeys, StoreError};
-use tokio::{runtime::Handle, sync::Semaphore, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 pub(crate) use job::Job;
 use job::{Call, Reply, Said};
 use lane::Lane;
-use parked::Parked;
 use queue::Queues;
 
 use crate::session::Sessions;
@@ -44,11 +42,8 @@ pub(crate) struct Batcher {
 struct Shared {
     sessions: Sessions,
     queues: Mutex<Queues>,
-    parked: Arc<Parked>,
     /// Keys that have a record, or had one.
     seen: SeenKeys,
-    /// Places for calls that wait for a lock.
-    detours: Semaphore,
 }
 
 impl Batcher {
@@ -57,9 +52,7 @@ impl Batcher {
         Self {
             shared: Arc::new(Shared {
                 queues: Mutex::new(Queues::new(config)),
-                parked: Arc::default(),
                 seen: SeenKeys::new(),
-                detours: Semaphore::new(config.detours.get()),
                 sessions,
             }),
         }
@@ -67,19 +60,31 @@ impl Batcher {
 
     /// Sends a call with whatever else is there to be sent.
     ///
-    /// Dropping the future before the call was sent takes it back; later it changes nothing.
+    /// Dropping the future before the call was sent takes it back; later it changes nothing. A call
+    /// that cannot be sent in time is taken back as well: of that it is certain that nothing was
+    /// applied.
     pub(crate) async fn submit(&self, key: RecordKey, mut job: Job) -> Reply {
         let shared = &self.shared;
         let creates = job.creates();
         for _ in 0..MAX_LANES_LOST {
-            let (reply, answer) = oneshot::channel();
+            let (reply, mut answer) = oneshot::channel();
             let seen = creates && shared.seen.has(key.as_str());
             let call = Call::new(job, seen, reply);
-            let free_lane = shared.queues().push(key.clone(), call);
+            let (id, free_lane) = shared.queues().push(key.clone(), call);
             if free_lane {
                 start_lane(shared)?;
             }
-            match answer.await {
+            let limit = shared.sessions.config().send_timeout;
+            let said = match timeout(limit, &mut answer).await {
+                Ok(said) => said,
+                Err(_) if shared.queues().withdraw(&key, id) => {
+                    return Err(StoreError::unavailable(format!(
+                        "the server is slow or away: the call was not sent within {limit:?}"
+                    )));
+                }
+                Err(_) => answer.await,
+            };
+            match said {
                 Ok(Said::Answer(reply)) => {
                     if creates && reply.is_ok() {
                         shared.seen.remember(key.as_str());

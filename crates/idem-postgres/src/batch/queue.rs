@@ -13,9 +13,6 @@ use super::{
 };
 use crate::PostgresConfig;
 
-/// How many keys are remembered whose row was locked for long.
-const MOST_SUSPECTS: usize = 64;
-
 /// All calls that wait, and how many lanes serve them.
 pub(super) struct Queues {
     /// Writes of one key go out in the order in which they came: a claim that is taken back must
@@ -28,7 +25,8 @@ pub(super) struct Queues {
     lanes_running: usize,
     lanes: NonZeroUsize,
     limits: Limits,
-    suspects: VecDeque<RecordKey>,
+    /// The number of the next call.
+    next_id: u64,
 }
 
 /// How much fits into a statement.
@@ -38,13 +36,11 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
 }
 
-/// What a lane is to do next.
+/// What a lane sends next, in one statement.
 pub(super) struct Batch {
     pub(super) kind: Kind,
-    /// To be sent together, in ascending order of their keys.
+    /// In ascending order of their keys.
     pub(super) groups: Vec<Group>,
-    /// To be sent alone, elsewhere: their rows are known to be locked.
-    pub(super) detours: Vec<Group>,
 }
 
 impl Queues {
@@ -59,15 +55,23 @@ impl Queues {
                 rows: config.batch_rows.get(),
                 bytes: config.batch_bytes,
             },
-            suspects: VecDeque::new(),
+            next_id: 0,
         }
     }
 
-    /// Files a call. `true` when there is a free lane, which is then taken: start it.
-    pub(super) fn push(&mut self, key: RecordKey, call: Call) -> bool {
-        let kind = call.kind();
-        self.queue(kind).push(key, call);
-        self.take_lane()
+    /// Files a call, and gives its number. `true` when there is a free lane, which is then taken:
+    /// start it.
+    pub(super) fn push(&mut self, key: RecordKey, mut call: Call) -> (u64, bool) {
+        let id = self.next_id;
+        self.next_id += 1;
+        call.id = id;
+        self.queue(call.kind()).push(key, call);
+        (id, self.take_lane())
+    }
+
+    /// Takes a call back that was not sent: `false` when it was.
+    pub(super) fn withdraw(&mut self, key: &RecordKey, id: u64) -> bool {
+        self.writes.withdraw(key, id) || self.reads.withdraw(key, id)
     }
 
     /// Takes a free lane, if there is one.
@@ -83,9 +87,10 @@ impl Queues {
             let kind = Kind::ALL[self.turn];
             self.turn = (self.turn + 1) % Kind::ALL.len();
             let limits = self.limits;
-            let taken = self.queue(kind).take(kind, limits);
-            if !taken.is_empty() {
-                return Some(self.sort_out(kind, taken));
+            let mut groups = self.queue(kind).take(kind, limits);
+            if !groups.is_empty() {
+                groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+                return Some(Batch { kind, groups });
             }
         }
         self.give_up_lane();
@@ -109,33 +114,10 @@ impl Queues {
         }
     }
 
-    fn sort_out(&self, kind: Kind, taken: Vec<Group>) -> Batch {
-        let locked = |group: &Group| kind.one_may_wait() && self.suspects.contains(&group.key);
-        let (detours, mut groups) = match self.suspects.is_empty() {
-            true => (Vec::new(), taken),
-            false => taken.into_iter().partition(locked),
-        };
-        groups.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Batch {
-            kind,
-            groups,
-            detours,
-        }
-    }
-
     /// Ends the work on a key, and takes back the calls that were not answered. `true` when there
     /// is more to be done for it.
     pub(super) fn release(&mut self, kind: Kind, key: &RecordKey, unanswered: Vec<Call>) -> bool {
         self.queue(kind).release(key, unanswered)
-    }
-
-    /// Notes whether the row of a key was locked for longer than anybody wants to wait.
-    pub(super) fn suspect(&mut self, key: &RecordKey, locked: bool) {
-        self.suspects.retain(|suspect| suspect != key);
-        if locked {
-            self.suspects.truncate(MOST_SUSPECTS - 1);
-            self.suspects.push_front(key.clone());
-        }
     }
 
     fn queue(&mut self, kind: Kind) -> &mut Queue {
@@ -180,6 +162,13 @@ impl Queue {
         if !entry.under_way && entry.calls.len() == 1 {
             self.order[kind as usize].push_back(key);
         }
+    }
+
+    /// Marks a call that waits here as one that nobody waits for any more.
+    fn withdraw(&mut self, key: &RecordKey, id: u64) -> bool {
+        let waiting = self.entries.get_mut(key).map(|entry| &mut entry.calls);
+        let call = waiting.and_then(|calls| calls.iter_mut().find(|call| call.id == id));
+        call.map(Call::withdraw).is_some()
     }
 
     fn take(&mut self, kind: Kind, limits: Limits) -> Vec<Group> {

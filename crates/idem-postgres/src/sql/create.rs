@@ -67,13 +67,18 @@ pub(super) const CREATE: &str = concat!(
     create!("NOT EXISTS (SELECT FROM found)")
 );
 
-/// [`CREATE`] behind [`CLAIM_IN_TX`](super::claim::CLAIM_IN_TX): waits for another transaction that
-/// claims the key.
+/// [`CREATE`] in a transaction that goes on.
+///
+/// Transactions that claim lock the key by its number before they insert its row, since a lock can be
+/// tried without waiting and a row cannot. The lock is tried first; only `$15` above 0 waits for the
+/// transaction that has it. No row at all: that transaction goes on, or the statement raced.
 pub(super) const CREATE_IN_TX: &str = concat!(
     "WITH ",
     guard_in_tx!("$13"),
     create!(
         "CASE WHEN EXISTS (SELECT FROM found) THEN false \
+         WHEN pg_try_advisory_xact_lock($14::int8) THEN true \
+         WHEN $15::int8 = 0 THEN false \
          ELSE pg_advisory_xact_lock($14::int8)::text IS NOT NULL END"
     ),
     unguard_after!("made")

@@ -31,7 +31,7 @@ use create::{CREATE, CREATE_IN_TX, CREATE_MANY};
 use end::{END, END_IN_TX, END_MANY, END_OWN_IN_TX};
 use read::{BROWSE, BROWSE_FIRST, GET, GET_DECIDED, GET_MANY, LOCK};
 use replace::{DELETE, DELETE_MANY, UPDATE, UPDATE_IN_TX, UPDATE_MANY};
-use sweep::SWEEP;
+use sweep::{SWEEP, SWEEP_TURN};
 
 /// A kind of statement: for one call, and for many.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ pub(crate) struct Statements {
     pub(crate) browse: Arc<str>,
     pub(crate) browse_first: Arc<str>,
     pub(crate) sweep: Arc<str>,
+    pub(crate) sweep_turn: Arc<str>,
 }
 
 impl Statements {
@@ -85,6 +86,7 @@ impl Statements {
             browse: only(BROWSE),
             browse_first: only(BROWSE_FIRST),
             sweep: only(SWEEP),
+            sweep_turn: only(SWEEP_TURN),
         }
     }
 }

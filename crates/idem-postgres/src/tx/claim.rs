@@ -1,5 +1,7 @@
 //! Claiming within a transaction.
 
+use std::time::Duration;
+
 use idem_core::{
     Bytes, Fingerprint, IdempotencyKey, RecordKey, Refused, Running, StoreError, Superseded,
     machine::{Claimed, Claiming, Ending, Held, Holding, Request, Want},
@@ -85,8 +87,13 @@ impl Transactional {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<InTx, StoreError> {
-        let claimed = self.try_claim_in_tx(tx, key, fingerprint).await;
-        claimed.map_err(Broken::into_store_error)
+        let wait = self.lock_timeout();
+        match self.try_claim_in_tx(tx, key, fingerprint, wait).await {
+            Err(broken) if broken.is_contended() => {
+                Ok(InTx::Refused(Refused::InFlight { retry_after: wait }))
+            }
+            claimed => claimed.map_err(Broken::into_store_error),
+        }
     }
 
     pub(super) async fn try_claim_in_tx(
@@ -94,14 +101,10 @@ impl Transactional {
         tx: &mut PgConnection,
         key: &RecordKey,
         fingerprint: &Fingerprint,
+        wait: Duration,
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
-        match self.claim_rounds(tx, key, request).await {
-            Err(broken) if broken.is_lock_timeout() => Ok(InTx::Refused(Refused::InFlight {
-                retry_after: self.store.sessions().config().lock_timeout,
-            })),
-            claimed => claimed,
-        }
+        self.claim_rounds(tx, key, request, wait).await
     }
 
     async fn claim_rounds(
@@ -109,10 +112,11 @@ impl Transactional {
         tx: &mut PgConnection,
         key: &RecordKey,
         request: Request,
+        wait: Duration,
     ) -> Result<InTx, Broken> {
         let mut claiming = Claiming::in_transaction(request);
         for _ in 0..MAX_ROUNDS {
-            let reply = self.perform_in_tx(tx, key, claiming.next()).await?;
+            let reply = self.perform_in_tx(tx, key, claiming.next(), wait).await?;
             return Ok(match claiming.on_reply(reply, self.engine.grace()) {
                 // Somebody else's write went through.
                 Claimed::Again | Claimed::Later => continue,

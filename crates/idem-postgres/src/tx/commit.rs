@@ -1,23 +1,20 @@
 //! Committing, and finding out whether a commit went through whose reply was lost.
 
-use std::time::Duration;
-
 use idem_core::{
     Created, Execution, RecordKey, Store, StoreError, Superseded,
     machine::{Claiming, Ending, Held, Holding, Landed, Op, Reply, Want},
 };
 use sqlx::{Connection, Postgres, Transaction};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
-use super::{CommitError, Completion, Transactional, completion::Holder, statements::Broken};
+use super::{
+    CommitError, Completion, Transactional, completion::Holder, patience::Patience,
+    statements::Broken,
+};
 use crate::{
     error::{Stage, store_error},
     session::Failure,
 };
-
-/// Between two questions to a server that does not answer.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the record says of a transaction.
 enum Verdict {
@@ -127,7 +124,7 @@ impl Transactional {
         let mut holding = execution.holding().await;
         holding.reopen();
         holding.want(Want::end(Ending::Retry)).ok()?;
-        let mut patience = Patience::new(self);
+        let mut patience = Patience::new(self.engine.policy().lease_time());
         loop {
             let Some(Op::Update(write)) = holding.next() else {
                 return None;
@@ -157,7 +154,7 @@ impl Transactional {
         lost: &StoreError,
     ) -> Result<Verdict, CommitError> {
         holding.reopen();
-        let mut patience = Patience::new(self);
+        let mut patience = Patience::new(self.engine.policy().lease_time());
         loop {
             match self.look_once(key, holding.clone()).await {
                 Ok(verdict) => return Ok(verdict),
@@ -172,16 +169,20 @@ impl Transactional {
         key: &RecordKey,
         mut holding: Holding,
     ) -> Result<Verdict, StoreError> {
-        let mut connection = self.store.sessions().acquire().await?;
-        let begin = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
+        let mut connection = self.store.sessions().own().spare().await?;
+        let Some(mut own) = connection.take() else {
+            return Err(StoreError::unavailable("the connection was lost"));
+        };
+        let begin = own.0.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
         let begun = begin.await;
         let mut tx = begun.map_err(|error| store_error(error, Stage::Connecting))?;
         let request = self.engine.request(&holding.record().fingerprint);
         let mut probe = Claiming::in_transaction(request);
         let verdict = async {
             // Waits for a transaction that inserted the row, and then for one that updated it.
+            let wait = self.lock_timeout();
             if let Op::Create(record) = probe.next()
-                && let Created::New = self.create_in_tx(&mut tx, key, record).await?
+                && let Created::New = self.create_in_tx(&mut tx, key, record, wait).await?
             {
                 return Ok(Verdict::RolledBack);
             }
@@ -193,32 +194,9 @@ impl Transactional {
         };
         let verdict = verdict.await.map_err(Broken::into_store_error);
         // What is not rolled back now is rolled back with its connection.
-        let _ = tx.rollback().await;
+        if tx.rollback().await.is_ok() {
+            connection.put(own);
+        }
         verdict
-    }
-}
-
-/// How long to go on asking: as long as nobody else may run.
-struct Patience {
-    until: Instant,
-    pause: Duration,
-}
-
-impl Patience {
-    fn new(transactional: &Transactional) -> Self {
-        Self {
-            until: Instant::now() + transactional.engine.policy().lease_time(),
-            pause: FIRST_PAUSE,
-        }
-    }
-
-    /// Sleeps before the next question; `false` when there is to be none.
-    async fn pause(&mut self) -> bool {
-        if Instant::now() >= self.until {
-            return false;
-        }
-        sleep(self.pause.mul_f64(rand::random_range(0.5..1.0))).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        true
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use idem_core::{Bytes, ClaimError, CommitError, DecodeError, EncodeError, Refused};
 
+use crate::error::is_conflict;
+
 /// Why [`execute_in_tx`](crate::Transactional::execute_in_tx) and
 /// [`once_in_tx`](crate::Transactional::once_in_tx) have no value to give. `E` is the work's own
 /// error.
@@ -29,6 +31,20 @@ pub enum TxError<E> {
     Refused(Refused),
     /// The store did not let the claim through; nothing ran (G6).
     Claim(ClaimError),
+}
+
+impl<E: std::error::Error + 'static> TxError<E> {
+    /// Whether the transaction was rolled back because of another one: a serialization failure or a
+    /// deadlock. The same work is likely to succeed when it is run again.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::Work(error) => is_conflict(error),
+            Self::Commit(CommitError::RolledBack(error)) => is_conflict(error),
+            Self::Claim(error) => is_conflict(&error.source),
+            _ => false,
+        }
+    }
 }
 
 impl<E> From<CommitError> for TxError<E> {

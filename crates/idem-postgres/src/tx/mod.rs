@@ -6,8 +6,10 @@ mod completion;
 mod error;
 mod execute;
 mod once;
+mod patience;
 mod recorder;
 mod statements;
+mod waiters;
 
 use std::fmt;
 
@@ -18,6 +20,7 @@ pub use completion::Completion;
 pub use error::TxError;
 pub use idem_core::CommitError;
 pub use recorder::TxRecorder;
+pub(crate) use waiters::Waiters;
 
 use crate::PostgresStore;
 
@@ -56,6 +59,7 @@ use crate::PostgresStore;
 pub struct Transactional {
     engine: Idempotency,
     store: PostgresStore,
+    retries_conflicts: bool,
 }
 
 impl PostgresStore {
@@ -68,11 +72,28 @@ impl PostgresStore {
         Transactional {
             engine: engine.clone(),
             store: self.clone(),
+            retries_conflicts: true,
         }
     }
 }
 
 impl Transactional {
+    /// Whether [`once_in_tx`](Self::once_in_tx) runs its work again after a conflict with another
+    /// transaction, which is what it does by default: a serialization failure (SQLSTATE 40001) or a
+    /// deadlock (40P01), of the work's own statements or at the commit. All of the failed try was
+    /// rolled back. It goes on within the policy's `retry_budget`.
+    #[must_use]
+    pub fn retry_conflicts(mut self, retry: bool) -> Self {
+        self.retries_conflicts = retry;
+        self
+    }
+
+    /// The store's pool, for transactions of the application's own.
+    #[must_use]
+    pub fn pool(&self) -> &sqlx::PgPool {
+        self.store.pool()
+    }
+
     /// The engine, for everything that needs no transaction.
     #[must_use]
     pub fn engine(&self) -> &Idempotency {

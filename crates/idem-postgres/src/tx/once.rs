@@ -1,15 +1,17 @@
 //! Claim, effects and completion in one transaction.
 
-use std::panic::AssertUnwindSafe;
+use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use idem_core::{ClaimError, Fingerprint, RecordKey, Refused, StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Committed, InTx, Once, Transactional, TxError,
     execute::{panic_message, replay, stored_form},
+    patience::Patience,
     statements::Broken,
 };
 use crate::error::{Stage, store_error};
@@ -29,9 +31,14 @@ impl Transactional {
     /// next call runs as if there had been none: a refusal that is to be replayed is a value, such
     /// as `Ok(Err(declined))`.
     ///
-    /// The transaction is at the level that the server's defaults say. Do not call out from it: a
-    /// request that was sent is not rolled back. That is what [`execute_in_tx`](Self::execute_in_tx)
-    /// is for.
+    /// Of the duplicates in this process one at a time waits with a connection of the pool, so that
+    /// they never use it up.
+    ///
+    /// The transaction is at the level that the server's defaults say. The work is cloned and may
+    /// run more than once: after a serialization failure or a deadlock, which the source chain of its error tells,
+    /// all is rolled back and it runs again; see [`retry_conflicts`](Self::retry_conflicts). Do not
+    /// call out from it: a request that was sent is not rolled back. That is what
+    /// [`execute_in_tx`](Self::execute_in_tx) is for.
     ///
     /// # Errors
     /// [`TxError`].
@@ -40,6 +47,30 @@ impl Transactional {
     /// Dropping the future rolls everything back, unless the commit was sent already: the next
     /// call finds out.
     pub async fn once_in_tx<T, E, W>(
+        &self,
+        key: &RecordKey,
+        fingerprint: &Fingerprint,
+        work: W,
+    ) -> Result<Committed<T>, TxError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Error + 'static,
+        W: AsyncFnOnce(&mut PgConnection) -> Result<T, E> + Clone,
+    {
+        let mut patience = Patience::new(self.engine.policy().retry_budget_time());
+        loop {
+            match self.try_once(key, fingerprint, work.clone()).await {
+                Err(error)
+                    if self.retries_conflicts && error.is_conflict() && patience.pause().await =>
+                {
+                    metrics::counter!("idem_postgres_conflicts_total").increment(1);
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    async fn try_once<T, E, W>(
         &self,
         key: &RecordKey,
         fingerprint: &Fingerprint,
@@ -66,15 +97,33 @@ impl Transactional {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<(Transaction<'static, Postgres>, InTx), TxError<E>> {
+        // Without waiting at first, then in a place. The time counts from when the key was found held.
+        let (mut wait, mut place, mut until) = (Duration::ZERO, None, None);
         for _ in 0..MAX_CLAIMS {
             let mut tx = self.begin().await.map_err(claim_error)?;
-            match self.try_claim_in_tx(&mut tx, key, fingerprint).await {
+            let claimed = self.try_claim_in_tx(&mut tx, key, fingerprint, wait).await;
+            match claimed {
                 Ok(claimed) => {
                     count(&claimed);
                     return Ok((tx, claimed));
                 }
                 Err(broken) if broken.is_serialization() => {
                     let _ = tx.rollback().await;
+                }
+                Err(broken) if broken.is_contended() => {
+                    let end = *until
+                        .get_or_insert_with(|| Instant::now().checked_add(self.lock_timeout()));
+                    // Its connection is free for others.
+                    let _ = tx.rollback().await;
+                    let taken = match place {
+                        None => within(end, self.store.waiters().place(key)).await,
+                        Some(_) => None,
+                    };
+                    wait = left(end, self.lock_timeout());
+                    if taken.is_none() || wait.is_zero() {
+                        return Err(in_flight(self.lock_timeout()));
+                    }
+                    place = taken;
                 }
                 Err(broken) => return Err(claim_error(Broken::into_store_error(broken))),
             }
@@ -86,6 +135,7 @@ impl Transactional {
 
     /// A transaction on a connection of the pool.
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.store.sessions().check_ledger().await?;
         let connection = self.store.sessions().acquire().await?;
         let begun = Transaction::begin(connection, None).await;
         begun.map_err(|error| store_error(error, Stage::Connecting))
@@ -123,6 +173,27 @@ impl Transactional {
             replayed: false,
         })
     }
+}
+
+/// The result, if it comes in time.
+async fn within<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
+    match until {
+        Some(until) => timeout_at(until, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// The time that is left of `whole`, which ends then.
+fn left(until: Option<Instant>, whole: Duration) -> Duration {
+    until.map_or(whole, |until| {
+        until.saturating_duration_since(Instant::now())
+    })
+}
+
+fn in_flight<E>(retry_after: Duration) -> TxError<E> {
+    let refused = Refused::InFlight { retry_after };
+    count(&InTx::Refused(refused.clone()));
+    TxError::Refused(refused)
 }
 
 fn claim_error<E>(source: StoreError) -> TxError<E> {

@@ -1,6 +1,6 @@
 //! The store's writes on a connection that is in a transaction.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use idem_core::{
     Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version,
@@ -12,7 +12,8 @@ use super::Transactional;
 use crate::{
     batch::Job,
     call::{self, Argument, Scalar},
-    rows::{Answer, Columns, answer, signed},
+    error::Stage,
+    rows::{Answer, Columns, answer, fits, signed},
     session::Failure,
 };
 
@@ -24,36 +25,52 @@ pub(super) const MAX_ROUNDS: usize = 1000;
 
 /// A statement in a transaction that failed, and the transaction with it.
 #[derive(Debug)]
-pub(super) struct Broken(pub(super) Failure);
+pub(super) enum Broken {
+    Failed(Failure),
+    /// Another transaction holds the key, and goes on.
+    Contended,
+}
 
 impl Broken {
     /// Whether the whole transaction may be tried again at once.
     pub(super) fn is_serialization(&self) -> bool {
-        matches!(self.0.refusal().as_deref(), Some("40001" | "40P01"))
+        matches!(self.refusal().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether somebody held the row for too long.
-    pub(super) fn is_lock_timeout(&self) -> bool {
-        self.0.refusal().as_deref() == Some("55P03")
+    /// Whether another transaction held the key for longer than was to be waited.
+    pub(super) fn is_contended(&self) -> bool {
+        matches!(self, Self::Contended) || self.refusal().as_deref() == Some("55P03")
+    }
+
+    fn refusal(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Failed(failure) => failure.refusal(),
+            Self::Contended => None,
+        }
     }
 
     /// What it says of the transaction: without its commit nothing of it is there.
     pub(super) fn into_store_error(self) -> StoreError {
-        self.0.into_store_error(crate::error::Stage::Connecting)
+        match self {
+            Self::Failed(failure) => failure.into_store_error(Stage::Connecting),
+            Self::Contended => StoreError::unavailable("another transaction holds the key"),
+        }
     }
 }
 
 impl Transactional {
-    /// Performs an operation of a claim.
+    /// Performs an operation of a claim, waiting no longer than this for another transaction that
+    /// holds the key.
     pub(super) async fn perform_in_tx(
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
         op: Op<'_>,
+        wait: Duration,
     ) -> Result<Reply, Broken> {
         Ok(match op {
-            Op::Create(record) => self.create_in_tx(tx, key, record).await?.into(),
-            Op::Update(write) => self.update_in_tx(tx, key, write).await?.into(),
+            Op::Create(record) => self.create_in_tx(tx, key, record, wait).await?.into(),
+            Op::Update(write) => self.update_in_tx(tx, key, write, wait).await?.into(),
             Op::Delete(_) | Op::Get | Op::Probe(_) => {
                 unreachable!("a claim in a transaction creates and updates")
             }
@@ -81,13 +98,14 @@ impl Transactional {
         Err(raced())
     }
 
-    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting for the row
-    /// no longer than the configuration says.
+    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting no longer
+    /// than this for another transaction that holds it.
     pub(super) async fn create_in_tx(
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
         claim: &Record,
+        wait: Duration,
     ) -> Result<Created, Broken> {
         let ttl = self.ttl(&claim.state);
         let sql = self.store.sessions().sql();
@@ -100,12 +118,14 @@ impl Transactional {
         let record = claim.clone();
         let job = Job::Create { record, ttl };
         for _ in 0..MAX_RACES {
-            let mut arguments = self.bounded(key, &job);
-            arguments.push(Argument::One(number(key)));
+            let mut arguments = bounded(key, &job, wait);
+            let waits = Scalar::Int(Some(i64::from(!wait.is_zero())));
+            arguments.extend([number(key), waits].map(Argument::One));
             let rows = self.send(tx, &sql.create_in_tx, arguments);
             match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Created::New),
                 Some(Answer::Found(found)) => return Ok(Created::Exists(found)),
+                None if wait.is_zero() => return Err(Broken::Contended),
                 None | Some(Answer::Expired) => {}
             }
         }
@@ -118,11 +138,12 @@ impl Transactional {
         tx: &mut PgConnection,
         key: &RecordKey,
         write: &Write,
+        wait: Duration,
     ) -> Result<Updated, Broken> {
         let job = self.update_job(write);
         let sql = self.store.sessions().sql();
         for _ in 0..MAX_RACES {
-            let rows = self.send(tx, &sql.update_in_tx, self.bounded(key, &job));
+            let rows = self.send(tx, &sql.update_in_tx, bounded(key, &job, wait));
             match only_answer(&rows.await?)? {
                 Some(Answer::Done) => return Ok(Updated::Done),
                 Some(Answer::Found(found)) if found.record.version == write.expected => {}
@@ -144,6 +165,7 @@ impl Transactional {
         write: &Write,
         own: bool,
     ) -> Result<Updated, Broken> {
+        fits(&write.record).map_err(|error| Broken::Failed(Failure::Unsent(error)))?;
         let columns = Columns::new(&write.record, self.ttl(&write.record.state));
         let arguments = ending(key, &write.expected, &columns);
         let sql = self.store.sessions().sql();
@@ -153,7 +175,7 @@ impl Transactional {
             &sql.end_in_tx
         };
         match self.execute(tx, sql, &arguments).await? {
-            0 => self.update_in_tx(tx, key, write).await,
+            0 => self.update_in_tx(tx, key, write, self.lock_timeout()).await,
             _ => Ok(Updated::Done),
         }
     }
@@ -165,7 +187,9 @@ impl Transactional {
         key: &RecordKey,
     ) -> Result<Option<Stored>, Broken> {
         let sql = &self.store.sessions().sql().lock;
-        let rows = self.send(tx, sql, self.bounded(key, &Job::Get)).await?;
+        let rows = self
+            .send(tx, sql, bounded(key, &Job::Get, self.lock_timeout()))
+            .await?;
         match only_answer(&rows)? {
             Some(Answer::Found(found)) => Ok(Some(found)),
             Some(Answer::Done | Answer::Expired) | None => Ok(None),
@@ -181,7 +205,7 @@ impl Transactional {
     ) -> Result<u64, Broken> {
         let dialect = self.store.sessions().dialect_in_tx();
         let executed = call::execute(tx, dialect, sql, arguments).await;
-        executed.map_err(|error| Broken(Failure::Sqlx(error)))
+        executed.map_err(|error| Broken::Failed(Failure::Sqlx(error)))
     }
 
     async fn send(
@@ -192,15 +216,12 @@ impl Transactional {
     ) -> Result<Vec<PgRow>, Broken> {
         let dialect = self.store.sessions().dialect_in_tx();
         let sent = call::call(tx, dialect, sql, &arguments).await;
-        sent.map_err(|error| Broken(Failure::Sqlx(error)))
+        sent.map_err(|error| Broken::Failed(Failure::Sqlx(error)))
     }
 
-    /// The arguments of a statement that waits for a lock as long as the configuration says.
-    fn bounded<'a>(&self, key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
-        let timeout = self.store.sessions().config().lock_timeout;
-        let mut arguments = arguments(key, job);
-        arguments.push(Argument::lock_timeout(timeout));
-        arguments
+    /// How long to wait for a lock, as the configuration says.
+    pub(super) fn lock_timeout(&self) -> Duration {
+        self.store.sessions().config().lock_timeout
     }
 
     fn update_job(&self, write: &Write) -> Job {
@@ -218,6 +239,13 @@ impl Transactional {
     pub(super) fn retention(&self) -> Duration {
         self.engine.policy().retention_time()
     }
+}
+
+/// The arguments of a statement that waits so long for a lock, and for a millisecond at least.
+fn bounded<'a>(key: &'a RecordKey, job: &'a Job, wait: Duration) -> Vec<Argument<'a>> {
+    let mut arguments = arguments(key, job);
+    arguments.push(Argument::lock_timeout(wait));
+    arguments
 }
 
 fn arguments<'a>(key: &'a RecordKey, job: &'a Job) -> Vec<Argument<'a>> {
@@ -266,11 +294,11 @@ fn ending<'a>(
 fn only_answer(rows: &[PgRow]) -> Result<Option<Answer>, Broken> {
     let mut answers = rows.iter().map(answer).filter(|(n, _)| *n == 1);
     let said = answers.next().map(|(_, said)| said).transpose();
-    said.map_err(|error| Broken(Failure::Unreadable(error)))
+    said.map_err(|error| Broken::Failed(Failure::Unreadable(error)))
 }
 
 pub(super) fn raced() -> Broken {
-    Broken(Failure::Unreadable(StoreError::unavailable(
+    Broken::Failed(Failure::Unreadable(StoreError::unavailable(
         "the statement raced with others without end",
     )))
 }

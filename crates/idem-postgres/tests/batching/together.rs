@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use idem_core::{Created, Store, StoreErrorKind, Updated};
 use idem_postgres::PostgresConfig;
 
-use crate::world::{World, all, claim, complete, completed, create, key, keys};
+use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys};
 
 /// Requests of any kind that the server saw, as the proxy before it counts them.
 fn requests(world: &World) -> u64 {
@@ -166,6 +166,41 @@ async fn s9_one_bad_row_fails_its_own_caller() {
         }
     }
     assert_eq!(world.number("SELECT count(*) FROM idem.records"), 99);
+}
+
+/// S9: what the server or this client says of the size is for good, and tried by nobody again.
+#[tokio::test]
+async fn s9_an_answer_that_is_too_large_for_the_store_is_told_so() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    world
+        .server
+        .sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF length(NEW.payload) > 1000 THEN \
+             RAISE 'too large' USING ERRCODE = 'program_limit_exceeded'; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER refuse BEFORE UPDATE ON idem.records \
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .unwrap();
+    create(world.store.clone(), key("k"), claim(1))
+        .await
+        .unwrap();
+    // The second is more than the store sends at all.
+    for len in [2_000, 250_000_001] {
+        let mut large = completed(&claim(1), "");
+        large.state = idem_core::State::Completed {
+            payload: vec![0; len].into(),
+        };
+        let (held, expected) = (key("k"), claim(1).version);
+        let update = world.store.update(&held, expected, &large, LONG);
+        let error = update.await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::TooLarge, "{error}");
+        assert!(!error.kind().is_transient());
+    }
+    let found = world.store.get(&key("k")).await.unwrap().unwrap();
+    assert_eq!(found.record, claim(1), "and nothing was written");
 }
 
 #[tokio::test]

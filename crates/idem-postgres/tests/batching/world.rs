@@ -38,6 +38,8 @@ impl World {
         let server = skip_or_fail(server.start().await)?;
         let proxy = FaultyProxy::start(server.address()).unwrap();
         let url = proxy.url(&server.url());
+        // However long the server is paused, nothing is taken back.
+        let config = config.send_timeout(LONG).sweep_every(None);
         let store = PostgresStore::connect_with(&url, config).await.unwrap();
         store.migrate().await.unwrap();
         Some(Self {

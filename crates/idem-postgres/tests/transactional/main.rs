@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod by_hand;
+mod conflicts;
 mod execute;
 mod lost_commits;
 mod once;

@@ -1,6 +1,6 @@
 //! `once_in_tx`: claim, effects and completion in one transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use idem_core::Refused;
 use idem_postgres::{CommitError, TxError};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     in_every_world,
-    world::{World, is_absent, pay},
+    world::{Told, World, is_absent, pay},
 };
 
 in_every_world!(
@@ -44,11 +44,11 @@ async fn g7_an_error_leaves_no_trace(world: World) {
         .transactional
         .once_in_tx(&world.key, &world.fingerprint, async |tx| {
             pay(tx).await.unwrap();
-            Err::<String, _>("no network")
+            Err::<String, _>(Told("no network"))
         })
         .await;
     assert!(
-        matches!(failed, Err(TxError::Work("no network"))),
+        matches!(failed, Err(TxError::Work(Told("no network")))),
         "{failed:?}"
     );
     assert_eq!(world.payments().await, 0);
@@ -75,7 +75,7 @@ async fn g7_a_panic_leaves_no_trace(world: World) {
             pay(tx).await.unwrap();
             panic!("out of paper");
             #[expect(unreachable_code, reason = "says the type")]
-            Ok::<(), String>(())
+            Ok::<(), Told>(())
         })
         .await;
     assert!(
@@ -89,18 +89,21 @@ async fn g7_a_panic_leaves_no_trace(world: World) {
 /// Runs work that ends when it is told to, on a task of its own, and waits until it has begun.
 async fn hold(
     world: &Arc<World>,
-    end: Result<(), &'static str>,
+    end: Result<(), Told>,
 ) -> (oneshot::Sender<()>, tokio::task::JoinHandle<bool>) {
     let (begun, has_begun) = oneshot::channel();
     let (go_on, told) = oneshot::channel();
+    // Work may run again, so it takes what it uses once out of places.
+    let (begun, told) = (Mutex::new(Some(begun)), Mutex::new(Some(told)));
     let world = Arc::clone(world);
     let holder = tokio::spawn(async move {
         let held = world
             .transactional
             .once_in_tx(&world.key, &world.fingerprint, async |tx| {
                 let paid = pay(tx).await.unwrap();
-                begun.send(()).unwrap();
-                told.await.unwrap();
+                let (begun, told) = (begun.lock().unwrap().take(), told.lock().unwrap().take());
+                begun.unwrap().send(()).unwrap();
+                told.unwrap().await.unwrap();
                 end.map(|()| paid)
             });
         held.await.is_ok()
@@ -116,7 +119,7 @@ async fn g1_a_duplicate_waits_and_replays(world: World) {
     let waiting = elsewhere.once_in_tx(
         &world.key,
         &world.fingerprint,
-        async |_| -> Result<String, String> { panic!("G1: it runs") },
+        async |_| -> Result<String, Told> { panic!("G1: it runs") },
     );
     let release = async {
         while world.waiting_for_locks().await == 0 {}
@@ -131,7 +134,7 @@ async fn g1_a_duplicate_waits_and_replays(world: World) {
 
 async fn g1_a_duplicate_of_what_is_rolled_back_runs(world: World) {
     let world = Arc::new(world);
-    let (go_on, holder) = hold(&world, Err("no network")).await;
+    let (go_on, holder) = hold(&world, Err(Told("no network"))).await;
     let elsewhere = world.elsewhere().await;
     let waiting = elsewhere.once_in_tx(&world.key, &world.fingerprint, pay);
     let release = async {
@@ -151,7 +154,7 @@ async fn g1_a_duplicate_that_waited_too_long_is_told_in_flight(world: World) {
     let waited = elsewhere.once_in_tx(
         &world.key,
         &world.fingerprint,
-        async |_| -> Result<String, String> { panic!("G1: it runs") },
+        async |_| -> Result<String, Told> { panic!("G1: it runs") },
     );
     let waited = waited.await;
     assert!(
@@ -204,7 +207,7 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
     let record = world.record().await;
     let refused = world
         .transactional
-        .once_in_tx(&world.key, &other, async |_| -> Result<String, String> {
+        .once_in_tx(&world.key, &other, async |_| -> Result<String, Told> {
             panic!("G4: it runs")
         })
         .await;

@@ -216,3 +216,15 @@ pub(crate) async fn is_absent(transactional: &Transactional, key: &RecordKey) ->
     let found = transactional.engine().lookup(key).await;
     found.unwrap().is_none()
 }
+
+/// An error of the work that is no error of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told(pub(crate) &'static str);
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Told {}
