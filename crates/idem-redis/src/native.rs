@@ -28,25 +28,22 @@ use recent::Recent;
 /// Which of the server's commands work, and the values to give them.
 pub(crate) struct Native {
     set: Support,
-    delete: Option<(DeleteCommand, Support)>,
+    delete: Support,
     recent: Recent,
 }
 
 impl Native {
-    /// `SET … IFEQ` is tried, and so is the command to delete with, if the server said that it has
-    /// one.
-    pub(crate) fn new(delete: Option<DeleteCommand>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             set: Support::default(),
-            delete: delete.map(|command| (command, Support::default())),
+            delete: Support::default(),
             recent: Recent::new(),
         }
     }
 
     /// Remembers a value that this process wrote, for the write that will follow it.
     pub(crate) fn remember(&self, version: Version, value: Bytes) {
-        let deletes = self.delete.as_ref();
-        if self.set.is_open() || deletes.is_some_and(|(_, support)| support.is_open()) {
+        if self.set.is_open() {
             self.recent.remember(version, value);
         }
     }
@@ -70,12 +67,15 @@ impl Native {
         Some(Attempt { cmd, support })
     }
 
-    /// A command that removes the record of this version.
-    pub(crate) fn remove(&self, name: &str, expected: Version) -> Option<Attempt<'_>> {
-        let (command, support) = self.delete.as_ref()?;
-        let support = Some(support).filter(|support| support.is_open())?;
-        let previous = self.recent.take(expected)?;
-        let cmd = command.of(name, &previous);
+    /// A command that removes the record of this version, if the server said that it has one.
+    pub(crate) fn remove(
+        &self,
+        command: Option<DeleteCommand>,
+        name: &str,
+        expected: Version,
+    ) -> Option<Attempt<'_>> {
+        let support = Some(&self.delete).filter(|support| support.is_open())?;
+        let cmd = command?.of(name, &self.recent.take(expected)?);
         Some(Attempt { cmd, support })
     }
 }

@@ -4,10 +4,7 @@ use bytes::Bytes;
 use idem_core::codec::VersionPrefix;
 use redis::{Cmd, Value};
 
-use crate::{
-    connection::{Replied, io_error},
-    error::Failure,
-};
+use crate::{connection::Replied, error::Failure};
 
 /// A script and its digest, by which a server that has seen it knows it.
 #[derive(Debug)]
@@ -64,7 +61,6 @@ const NUMBERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Scripts {
     pub(crate) delete: Script,
-    pub(crate) read: Script,
     pub(crate) touch: Script,
 }
 
@@ -72,19 +68,26 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             delete: Script::new(include_str!("scripts/delete.lua")),
-            read: Script::new(include_str!("scripts/read.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
         }
     }
 }
 
-/// The scripts that replace records: one, or as many as travel together. A loop over one record
-/// costs the server nearly half as much again as none.
+/// The scripts that replace records: one, or as many as travel together, or one by a large value. A
+/// loop over one record costs the server nearly half as much again as none.
 #[derive(Debug)]
 pub(crate) struct Replace {
     one: Script,
     many: Script,
+    staged: Script,
 }
+
+/// From this length on a value is written by `SET` under a name of its own, which the script then gives
+/// to the record: as a script's argument it would cost the server two to three times as much.
+pub(crate) const LARGE: usize = 8 << 10;
+
+/// What a value that was written so and never renamed, because the connection broke, lives on for.
+const STAGED_MS: u64 = 60_000;
 
 /// A record's new value, in the place of the version that has to be there.
 #[derive(Debug)]
@@ -113,55 +116,60 @@ impl Replacement {
         }
     }
 
-    fn len(&self) -> usize {
+    /// What it takes on the wire, but for a few words.
+    pub(crate) fn len(&self) -> usize {
         self.name.len() + self.expected.len() + self.value.len()
     }
 }
 
-/// Records to be replaced by one run of the script.
-pub(crate) trait Replacements<'a>:
-    ExactSizeIterator<Item = &'a Replacement> + Clone
-{
+/// A name of this write alone, since it has the new version in it. No record has a control character
+/// in its name.
+fn staging_name(replacement: &Replacement) -> Vec<u8> {
+    let value = &replacement.value;
+    let mut name = replacement.name.clone().into_bytes();
+    name.push(STAGING);
+    name.extend_from_slice(&value[..value.len().min(VERSION)]);
+    name
 }
 
-impl<'a, R: ExactSizeIterator<Item = &'a Replacement> + Clone> Replacements<'a> for R {}
+/// What the name of a value has in it that waits for its record's.
+pub(crate) const STAGING: u8 = 0;
+/// Longer than the version at the start of a value.
+const VERSION: usize = 32;
 
 impl Replace {
     pub(crate) fn new() -> Self {
         Self {
             one: Script::new(include_str!("scripts/update_one.lua")),
             many: Script::new(include_str!("scripts/update.lua")),
+            staged: Script::new(include_str!("scripts/update_staged.lua")),
         }
     }
 
-    /// Replaces records on these terms, by the digest of the script.
-    pub(crate) fn by_digest<'a>(&self, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        Self::of("EVALSHA", &self.script(&all).digest, terms, all)
-    }
-
-    /// Replaces records on these terms, by the text of the script.
-    pub(crate) fn by_text<'a>(&self, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        Self::of("EVAL", self.script(&all).text, terms, all)
-    }
-
-    fn script<'a>(&self, all: &impl Replacements<'a>) -> &Script {
-        match all.len() {
-            1 => &self.one,
-            _ => &self.many,
-        }
-    }
-
-    fn of<'a>(command: &str, script: &str, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        let bytes = all.clone().map(Replacement::len).sum::<usize>();
+    /// Replaces these records, whose terms are the same.
+    pub(crate) fn command(&self, all: &[&Replacement], by_text: bool) -> Cmd {
+        let script = if all.len() == 1 {
+            &self.one
+        } else {
+            &self.many
+        };
+        let (command, script) = match by_text {
+            true => ("EVAL", script.text),
+            false => ("EVALSHA", &*script.digest),
+        };
+        let bytes = all.iter().map(|one| one.len()).sum::<usize>();
         let mut cmd = Cmd::with_capacity(
             5 + 3 * all.len(),
             command.len() + script.len() + NUMBERS + bytes,
         );
         cmd.arg(command).arg(script).arg(all.len());
-        for replacement in all.clone() {
+        for replacement in all {
             cmd.arg(&replacement.name);
         }
-        cmd.arg(terms.last).arg(terms.ttl);
+        if let Some(first) = all.first() {
+            let terms = first.terms();
+            cmd.arg(terms.last).arg(terms.ttl);
+        }
         for replacement in all {
             cmd.arg(&replacement.expected[..]);
             cmd.arg(&replacement.value[..]);
@@ -169,17 +177,33 @@ impl Replace {
         cmd
     }
 
+    /// Writes a large value, and then gives it to its record.
+    pub(crate) fn staged(&self, replacement: &Replacement) -> [Cmd; 2] {
+        const WORDS: usize = 64;
+        let name = staging_name(replacement);
+        let value = &replacement.value[..];
+        let mut set = Cmd::with_capacity(5, WORDS + name.len() + value.len());
+        set.arg("SET")
+            .arg(&name)
+            .arg(value)
+            .arg("PX")
+            .arg(STAGED_MS);
+        let terms = replacement.terms();
+        let mut rename = redis::cmd("EVALSHA");
+        rename.arg(&self.staged.digest).arg(2);
+        rename.arg(&replacement.name).arg(&name);
+        rename.arg(terms.last).arg(terms.ttl);
+        rename.arg(&replacement.expected[..]);
+        [set, rename]
+    }
+
     /// What the script says of each of so many records.
-    pub(crate) fn replies(reply: Value, n: usize) -> Result<Vec<Replied>, Failure> {
-        let replies = match reply {
+    pub(crate) fn replies(reply: Replied, n: usize) -> Result<Vec<Replied>, Failure> {
+        let replies = match reply? {
             only if n == 1 => vec![only],
             Value::Int(all) if usize::try_from(all) == Ok(n) => vec![Value::Int(1); n],
             Value::Array(replies) if replies.len() == n => replies,
-            _ => {
-                return Err(Failure::maybe(io_error(
-                    "the script answered otherwise than it does",
-                )));
-            }
+            _ => return Err(Failure::unexpected_reply()),
         };
         let each = replies.into_iter();
         Ok(each

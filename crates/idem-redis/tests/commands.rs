@@ -99,7 +99,7 @@ async fn a_busy_key_costs_a_second_command() {
     assert!(matches!(claim, Claim::InFlight { .. }));
     assert_eq!(
         counts.taken(),
-        ran(&[("evalsha", 1), ("get", 1), ("pttl", 1), ("set", 1)])
+        ran(&[("getex", 1), ("pttl", 1), ("set", 1)])
     );
 }
 
