@@ -58,7 +58,8 @@ impl Connection {
     /// Any connection of the driver to one server: a `MultiplexedConnection`, which does not come
     /// back once it broke, a `ConnectionManager`, which does, or a connection of your own.
     ///
-    /// A `ClusterConnection` is recognised as such. Build its client with `retries(0)`: redirections
+    /// A `ClusterConnection` is recognised as such. Each call goes over it by itself; only a store that
+    /// connects by a URL sends those to one node together. Build its client with `retries(0)`: redirections
     /// are followed here, and what the driver sends again by itself after a broken connection makes
     /// more outcomes unknown than have to be, and may call a release superseded that was not.
     pub fn new<C>(connection: C) -> Self

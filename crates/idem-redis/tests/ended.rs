@@ -5,9 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{
-    CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, replayed, store,
-};
+use common::{CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, store};
 use futures_util::future::join_all;
 use idem_core::{Claim, Created, Idempotency, Record, RecordKey, Store, StoreErrorKind};
 use idem_redis::{RedisConfig, RedisStore, redis};

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use futures_util::future::join_all;
 use redis::Cmd;
 
 use super::{
@@ -60,10 +59,14 @@ impl Line {
     }
 
     pub(super) async fn send_one(&self, request: Request) -> Answered {
-        let mut answers = self.send(&mut [request]).await;
-        answers
-            .pop()
-            .unwrap_or_else(|| Err(Failure::missing_reply()))
+        let mut requests = [request];
+        let answer = self.send(&mut requests).await.pop();
+        let answer = answer.unwrap_or_else(|| Err(Failure::missing_reply()));
+        let [request] = requests;
+        match self.is_redirected(&answer) {
+            true => self.redirect(request, answer).await,
+            false => answer,
+        }
     }
 
     /// Sends requests as one pipeline. The answers are in the order of the requests.
@@ -77,14 +80,28 @@ impl Line {
         if !again.is_empty() {
             Box::pin(self.send_each(requests, again, &mut answers)).await;
         }
-        if let Some(slots) = &self.slots
-            && answers.iter().any(is_redirected)
-            && let Some(slots) = slots.upgrade()
-        {
-            let cluster = Cluster::Own(slots);
-            Box::pin(self.redirect(&cluster, requests, &mut answers)).await;
-        }
         answers
+    }
+
+    /// Whether other nodes may take what this one does not.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// Whether the node did not take the request, and another one may.
+    pub(super) fn is_redirected(&self, answer: &Answered) -> bool {
+        self.is_in_cluster() && matches!(answer, Err(failure) if is_refusal(failure))
+    }
+
+    /// Sends a request that this node did not take to the one that does, if any.
+    pub(super) async fn redirect(&self, request: Request, answer: Answered) -> Answered {
+        match self.slots.as_ref().and_then(Weak::upgrade) {
+            None => answer,
+            Some(slots) => {
+                let cluster = Cluster::Own(slots);
+                alone(&cluster, request, &self.replace, self.wait.as_ref()).await
+            }
+        }
     }
 
     async fn exchange(&self, requests: &mut [Request], form: Form) -> Outcome {
@@ -123,28 +140,6 @@ impl Line {
             requests[index] = request;
         }
     }
-
-    /// Sends requests that this node does not take to the one that does, if any.
-    async fn redirect(
-        &self,
-        cluster: &Cluster,
-        requests: &mut [Request],
-        answers: &mut [Answered],
-    ) {
-        let requests = requests.iter_mut().zip(answers);
-        let redirected =
-            requests
-                .filter(|(_, answer)| is_redirected(answer))
-                .map(async |(request, answer)| {
-                    let request = request.take();
-                    *answer = alone(cluster, request, &self.replace, self.wait.as_ref()).await;
-                });
-        join_all(redirected).await;
-    }
-}
-
-fn is_redirected(answer: &Answered) -> bool {
-    matches!(answer, Err(failure) if is_refusal(failure))
 }
 
 /// Sends a request by itself to the node that owns its record.

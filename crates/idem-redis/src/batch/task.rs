@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use tokio::sync::mpsc;
 
 use super::{Call, Line};
@@ -98,18 +98,31 @@ fn take(waiting: &mut VecDeque<Call>, line: &Line) -> Vec<Call> {
 
 /// Sends requests and hands out the answers. Gives back why nothing could be sent, if so.
 async fn flush(line: &Line, calls: Vec<Call>) -> Option<Failure> {
+    if calls.is_empty() {
+        return None;
+    }
     let (mut requests, callers): (Vec<_>, Vec<_>) = calls
         .into_iter()
         .map(|call| (call.request, call.caller))
         .unzip();
     let answers = line.send(&mut requests).await;
     let not_sent = match answers.first() {
-        Some(Err(failure)) if failure.is_unsent() => Some(failure.clone()),
+        Some(Err(failure)) if failure.is_unsent() && !line.is_in_cluster() => Some(failure.clone()),
         _ => None,
     };
-    for (caller, answer) in callers.into_iter().zip(answers) {
-        // One that has gone away meanwhile needs none.
-        let _ = caller.send(answer);
+    let mut redirected = Vec::new();
+    for ((caller, answer), request) in callers.into_iter().zip(answers).zip(requests) {
+        if line.is_redirected(&answer) {
+            redirected.push(async move {
+                // One that has gone away meanwhile needs none.
+                let _ = caller.send(line.redirect(request, answer).await);
+            });
+        } else {
+            let _ = caller.send(answer);
+        }
+    }
+    if !redirected.is_empty() {
+        Box::pin(join_all(redirected)).await;
     }
     not_sent
 }

@@ -74,6 +74,8 @@ impl Connector {
     /// Hands on what the server says unasked; its connections have to speak RESP3.
     pub(crate) fn listening(mut self, heard: impl AsyncPushSender) -> Self {
         self.driver = self.driver.set_push_sender(heard);
+        // Whoever opened the store was told already.
+        self.facts.first_warning();
         self
     }
 
