@@ -10,9 +10,9 @@ use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
 use idem_core::{
-    ClaimToken, Fingerprint, Record, State, Timestamp,
+    ClaimToken, Fingerprint, Record, State, StoreErrorKind, Timestamp,
     machine::{
-        Decision, Ending, Holding, LapsedRule, Request, Settled, Step, Write, decide, first,
+        Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want,
     },
 };
 use libfuzzer_sys::{
@@ -50,6 +50,8 @@ enum Op {
         worker: u8,
         ending: u8,
         fate: Fate,
+        /// What comes before the ending is sent again.
+        between: Between,
     },
     Release {
         worker: u8,
@@ -65,6 +67,16 @@ enum Op {
     Arrive {
         which: u8,
     },
+}
+
+/// Between two attempts at an ending.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Between {
+    Nothing,
+    /// A renewal, and what becomes of it.
+    Renewal(Fate),
+    /// The store refuses the ending for good.
+    Refusal,
 }
 
 struct Worker {
@@ -110,16 +122,22 @@ impl World {
                     self.claim(worker, request, [fate, again]);
                 }
             }
-            Op::Renew { worker, fate } => self.step(worker, Step::Renew, fate),
+            Op::Renew { worker, fate } => self.hold(worker, Want::Renew, fate, None),
             Op::Checkpoint { worker, left, fate } => {
-                self.step(worker, Step::Checkpoint(Bytes::from(vec![left])), fate);
+                let left = Bytes::from(vec![left]);
+                self.hold(worker, Want::Checkpoint(left), fate, None);
             }
             Op::End {
                 worker,
                 ending,
                 fate,
-            } => self.end(worker, ending, fate),
-            Op::Release { worker, fate } => self.release(worker, fate),
+                between,
+            } => {
+                if let Some(want) = self.ending(worker, ending) {
+                    self.hold(worker, want, fate, Some(between));
+                }
+            }
+            Op::Release { worker, fate } => self.hold(worker, Want::Release, fate, None),
             Op::Crash { worker } => self.workers[usize::from(worker) % WORKERS] = None,
             Op::Pass { seconds } => self.network.time += Duration::from_secs(seconds.into()),
             Op::Arrive { which } => self.network.arrive(which),
@@ -142,67 +160,60 @@ impl World {
         }
     }
 
-    fn claim(&mut self, worker: usize, mut request: Request, [fate, again]: [Fate; 2]) {
-        let mut again = again;
-        let mut sending = Message::Create(first(&mut request));
-        let mut reply = self.network.send(sending.clone(), fate);
+    fn claim(&mut self, worker: usize, request: Request, [fate, again]: [Fate; 2]) {
+        let lapsed = request.lapsed;
+        let (print, most) = (request.fingerprint, request.max_attempts);
+        let mut claiming = Claiming::new(request);
+        let mut fates = [fate, again].into_iter();
         for _ in 0..ROUNDS {
-            let found = match reply {
-                // No reply: a create goes out under a new revision, anything else unchanged.
-                None => {
-                    if let Message::Create(record) = &mut sending {
-                        *record = first(&mut request);
-                    }
-                    reply = self.network.send(sending.clone(), again);
-                    again = Fate::Done;
-                    continue;
-                }
-                Some(Ok(())) => return self.acquire(worker, claimed(sending), &request),
-                Some(Err(None)) => {
-                    sending = Message::Create(first(&mut request));
-                    reply = self.network.send(sending.clone(), Fate::Done);
-                    continue;
-                }
-                Some(Err(Some(found))) => found,
+            let fate = fates.next().unwrap_or(Fate::Done);
+            let reply = self.network.send(claiming.next(), fate);
+            let found = match &reply {
+                Reply::Found(found) => found.clone(),
+                _ => None,
             };
-            let decision = decide(&mut request, &found);
-            let same = found.record.fingerprint == request.fingerprint;
-            assert!(same || decision == Decision::Mismatch, "G4: {decision:?}");
-            match decision {
-                Decision::Own => return self.acquire(worker, found.record, &request),
-                Decision::TakeOver(write) => {
-                    sending = Message::Update(write);
-                    reply = self.network.send(sending.clone(), fate);
+            let same = |f: &idem_core::Stored| f.record.fingerprint == print;
+            match (claiming.on_reply(reply, Duration::ZERO), found) {
+                (Claimed::Again | Claimed::Later, _) => continue,
+                (Claimed::Own(holding), found) => {
+                    assert!(found.as_ref().is_none_or(same), "G4");
+                    self.acquire(worker, holding);
                 }
-                Decision::Replay(payload) => {
-                    return assert_eq!(found.record.state, State::Completed { payload }, "G2");
+                (_, None) => unreachable!("nothing was found to answer with"),
+                (Claimed::Replay(payload), Some(found)) => {
+                    assert_eq!(found.record.state, State::Completed { payload }, "G2");
+                    assert!(same(&found), "G4");
                 }
-                Decision::ReplayFailure(payload) => {
-                    return assert_eq!(found.record.state, State::Failed { payload }, "G2");
+                (Claimed::ReplayFailure(payload), Some(found)) => {
+                    assert_eq!(found.record.state, State::Failed { payload }, "G2");
+                    assert!(same(&found), "G4");
                 }
-                Decision::Busy { retry_after } => {
-                    return assert_eq!(found.age.map(|age| age + retry_after), Some(LEASE));
+                (Claimed::Refused(Refused::Mismatch), Some(found)) => assert!(!same(&found), "G4"),
+                (Claimed::Refused(refused), Some(found)) => {
+                    assert!(same(&found), "G4: {refused:?}");
+                    match refused {
+                        Refused::InFlight { retry_after } => {
+                            assert_eq!(found.age.map(|age| age + retry_after), Some(LEASE));
+                        }
+                        Refused::Abandoned { attempt } => {
+                            assert!(lapsed == LapsedRule::Halt && found.age >= Some(LEASE));
+                            assert_eq!(attempt, found.record.attempt);
+                        }
+                        Refused::Exhausted { attempts } => {
+                            assert!(most.is_some_and(|most| attempts >= most.get()));
+                        }
+                        Refused::Mismatch => unreachable!("see above"),
+                    }
                 }
-                Decision::Abandoned { attempt, .. } => {
-                    assert!(request.lapsed == LapsedRule::Halt && found.age >= Some(LEASE));
-                    return assert_eq!(attempt, found.record.attempt);
-                }
-                Decision::Exhausted { attempts } => {
-                    assert!(
-                        request
-                            .max_attempts
-                            .is_some_and(|most| attempts >= most.get())
-                    );
-                    return;
-                }
-                Decision::Mismatch => return assert!(!same, "G4"),
             }
+            assert_eq!(claiming.give_up(), None, "it has its answer");
+            return;
         }
         panic!("a claim has no end");
     }
 
     /// G1: whoever else believes to be running was not heard of for a whole lease.
-    fn acquire(&mut self, worker: usize, record: Record, request: &Request) {
+    fn acquire(&mut self, worker: usize, holding: Holding) {
         for other in self.workers.iter().flatten() {
             assert!(
                 self.network.time - other.heard >= LEASE,
@@ -210,95 +221,86 @@ impl World {
             );
         }
         self.workers[worker] = Some(Worker {
-            holding: Holding::of_claim(record, request.sent),
+            holding,
             heard: self.network.time,
         });
     }
 
-    fn step(&mut self, worker: u8, step: Step, fate: Fate) {
+    /// An answer of its own for every execution.
+    fn ending(&self, worker: u8, ending: u8) -> Option<Want> {
+        let worker = self.workers[usize::from(worker) % WORKERS].as_ref()?;
+        let payload = Bytes::copy_from_slice(worker.token().as_bytes());
+        let fallback = Some(Ending::Fail(Bytes::from_static(b"not kept")));
+        Some(match ending % 3 {
+            0 => Want::End {
+                ending: Ending::Complete(payload),
+                fallback,
+            },
+            1 => Want::end(Ending::Fail(payload)),
+            _ => Want::end(Ending::Retry),
+        })
+    }
+
+    /// Sends what a holder wants until it is settled.
+    fn hold(&mut self, worker: u8, want: Want, fate: Fate, mut between: Option<Between>) {
         let index = usize::from(worker) % WORKERS;
         let Some(mut worker) = self.workers[index].take() else {
             return;
         };
-        let write = worker.holding.step(step);
-        if let Some(written) = self.deliver(&mut worker.holding, write, fate) {
-            worker.holding.wrote(written);
-            worker.heard = self.network.time;
-            self.workers[index] = Some(worker);
-        } else {
-            self.network.close(worker.token());
-        }
-    }
-
-    fn end(&mut self, worker: u8, ending: u8, fate: Fate) {
-        let Some(mut worker) = self.workers[usize::from(worker) % WORKERS].take() else {
-            return;
-        };
-        // An answer of its own for every execution.
-        let payload = Bytes::copy_from_slice(worker.holding.record().version.token.as_bytes());
-        let write = worker.holding.end(match ending % 3 {
-            0 => Ending::Complete(payload),
-            1 => Ending::Fail(payload),
-            _ => Ending::Retry,
-        });
-        let landed = self.deliver(&mut worker.holding, write, fate);
-        self.network.close(worker.token());
-        if let Some(written) = landed {
-            let stored = self.network.stored().map(|stored| stored.record);
-            assert_eq!(stored, Some(written.record), "an ending that landed stands");
-        }
-    }
-
-    fn release(&mut self, worker: u8, fate: Fate) {
-        let Some(mut worker) = self.workers[usize::from(worker) % WORKERS].take() else {
-            return;
-        };
+        worker.holding.want(want).expect("it is not over");
         let mut fate = fate;
         for _ in 0..ROUNDS {
-            let version = worker.holding.record().version;
-            match self.network.send(Message::Delete(version), fate) {
-                Some(Err(found)) if worker.holding.still_owns(found.as_ref()) => {}
-                Some(_) => return self.network.close(worker.token()),
-                None => {}
-            }
-            fate = Fate::Done;
-        }
-        panic!("a release has no end");
-    }
-
-    /// Sends a holder's write until it landed; gives nothing when the holder is superseded.
-    fn deliver(&mut self, holding: &mut Holding, mut write: Write, fate: Fate) -> Option<Write> {
-        let mut fate = fate;
-        for _ in 0..ROUNDS {
-            match self.network.send(Message::Update(write.clone()), fate) {
-                Some(Ok(())) => return Some(write),
-                Some(Err(found)) => match holding.settle(&write, found.as_ref()) {
-                    Settled::Landed => return Some(write),
-                    Settled::Again(again) => write = again,
-                    Settled::Superseded => {
-                        let token = holding.record().version.token;
-                        let in_charge = found.is_some_and(|found| {
-                            let in_flight = matches!(found.record.state, State::InFlight { .. });
-                            in_flight && found.record.version.token == token
-                        });
-                        assert!(
-                            !in_charge,
-                            "a holder in charge was told that it is superseded"
-                        );
-                        return None;
+            let op = worker.holding.next().expect("it is not over");
+            let reply = self.network.send(op, std::mem::replace(&mut fate, Fate::Done));
+            let held = match &reply {
+                Reply::Found(found) => found.clone(),
+                _ => None,
+            };
+            match worker.holding.on_reply(reply) {
+                Held::Again => {}
+                Held::Later => match between.take() {
+                    None | Some(Between::Nothing) => {}
+                    Some(Between::Renewal(then)) => {
+                        worker.holding.want(Want::Renew).expect("it is not over");
+                        fate = then;
+                    }
+                    Some(Between::Refusal) => {
+                        let _ = worker.holding.next();
+                        let refused = Reply::Failed(StoreErrorKind::TooLarge);
+                        let _ = worker.holding.on_reply(refused);
                     }
                 },
-                None => {}
+                // After a renewal between two attempts the ending goes on.
+                Held::Kept if worker.holding.ending().is_some() => {}
+                Held::Kept => {
+                    worker.heard = self.network.time;
+                    self.workers[index] = Some(worker);
+                    return;
+                }
+                Held::Ended(landed) => {
+                    self.network.close(worker.token());
+                    return self.expect_landed(&worker, landed);
+                }
+                Held::Superseded => {
+                    self.network.close(worker.token());
+                    let own = held.is_some_and(|f| f.record.version.token == worker.token());
+                    return assert!(!own, "its own record tells it that it is superseded");
+                }
             }
-            fate = Fate::Done;
         }
-        panic!("a write has no end");
+        panic!("a wish has no end");
     }
-}
 
-fn claimed(message: Message) -> Record {
-    match message {
-        Message::Create(record) | Message::Update(Write { record, .. }) => record,
-        Message::Delete(_) => unreachable!("a claim deletes nothing"),
+    fn expect_landed(&self, worker: &Worker, landed: Landed) {
+        let stored = self.network.stored().map(|stored| stored.record);
+        let own = |record: &Record| record.version.token == worker.token();
+        let name = stored.as_ref().filter(|r| own(r)).map(|r| r.state.name());
+        let expected = match landed {
+            Landed::Completed => Some("completed"),
+            Landed::Failed | Landed::Fallback => Some("failed"),
+            Landed::Retryable => Some("retryable"),
+            Landed::Released => return,
+        };
+        assert_eq!(name, expected, "an ending that landed stands");
     }
 }

@@ -1,6 +1,6 @@
 //! Store calls that have to succeed, and the time that a store is given.
 
-use std::{future::Future, time::Duration};
+use std::{error::Error, future::Future, iter::successors, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
@@ -16,16 +16,35 @@ pub(crate) fn scaled(harness: &dyn Harness, duration: Duration) -> Duration {
     duration.mul_f64(harness.time_scale())
 }
 
+/// Several handles on the data, as of several processes.
+pub(crate) async fn handles(harness: &dyn Harness) -> [Arc<dyn Store>; 4] {
+    [
+        harness.store().await,
+        harness.store().await,
+        harness.store().await,
+        harness.store().await,
+    ]
+}
+
 /// Takes the value of a call that nothing stands in the way of.
 #[track_caller]
 pub(crate) fn ok<T>(what: &str, result: Result<T, StoreError>) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!(
-            "{what} failed without a reason: {error} ({:?})",
+            "{what} failed without a reason: {} ({:?})",
+            why(&error),
             error.kind()
         ),
     }
+}
+
+/// An error and all its sources, one after the other.
+pub(crate) fn why(error: &dyn Error) -> String {
+    let sources = successors(error.source(), |&error| error.source());
+    sources.fold(error.to_string(), |why, source| {
+        format!("{why}: caused by: {source}")
+    })
 }
 
 /// Files a record under a key that is free.
@@ -98,8 +117,8 @@ where
     loop {
         let last = match tokio::time::timeout(scaled(harness, CALL), call()).await {
             Ok(Ok(value)) => return value,
-            Ok(Err(error)) if error.kind().is_transient() => error.to_string(),
-            Ok(Err(error)) => panic!("{what} failed without a reason: {error}"),
+            Ok(Err(error)) if error.kind().is_transient() => why(&error),
+            Ok(Err(error)) => panic!("{what} failed without a reason: {}", why(&error)),
             Err(_) => "no answer".to_owned(),
         };
         assert!(

@@ -8,6 +8,10 @@ use idem_core::{Browse, RecordKey, Store, Sweep};
 use crate::Skipped;
 
 /// A server that can be restarted and keeps its data over it.
+///
+/// Restart the process that serves. A restart that does nothing passes every case and shows nothing;
+/// opening a file again in the same process hides what the process remembers, such as a monotonic
+/// clock.
 #[async_trait]
 pub trait Restart: Send + Sync {
     /// A handle on the data. Handles from before a restart have to work after it.
@@ -60,7 +64,8 @@ pub trait Corrupt: Send + Sync {
     /// A handle on the data.
     async fn store(&self) -> Arc<dyn Store>;
 
-    /// Puts a record in a format of a future release under the key, in place of what is there.
+    /// Puts a record in a format of a future release under the key, in place of what is there. Its ttl
+    /// stays.
     async fn write_unknown_format(&self, key: &RecordKey);
 
     /// Damages the record under the key, as a failing disk would.

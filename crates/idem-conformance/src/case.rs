@@ -1,10 +1,17 @@
 //! [`Case`]: one clause of the contract as a function.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-use crate::Harness;
+use crate::{
+    Harness,
+    call::scaled,
+    follow::{Calls, Followed},
+};
+
+/// How long a case may take. Far more than the slowest needs: whatever is not over by then hangs.
+pub(crate) const HUNG: Duration = Duration::from_secs(300);
 
 /// How a case ends that does not panic: passed, or skipped.
 pub type Verdict = Result<(), Skipped>;
@@ -70,15 +77,37 @@ impl Case {
         rule(self.name)
     }
 
-    /// Runs the case on the current tokio runtime.
+    /// Runs the case on the current tokio runtime, for five minutes at most
+    /// (times [`Harness::time_scale`]).
+    ///
+    /// A store that blocks its thread blocks this call as well; the tests of
+    /// [`suite!`](crate::suite) end even then.
     ///
     /// # Errors
     /// [`Skipped`] when the harness lacks what the case needs.
     ///
     /// # Panics
-    /// When the store breaks the rule.
+    /// When the store breaks the rule, or the time is over: then the message names the calls that are
+    /// waited for.
     pub async fn run(&self, harness: &dyn Harness) -> Verdict {
-        (self.run)(harness).await
+        self.run_followed(harness, Arc::default()).await
+    }
+
+    pub(crate) async fn run_followed(&self, harness: &dyn Harness, calls: Arc<Calls>) -> Verdict {
+        let limit = scaled(harness, HUNG);
+        let followed = Followed::new(harness, Arc::clone(&calls));
+        // Not dropped before it is asked what it waits for.
+        let mut run = (self.run)(&followed);
+        match tokio::time::timeout(limit, &mut run).await {
+            Ok(verdict) => verdict,
+            Err(_) => panic!("{}", self.hung(limit, &calls)),
+        }
+    }
+
+    /// What is said of a case that does not end.
+    pub(crate) fn hung(&self, limit: Duration, calls: &Calls) -> String {
+        let waiting = calls.waiting();
+        format!("{}: no end within {limit:?}, {waiting}", self.rule())
     }
 }
 

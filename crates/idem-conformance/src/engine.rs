@@ -10,7 +10,7 @@ use idem_core::{
 
 use crate::{
     Harness,
-    call::{PATIENCE, scaled},
+    call::{PATIENCE, scaled, why},
 };
 
 /// Long leases and patience, so that a slow machine changes nothing.
@@ -59,7 +59,7 @@ pub(crate) fn other_request() -> Fingerprint {
 pub(crate) async fn claim(engine: &Idempotency, key: &RecordKey) -> Claim {
     match engine.claim(key, &request()).await {
         Ok(claim) => claim,
-        Err(error) => panic!("a claim failed without a reason: {error}"),
+        Err(error) => panic!("a claim failed without a reason: {}", why(&error)),
     }
 }
 

@@ -29,8 +29,13 @@ pub trait Harness: Send + Sync {
     /// A fresh handle on the data, as another process would open one: with connections and caches
     /// of its own. All handles of one harness see the same data.
     ///
+    /// The cases about concurrency open several handles, because most faults between processes (a
+    /// lock, a cache or a clock of one process) never show within one. Where every call gives the
+    /// same handle, as an embedded file that one process may open forces it, these faults stay
+    /// unseen.
+    ///
     /// Give it timeouts that a slow machine keeps to: a call that fails without a fault fails its
-    /// case, and 16 MiB have to get through.
+    /// case, and 16 MiB (or the [`payload_limit`](Self::payload_limit)) have to get through.
     async fn store(&self) -> Arc<dyn Store>;
 
     /// The scope under which all keys of the suite lie. Cases draw a random scope below it.
@@ -49,6 +54,25 @@ pub trait Harness: Send + Sync {
             .and_then(|scale| scale.parse().ok())
             .filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
             .unwrap_or(1.0)
+    }
+
+    /// The longest payload or checkpoint that the store takes, in bytes, where it has a limit: 400 KB
+    /// less the rest of the record in DynamoDB, the column's length in MySQL.
+    ///
+    /// Payloads up to this length have to come back whole, and a longer one has to be refused with
+    /// [`TooLarge`](idem_core::StoreErrorKind::TooLarge). By default there is none, and 16 MiB have to
+    /// come back whole.
+    fn payload_limit(&self) -> Option<usize> {
+        None
+    }
+
+    /// How many records the case about eviction files before it looks for all of them: 20,000, twice
+    /// as many as the caches that a store is most often built on keep by default.
+    ///
+    /// Give a smaller number only for a store that is slow *and* known to keep more: below the size
+    /// of its cache the case shows nothing.
+    fn records_to_keep(&self) -> usize {
+        20_000
     }
 
     /// A server that can be restarted and keeps its data over it.

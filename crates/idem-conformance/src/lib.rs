@@ -42,10 +42,24 @@
 //! idem_conformance::suite!(harness);
 //! ```
 //!
+//! # Which instrument shows what
+//!
+//! | instrument | what it alone catches |
+//! |---|---|
+//! | [`cases`] | one rule broken by one store, told by name |
+//! | [`FaultStore`] | a caller that misreads a refused, lost, late or repeated call |
+//! | [`history`] | an order of calls that no correct store, or no correct engine, can give, and that no case thought of |
+//! | [`world`] | a promise of the engine broken by a combination of crashes, pauses, clock jumps and faults |
+//!
+//! What none of them shows is in [`NOT_SHOWN`], and below the table of every [`Report`].
+//!
+//! # Cases
 //! Every case is a plain async function in [`cases`] and cites its rule in its name. A case that
 //! needs what a harness does not offer (a server that restarts, a connection that can be cut) says
-//! `skipped, because …` on the terminal, and stands as skipped in a report. Cases draw a scope of
-//! their own at random, so they run side by side, on a server that others use as well.
+//! `skipped, because …` on the terminal, and stands as skipped in a report. A case that fails prints
+//! its rule, what it saw, and an error with all its sources; one that hangs fails after five minutes
+//! (times [`Harness::time_scale`]) and names the calls it waits for. Cases draw a scope of their own
+//! at random, so they run side by side, on a server that others use as well.
 
 pub mod cases;
 pub mod history;
@@ -56,6 +70,7 @@ mod capability;
 mod case;
 mod engine;
 mod fault;
+mod follow;
 mod harness;
 mod list;
 mod report;
@@ -69,8 +84,8 @@ pub use case::{Case, Skipped, Verdict};
 pub use fault::{CallFault, FaultStore, Odds, Op};
 pub use harness::Harness;
 pub use list::all;
-pub use report::{CaseResult, Outcome, Report};
+pub use report::{CaseResult, NOT_SHOWN, Outcome, Report};
 pub use suite::{IntoHarness, Missing};
 
 #[doc(hidden)]
-pub use suite::{run_test, started};
+pub use suite::{RunCase, run_test, started};

@@ -11,8 +11,7 @@ macro_rules! __cases {
             create {
                 s1_a_create_on_an_absent_key_is_new
                 s1_a_create_over_a_record_tells_it_and_changes_nothing
-                s1_single_winner_under_contention
-                s1_single_winner_over_two_handles
+                s1_single_winner_over_several_handles
                 s1_every_loser_is_told_the_winner
                 s1_a_loser_is_told_what_the_winner_left
                 s1_stamps_decide_nothing
@@ -39,11 +38,17 @@ macro_rules! __cases {
                 s3_a_deleted_key_is_as_new
                 s3_single_winner_of_concurrent_deletes
                 s3_a_delete_and_an_update_never_both_win
+                s3_a_delete_and_a_create_never_both_lose
                 g5_a_delete_sent_again_harms_nothing
+            }
+            version {
+                s2_every_byte_of_the_token_counts
+                s2_every_bit_of_the_revision_counts
             }
             keys {
                 s8_hostile_keys_are_keys_like_any_other
                 s8_hostile_scopes_are_scopes_like_any_other
+                s8_the_empty_scope_is_a_scope
                 s8_pairs_that_look_alike_do_not_collide
                 s8_long_keys_are_told_apart_by_their_last_byte
             }
@@ -51,10 +56,14 @@ macro_rules! __cases {
                 s7_every_state_comes_back_whole
                 s7_no_checkpoint_is_not_an_empty_one
                 s7_payloads_are_bytes
-                s7_a_payload_of_16_mib_comes_back_whole
                 s7_numbers_come_back_at_the_ends_of_their_ranges
                 s7_an_unknown_format_is_refused_and_stays
                 s7_a_damaged_record_is_refused_and_stays
+            }
+            size {
+                s7_a_payload_of_16_mib_comes_back_whole
+                s7_every_payload_is_as_long_as_it_was
+                s9_a_payload_over_the_limit_is_too_large
             }
             capacity {
                 s6_nothing_is_evicted
@@ -67,6 +76,11 @@ macro_rules! __cases {
                 s10_a_dropped_delete_is_applied_or_not
                 s10_a_dropped_get_harms_nothing
                 s10_dropped_calls_harm_no_others
+                s10_dropped_calls_use_nothing_up
+            }
+            load {
+                s10_a_thousand_calls_at_once_all_end
+                s10_calls_work_on_a_runtime_with_one_thread
             }
             faults {
                 g5_a_create_whose_reply_is_lost
@@ -110,8 +124,10 @@ macro_rules! __cases {
                 watch_wakes_on_a_delete
                 watch_keeps_a_wake_up_for_who_is_not_looking
                 watch_survives_dropped_watchers
+                watch_is_quiet_while_nothing_changes
                 watch_wakes_a_waiting_claim
                 browse_lists_every_record
+                browse_lists_every_record_while_others_go
                 browse_lists_nothing_that_is_gone
                 browse_refuses_a_foreign_cursor
             }
@@ -122,6 +138,12 @@ macro_rules! __cases {
                 s4_every_handle_tells_the_same_age
                 s4_a_refusal_tells_the_age
                 s4_the_time_left_is_the_ttl_less_the_age
+                s4_the_time_left_is_of_the_last_write
+                s4_a_create_over_an_expired_record_starts_the_age_anew
+                s4_a_create_after_a_delete_starts_the_age_anew
+                s5_a_long_ttl_is_not_over_at_once
+                s5_a_ttl_of_nothing_is_not_for_ever
+                s5_an_unknown_format_expires_like_any_other
                 s5_a_record_lives_as_long_as_its_ttl
                 s5_a_create_over_an_expired_record_is_new
                 s5_an_update_of_an_expired_record_is_refused
@@ -148,6 +170,9 @@ macro_rules! __cases {
                 g3_a_completion_after_a_release_leaves_nothing
                 g3_a_completion_never_lands_on_a_new_claim
                 sweep_purges_what_expired_and_nothing_else
+                sweep_takes_nothing_before_its_ttl
+                sweep_never_takes_a_record_made_anew
+                browse_lists_what_lives_among_what_expired
                 browse_lists_nothing_that_expired
             }
         }

@@ -1,17 +1,24 @@
 //! [`suite!`](crate::suite): one test per case, in the crate of whoever wrote the store.
 
 use std::{
-    any::Any, fmt::Display, future::Future, io::Write as _, panic::AssertUnwindSafe,
-    sync::OnceLock, time::Duration,
+    fmt::Display,
+    future::Future,
+    io::Write as _,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock, mpsc},
+    time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{CaseResult, Harness, Outcome, Skipped, Verdict, call::scaled, report};
+use crate::{
+    Case, CaseResult, Harness, Outcome, Skipped, Verdict, call::scaled, case::HUNG, follow::Calls,
+    report,
+};
 
-/// A case that takes this much longer than anybody would wait is called hung.
-pub(crate) const HUNG: Duration = Duration::from_secs(120);
+/// How much longer a thread is waited for than a case.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Makes one test per case.
 ///
@@ -46,7 +53,7 @@ pub(crate) const HUNG: Duration = Duration::from_secs(120);
 /// ```
 ///
 /// The crate needs no other dependency for it. Tests are called `GROUP::RULE_clause`, such as
-/// `create::s1_single_winner_under_contention`; those that wait for time to pass stand in the group
+/// `create::s1_single_winner_over_several_handles`; those that wait for time to pass stand in the group
 /// `time`.
 #[macro_export]
 macro_rules! suite {
@@ -133,25 +140,38 @@ pub fn started(harness: impl IntoHarness) -> Result<Box<dyn Harness>, Missing> {
     harness.into_harness()
 }
 
+/// A case as a function.
+#[doc(hidden)]
+pub type RunCase = for<'a> fn(&'a dyn Harness) -> BoxFuture<'a, Verdict>;
+
 /// Runs one case as a test.
 #[doc(hidden)]
-pub fn run_test<F>(module: &str, name: &str, harness: F, case: RunCase)
+pub fn run_test<F>(module: &str, name: &'static str, harness: F, run: RunCase)
 where
     F: Future<Output = Result<Box<dyn Harness>, Missing>>,
 {
-    let (store, ended) = runtime().block_on(async {
-        match harness.await {
-            Ok(harness) => (harness.name(), run_case(&*harness, case).await),
-            Err(Missing(why)) => (module.to_owned(), missing(why)),
-        }
-    });
+    let group = module.rsplit("::").next().unwrap_or(module);
+    let (store, ended) = match runtime().block_on(harness) {
+        Ok(harness) => (
+            harness.name(),
+            run_case(
+                harness,
+                Case {
+                    group: "",
+                    name,
+                    run,
+                },
+            ),
+        ),
+        Err(Missing(why)) => (module.to_owned(), missing(why)),
+    };
     report::note(&CaseResult {
-        store,
-        group: module.rsplit("::").next().unwrap_or(module).to_owned(),
+        store: store.clone(),
+        group: group.to_owned(),
         case: name.to_owned(),
         outcome: match &ended {
             Ok(verdict) => Outcome::from(verdict.clone()),
-            Err(failure) => Outcome::Failed(failure.message()),
+            Err(why) => Outcome::Failed(why.clone()),
         },
     });
     match ended {
@@ -160,53 +180,37 @@ where
         Ok(Err(skipped)) => {
             let _ = writeln!(std::io::stderr(), "{module}::{name}: {skipped}");
         }
-        Err(failure) => failure.fail(),
+        // Here and not where it happened: what a worker's thread prints is not shown with the test.
+        Err(why) => panic!("{store}: {why}"),
     }
 }
 
-type RunCase = for<'a> fn(&'a dyn Harness) -> futures_util::future::BoxFuture<'a, Verdict>;
+/// A verdict, or why the case failed.
+type Ended = Result<Verdict, String>;
 
-/// A verdict, or how the case failed.
-type Ended = Result<Verdict, Failure>;
-
-enum Failure {
-    Panicked(Box<dyn Any + Send>),
-    Otherwise(String),
-}
-
-impl Failure {
-    fn message(&self) -> String {
-        match self {
-            Self::Panicked(panic) => report::message(&**panic),
-            Self::Otherwise(why) => why.clone(),
+/// Runs a case on a worker, and waits for it on this thread: a store that blocks its thread cannot
+/// block the end of the wait.
+fn run_case(harness: Box<dyn Harness>, case: Case) -> Ended {
+    let limit = scaled(&*harness, HUNG);
+    let calls = Arc::<Calls>::default();
+    let (tell, told) = mpsc::channel();
+    runtime().spawn({
+        let calls = Arc::clone(&calls);
+        async move {
+            let run = AssertUnwindSafe(case.run_followed(&*harness, calls));
+            let ended = run.catch_unwind().await;
+            // A test that waited too long is not listening any more.
+            let _ = tell.send(ended.map_err(|panic| report::message(&*panic)));
         }
-    }
-
-    /// Fails the test. A panic was reported when it happened, and only goes on here.
-    fn fail(self) -> ! {
-        match self {
-            Self::Panicked(panic) => std::panic::resume_unwind(panic),
-            Self::Otherwise(why) => panic!("{why}"),
-        }
-    }
-}
-
-async fn run_case(harness: &dyn Harness, case: RunCase) -> Ended {
-    let limit = scaled(harness, HUNG);
-    let run = AssertUnwindSafe(case(harness)).catch_unwind();
-    match tokio::time::timeout(limit, run).await {
-        Ok(ended) => ended.map_err(Failure::Panicked),
-        Err(_) => Err(Failure::Otherwise(format!(
-            "the case hangs: no end within {limit:?}"
-        ))),
-    }
+    });
+    // A store that lets its thread go is told of by the case itself, a little earlier.
+    told.recv_timeout(limit + GRACE)
+        .unwrap_or_else(|_| Err(case.hung(limit, &calls)))
 }
 
 fn missing(why: String) -> Ended {
     if in_ci() {
-        return Err(Failure::Otherwise(format!(
-            "this test may not be skipped in CI: {why}"
-        )));
+        return Err(format!("this test may not be skipped in CI: {why}"));
     }
     Ok(Err(Skipped::because(why)))
 }

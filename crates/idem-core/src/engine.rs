@@ -4,19 +4,19 @@ mod background;
 mod builder;
 mod call;
 mod claim;
+mod deadline;
 mod detached;
 mod entropy;
 mod execute;
-mod pending;
+mod keeper;
+mod outage;
 mod resolve;
 mod run;
 mod running;
-mod timer;
 mod wait;
 mod wall_clock;
 
-pub(crate) use call::{Budget, bounded, in_place};
-pub(crate) use pending::EndFailure;
+pub(crate) use call::{Budget, MAX_ROUNDS, endless, in_place};
 
 use std::{fmt, sync::Arc};
 
@@ -26,7 +26,10 @@ pub use execute::{Failure, Outcome, Recording};
 pub use run::{Ran, Stopped};
 pub use running::Running;
 
-use crate::{Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch};
+use crate::{
+    Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch,
+    machine::{Op, Reply},
+};
 
 /// The engine: claims keys, runs work under them, and stores how it ended.
 ///
@@ -75,7 +78,8 @@ pub(crate) struct Shared {
     pub(crate) entropy: entropy::Entropy,
     pub(crate) wall_clock: wall_clock::WallClock,
     pub(crate) waiters: wait::Waiters,
-    pub(crate) pending: pending::PendingEndings,
+    pub(crate) keeper: Arc<keeper::Keeper>,
+    pub(crate) outage: outage::Outage,
     pub(crate) background: background::Background,
 }
 
@@ -115,7 +119,16 @@ impl Idempotency {
     /// # Errors
     /// What the store reports after the policy's retry budget.
     pub async fn lookup(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        self.retrying(key, || self.shared().store.get(key)).await
+        let mut budget = Budget::new(self.policy().retry_budget);
+        loop {
+            match self.perform(key, Op::Get).await {
+                (Reply::Found(found), _) => return Ok(found),
+                (_, error) => {
+                    let error = error.unwrap_or_else(endless);
+                    budget.retry(self, key, error).await?;
+                }
+            }
+        }
     }
 
     /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,

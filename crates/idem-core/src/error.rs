@@ -1,8 +1,8 @@
 //! What can go wrong, in the words of whoever asked.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use crate::{StoreError, machine::Refusal};
+use crate::{DecodeError, Refused, StoreError, machine::NotResolvable};
 
 /// A claim that got no answer from the store. Nothing runs (G6).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -14,7 +14,7 @@ pub struct ClaimError {
 }
 
 /// Another execution owns the key, or its record is gone: nothing was written (G3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error(
     "superseded: the lease ran out and another execution took the key over; stop, nothing was stored"
 )]
@@ -38,7 +38,7 @@ pub enum HoldError {
 pub enum ResolveError {
     /// The record is in no state to be settled.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    NotResolvable(#[from] NotResolvable),
     /// Somebody else changed the record meanwhile; look again. After a lost reply it may have been
     /// settled as asked, and have been claimed anew since.
     #[error("the record changed meanwhile; look at it again")]
@@ -50,6 +50,7 @@ pub enum ResolveError {
 
 /// Why [`execute`](crate::Idempotency::execute) has no value to give. `E` is the work's own error.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ExecuteError<E> {
     /// The work failed for good, now or in an earlier execution; repeats get the same error.
     Failed {
@@ -67,38 +68,25 @@ pub enum ExecuteError<E> {
         /// Whether this is the stored panic of an earlier execution.
         replayed: bool,
     },
-    /// The work ran, but its answer does not serialise; it will not run again.
+    /// The work ran, but its answer or error cannot be stored: it does not serialise as JSON, or
+    /// its JSON does not read back. It will not run again, and repeats are told the same.
     Unstorable {
         /// What the serialiser said.
         message: String,
         /// Whether this is the stored outcome of an earlier execution.
         replayed: bool,
     },
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// Another execution is in flight; ask again in about this time.
-    InFlight {
-        /// Lease left.
-        retry_after: Duration,
-    },
-    /// An execution vanished and the policy says to halt; see
-    /// [`resolve`](crate::Idempotency::resolve).
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// The work did not run, and there is no answer: the key is in flight, or belongs to another
+    /// request, or has to be settled by hand.
+    Refused(Refused),
     /// The lease ran out and another execution took over; the work was stopped or its result
     /// thrown away (G3).
     Superseded,
     /// The store did not let the claim through; nothing ran (G6).
     Claim(ClaimError),
-    /// The stored answer is not of the type that was asked for; it is still there.
-    Serde(SerdeError),
+    /// The stored answer does not read as the type that was asked for. It is still stored; see
+    /// [`DecodeError`] for how to change the type of an answer.
+    Unreadable(DecodeError),
     /// The runtime dropped the detached task before its end: it counts as a crash half-way.
     Lost,
 }
@@ -128,30 +116,12 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
                 write!(f, "the work panicked in an earlier execution: {message}")
             }
             Self::Unstorable { message, .. } => {
-                write!(
-                    f,
-                    "the work ran, but its answer does not serialise: {message}"
-                )
+                write!(f, "the work ran, but its answer cannot be kept: {message}")
             }
-            Self::Mismatch => {
-                f.write_str("the key was used for another request; draw a new key for a new intent")
-            }
-            Self::InFlight { retry_after } => {
-                write!(
-                    f,
-                    "another execution is in flight; ask again in {retry_after:?}"
-                )
-            }
-            Self::Abandoned { attempt } => write!(
-                f,
-                "execution {attempt} of this key vanished half-way; its outcome is unknown"
-            ),
-            Self::Exhausted { attempts } => {
-                write!(f, "the key has had all its {attempts} attempts")
-            }
+            Self::Refused(refused) => refused.fmt(f),
             Self::Superseded => Superseded.fmt(f),
             Self::Claim(error) => error.fmt(f),
-            Self::Serde(error) => error.fmt(f),
+            Self::Unreadable(error) => error.fmt(f),
             Self::Lost => f.write_str("the runtime dropped the task before its end"),
         }
     }
@@ -163,17 +133,8 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for ExecuteError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Claim(error) => Some(&error.source),
-            Self::Serde(error) => std::error::Error::source(error),
+            Self::Unreadable(error) => std::error::Error::source(error),
             _ => None,
         }
     }
-}
-
-/// A value that does not serialise, or a stored answer that is of another type.
-#[derive(Debug, thiserror::Error)]
-#[error("{context}: {source}")]
-pub struct SerdeError {
-    pub(crate) context: &'static str,
-    #[source]
-    pub(crate) source: serde_json::Error,
 }

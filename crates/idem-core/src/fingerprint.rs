@@ -1,8 +1,12 @@
 //! [`Fingerprint`]: what makes two requests "the same".
 
+mod canonical;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use canonical::FingerprintError;
 
 /// A 32-byte BLAKE3 hash over the parts of a request that must not change under one key.
 ///
@@ -30,7 +34,7 @@ impl Fingerprint {
     /// Starts a fingerprint under a versioned domain such as `"payments/v1"`.
     ///
     /// Change the version when you change which fields go in: records of the old version then
-    /// answer [`Mismatch`](crate::Claim::Mismatch) instead of being confused with the new one.
+    /// answer [`Mismatch`](crate::Refused::Mismatch) instead of being confused with the new one.
     pub fn builder(domain: &str) -> FingerprintBuilder {
         FingerprintBuilder {
             short: Vec::with_capacity(ROOM),
@@ -45,18 +49,37 @@ impl Fingerprint {
         Self::builder(domain).field("bytes", bytes).finish()
     }
 
-    /// The fingerprint of any value that serialises, by its JSON text.
+    /// The fingerprint of any value that serialises.
     ///
-    /// Field order counts: use a struct, or a map that sorts, rather than a `HashMap`.
+    /// Distinct values have distinct fingerprints, also where JSON writes them alike: `None`, `()`
+    /// and `f64::NAN`, or the integer 1 and the text `"1"` as keys of a map. The names of fields
+    /// count and their order does not; neither does the order of a map's entries. An integer counts
+    /// by its value, whatever its type.
+    ///
+    /// ```
+    /// use idem_core::Fingerprint;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Payment<'a> {
+    ///     amount: u64,
+    ///     currency: &'a str,
+    ///     tip: Option<f64>,
+    /// }
+    /// let payment = |tip| Payment { amount: 500, currency: "usd", tip };
+    /// let without = Fingerprint::of_serialize("payments/v1", &payment(None))?;
+    /// let broken = Fingerprint::of_serialize("payments/v1", &payment(Some(f64::NAN)))?;
+    /// assert_ne!(without, broken);
+    /// # Ok::<(), idem_core::FingerprintError>(())
+    /// ```
     ///
     /// # Errors
-    /// What the value's `Serialize` reports.
+    /// [`FingerprintError`] with what the value's `Serialize` reports.
     pub fn of_serialize<T: Serialize + ?Sized>(
         domain: &str,
         value: &T,
-    ) -> Result<Self, serde_json::Error> {
+    ) -> Result<Self, FingerprintError> {
         Ok(Self::builder(domain)
-            .field("json", &serde_json::to_vec(value)?)
+            .field("serde", &canonical::to_bytes(value)?)
             .finish())
     }
 
@@ -160,6 +183,17 @@ mod tests {
                 .to_hex()
                 .as_str(),
             "e12539585460f2a926e9ebe34e0f84a4bac24d0a6b676564f8a78da40b450f72"
+        );
+        let value = (1, -1_i64, Some("hello"), None::<u8>, [0.5], ());
+        assert_eq!(
+            blake3::Hash::from_bytes(
+                *Fingerprint::of_serialize("golden/v1", &value)
+                    .unwrap()
+                    .as_bytes()
+            )
+            .to_hex()
+            .as_str(),
+            "6a4f112b2f16dbbb4474f398a972288c32026ced97ad326db0b1a02cd76e1a26"
         );
     }
 

@@ -68,7 +68,7 @@ impl IdempotencyKey {
     }
 }
 
-/// Why a text is no [`IdempotencyKey`] or no [`Scope`](crate::Scope) segment.
+/// Why a text is no [`IdempotencyKey`] or no segment of a [`Scope`](crate::Scope).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -89,6 +89,39 @@ pub enum KeyError {
         /// Byte offset of the first control character.
         at: usize,
     },
+    /// A character in a scope that cannot be seen, breaks a line, or reorders the text around it,
+    /// by its position in bytes.
+    #[error("there is an invisible or text-reordering character at byte {at}; use printable text")]
+    Invisible {
+        /// Byte offset of the first such character.
+        at: usize,
+    },
+    /// A stored text that no [`Scope`](crate::Scope) has.
+    #[error(
+        "it is no scope's text: a segment is empty or not escaped; take it from `Scope::as_str`"
+    )]
+    NotEscaped,
+}
+
+/// Whether a character cannot be seen, breaks a line, or reorders what is around it (Unicode's
+/// line and paragraph separators and its format characters). In a log line or a listing it could
+/// make one scope look like another, or forge a line.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 pub(crate) fn check_text(text: &str, max: usize) -> Result<(), KeyError> {

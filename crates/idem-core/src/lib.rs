@@ -8,13 +8,17 @@
 //! runner with a life of its own. Pick a store (`idem-memory`, `idem-redis`, `idem-postgres`) or
 //! write one: [`Store`]. All decisions are pure functions in [`machine`].
 
+mod answer;
 pub mod codec;
 mod derive;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the engine waits and asks again; it decides nothing"
+)]
 mod engine;
 mod error;
 mod execution;
 mod fingerprint;
-mod json;
 mod key;
 pub mod machine;
 pub mod observe;
@@ -24,26 +28,36 @@ mod prober;
 mod record;
 mod recorder;
 mod redact;
+mod refused;
+mod resolution;
 mod scope;
 mod seen;
+pub mod spi;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one reading of the wall clock, for people"
+)]
 mod stamp;
 mod store;
 
 pub use bytes::Bytes;
 
+pub use answer::{DecodeError, EncodeError};
 pub use engine::{
     Builder, Claim, Failure, Idempotency, Outcome, Ran, Recording, Running, Spawner, Stopped,
 };
-pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, SerdeError, Superseded};
+pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, Superseded};
 pub use execution::Execution;
-pub use fingerprint::{Fingerprint, FingerprintBuilder};
+pub use fingerprint::{Fingerprint, FingerprintBuilder, FingerprintError};
 pub use key::{IdempotencyKey, KeyError};
-pub use machine::{Refusal, Resolution};
+pub use machine::NotResolvable;
 pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
 pub use policy::{OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError};
-pub use prober::{Abandonment, Prober, Verdict};
+pub use prober::{Abandonment, Prober};
 pub use record::{ClaimToken, Record, State, Stored, Version};
 pub use recorder::{CommitError, Recorder};
+pub use refused::Refused;
+pub use resolution::{ProbeResult, Resolution};
 pub use scope::{RecordKey, Scope};
 pub use seen::SeenKeys;
 pub use stamp::Timestamp;

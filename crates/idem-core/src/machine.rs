@@ -1,52 +1,90 @@
-//! Every decision of the protocol, as pure functions: no clock, no I/O, no randomness.
+//! The protocol: every decision about a record, without I/O, clock or randomness.
 //!
-//! A claimer makes a [`Request`], a store answers with what it found, and [`decide`] says what to
-//! do next. A holder keeps a [`Holding`] and asks it for the next [`Write`]. Time comes in only as
-//! [`Stored::age`](crate::Stored), measured by the store's clock: a lease has run out when
-//! `age >= lease`.
+//! Three types drive one key each. A driver asks for the next store operation
+//! ([`Op`]), performs it, and hands the [`Reply`] back:
+//!
+//! | type | for | ends with |
+//! |---|---|---|
+//! | [`Claiming`] | a caller that wants to run | [`Claimed`]: the right to run, a stored answer, or a refusal |
+//! | [`Holding`] | the holder: renewals, checkpoints and the ending | [`Held`]: kept, ended or superseded |
+//! | [`Resolving`] | an operator who settles an abandoned key | [`Resolved`] |
+//!
+//! The driver decides nothing. It bounds each call in time, pauses before it sends an operation
+//! again, and gives up when its budget is spent. The engine, the transactions of `idem-postgres`
+//! and the checkers (exhaustive search, random histories, fuzzing) all drive these types.
+//!
+//! Time comes in as [`Stored::age`](crate::Stored::age), measured by the store's clock: a lease
+//! has run out when `age >= lease`. The other input is the grace that a claimer gives to holders
+//! after an outage, see [`Claiming::on_reply`].
 //!
 //! # Transitions
 //!
-//! | found | a claim with the same fingerprint | with another | the holder |
+//! | record found | claim, same fingerprint | claim, other fingerprint | its holder |
 //! |---|---|---|---|
-//! | nothing | becomes *in flight*, attempt 1 | – | is told `Superseded` |
-//! | in flight, lease running | is told *busy* | is told *mismatch* | renews, checkpoints, ends |
-//! | in flight, lease over | takes over, attempt + 1 (`Reclaim`); is told *abandoned* (`Halt`) | *mismatch* | the same, as long as nobody took over |
-//! | retryable | takes over, attempt + 1 | *mismatch* | is told `Superseded` |
-//! | completed | *replay* | *mismatch* | is told `Superseded`; its own ending *landed* |
-//! | failed | *replay of the failure* | *mismatch* | as above |
+//! | none | creates it: *in flight*, attempt 1 | the same | `Superseded`; a release that may have landed is *released* |
+//! | in flight, lease running | `InFlight` | `Mismatch` | renews, checkpoints, ends |
+//! | in flight, lease over, within the grace | `InFlight` | `Mismatch` | the same |
+//! | in flight, lease over | `Reclaim`: takes over, attempt + 1. `Halt`: `Abandoned`. `Probe`: as the prober says | `Mismatch` | the same, as long as nobody took over |
+//! | retryable | takes over, attempt + 1 | `Mismatch` | its own ending *landed*; another's is `Superseded` |
+//! | completed | `Replay` | `Mismatch` | as above |
+//! | failed | `ReplayFailure` | `Mismatch` | as above |
 //!
-//! Any state, past its ttl, is *nothing*. The checkpoint survives renewals, take-overs and
-//! retryable endings. Attempts past the limit are told *exhausted*.
+//! A record past its ttl is *none*. A take-over keeps the fingerprint, the stamp and the
+//! checkpoint. Where the attempts are used up, a claim is told `Exhausted` instead of taking over.
+//! A prober that knows the answer has it stored as *completed* or *failed*; one that says *retry* lets
+//! the claim take over; one that cannot tell leaves the record as it is, and the claim is told
+//! `Abandoned`.
 //!
 //! # Lost replies
-//! A write carries a version that no other write has, so it may be sent again: a claimer that
-//! finds its own token has the claim ([`Decision::Own`]), a holder that finds the version it was
-//! about to write has written it ([`Settled::Landed`]). A create that is sent again gets a new
-//! revision ([`first`]), because two creates, unlike two copies of any other write, can both be
-//! applied.
+//! Each write has a version that no other write has, and only the holder of a token writes under
+//! it. So any write may be sent again, and what is found tells what happened:
+//!
+//! - A claimer that finds its own token in flight has the claim.
+//! - A holder that finds its own token in flight is still the holder: an earlier write of its own
+//!   landed unseen. It builds the write anew on top of that record.
+//! - A holder that finds its own token in an ended record has ended: one of the endings that it
+//!   sent has landed, whichever it was.
+//!
+//! A create that is sent again gets a new revision. Two copies of a create, unlike two copies of an
+//! update, can both be applied: the first one, then a take-over and its release, then the second.
+//! A late write that expects the first copy must not fit the second.
 
-mod claim;
+mod claiming;
+mod end;
+mod ending;
 mod holding;
-mod resolve;
+mod op;
+mod resolving;
+mod take_over;
+mod want;
 
-pub use claim::{Decision, LapsedRule, Request, decide, first, settle_abandoned, take_over};
-pub use holding::{Ending, Holding, Settled, Step, Undo, Write};
-pub use resolve::{Refusal, Resolution, resolve};
+pub use claiming::{Claimed, Claiming, LapsedRule, Request};
+pub use ending::{Ending, Landed};
+pub use holding::Holding;
+pub use op::{Op, Reply, Write};
+pub use resolving::{NotResolvable, Resolved, Resolving};
+pub use want::{Held, Want};
 
 use std::time::Duration;
 
 use crate::State;
 
-/// How long a record in this state is kept.
+/// The ttl of a record that must not end by time: a hundred years. It is finite because stores
+/// compute ages from it.
+pub const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// The ttl to write a record with.
 ///
-/// One that is in flight outlives its lease by the retention, so that an abandoned execution is
-/// remembered as long as an answer would have been.
+/// A record in flight outlives its lease by the retention, so that an abandoned execution is
+/// remembered as long as an answer would be. Under [`LapsedRule::Halt`] and [`LapsedRule::Probe`]
+/// it lasts a hundred years ([`NEVER`]): an abandoned key must never run again by itself. Its ending
+/// sets the ttl back to the retention; so does a retryable ending, after which nothing is in doubt.
 #[must_use]
-pub fn ttl(state: &State, retention: Duration) -> Duration {
-    match state {
-        State::InFlight { lease, .. } => retention.saturating_add(*lease),
-        State::Retryable { .. } | State::Completed { .. } | State::Failed { .. } => retention,
+pub fn ttl(state: &State, retention: Duration, lapsed: LapsedRule) -> Duration {
+    match (state, lapsed) {
+        (State::InFlight { lease, .. }, LapsedRule::Reclaim) => retention.saturating_add(*lease),
+        (State::InFlight { .. }, LapsedRule::Halt | LapsedRule::Probe) => NEVER,
+        (State::Retryable { .. } | State::Completed { .. } | State::Failed { .. }, _) => retention,
     }
 }
 

@@ -3,12 +3,14 @@
 //! | metric | kind | labels |
 //! |---|---|---|
 //! | `idem_claims_total` | counter | `outcome`: acquired, replay, replay-failure, in-flight, mismatch, abandoned, exhausted, error |
-//! | `idem_endings_total` | counter | `ending`: completed, failed, retryable, released, superseded |
+//! | `idem_endings_total` | counter | `ending`: completed, failed, retryable, released, fallback, superseded |
 //! | `idem_takeovers_total` | counter | |
 //! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, too-large, corrupt, config |
 //! | `idem_renewals_total` | counter | `result`: done, superseded, error |
-//! | `idem_endings_pending` | gauge | endings that the store has not taken yet |
-//! | `idem_endings_lost_total` | counter | endings given up after the retention |
+//! | `idem_lease_used_ratio` | histogram | share of the lease that is used when it is renewed: a third is on time |
+//! | `idem_endings_pending` | gauge | endings that the store has not taken yet, and that are still tried |
+//! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
+//! | `idem_releases_lapsed_total` | counter | claims that nobody runs under and that were left to their lease |
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
@@ -17,9 +19,14 @@
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
+use std::time::Duration;
+
 use tracing::{Level, Span, level_filters::LevelFilter};
 
 use crate::{RecordKey, StoreError, StoreErrorKind};
+
+/// A renewal is due at a third of the lease. From this share on it is late.
+const LATE: f64 = 2.0 / 3.0;
 
 /// Counts under one of a fixed set of label values, without allocating.
 macro_rules! count {
@@ -82,7 +89,14 @@ pub(crate) fn ended(key: &RecordKey, ending: &'static str) {
         "idem_endings_total",
         "ending",
         ending,
-        ["completed", "failed", "retryable", "released", "superseded"]
+        [
+            "completed",
+            "failed",
+            "retryable",
+            "released",
+            "fallback",
+            "superseded"
+        ]
     );
     if ending == "superseded" {
         tracing::warn!(%key, "superseded: another execution owns the key, nothing was stored");
@@ -94,7 +108,14 @@ pub(crate) fn store_retry(key: &RecordKey, error: &StoreError) {
         "idem_store_retries_total",
         "kind",
         error.kind().name(),
-        ["unavailable", "unknown", "full", "too-large", "corrupt", "config"]
+        [
+            "unavailable",
+            "unknown",
+            "full",
+            "too-large",
+            "corrupt",
+            "config"
+        ]
     );
     tracing::debug!(%key, %error, "asking the store again");
 }
@@ -111,19 +132,38 @@ pub(crate) fn renewed(key: &RecordKey, result: &'static str) {
     }
 }
 
-pub(crate) fn ending_pending(key: &RecordKey, ending: &'static str, error: Option<&StoreError>) {
+pub(crate) fn ending_not_stored(key: &RecordKey, ending: &'static str, error: &StoreError) {
+    tracing::warn!(%key, ending, %error, "the ending is not stored yet; going on in the background");
+}
+
+pub(crate) fn ending_pending() {
     metrics::gauge!("idem_endings_pending").increment(1.0);
-    let error = error.map(tracing::field::display);
-    tracing::warn!(%key, ending, error, "the ending is not stored yet; going on in the background");
 }
 
 pub(crate) fn ending_settled() {
     metrics::gauge!("idem_endings_pending").decrement(1.0);
 }
 
-pub(crate) fn ending_lost(key: &RecordKey, ending: &'static str) {
+pub(crate) fn ending_lost(key: &RecordKey, ending: &'static str, why: &'static str) {
     metrics::counter!("idem_endings_lost_total").increment(1);
-    tracing::error!(%key, ending, "the ending was never stored; its retention is over");
+    tracing::error!(%key, ending, why, "the ending was never stored");
+}
+
+pub(crate) fn release_lapsed(key: &RecordKey) {
+    metrics::counter!("idem_releases_lapsed_total").increment(1);
+    tracing::debug!(%key, "a claim that nobody runs under was not given back; its lease runs out");
+}
+
+/// A renewal goes out after so much of its lease.
+pub(crate) fn lease_used(key: &RecordKey, used: Duration, lease: Duration) {
+    let ratio = used.as_secs_f64() / lease.as_secs_f64();
+    metrics::histogram!("idem_lease_used_ratio").record(ratio);
+    if ratio > LATE {
+        tracing::warn!(
+            %key, ?used, ?lease,
+            "the lease is renewed late: the store is slow, or work blocks the runtime's threads"
+        );
+    }
 }
 
 pub(crate) fn dropped(key: &RecordKey, attempt: u32) {

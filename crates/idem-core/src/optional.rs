@@ -25,6 +25,8 @@ pub trait Watch: Send + Sync {
 #[async_trait]
 pub trait Watcher: Send {
     /// Resolves when the record may have changed since the last call. Cancel safe.
+    ///
+    /// It may resolve too often: the engine asks the store no more than twenty times a second for it.
     async fn changed(&mut self);
 }
 

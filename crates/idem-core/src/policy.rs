@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::Prober;
+use crate::{Prober, machine::LapsedRule};
 
 /// The knobs of an [`Idempotency`](crate::Idempotency) engine; can differ per route or job kind.
 ///
@@ -28,12 +28,13 @@ pub struct Policy {
     pub(crate) on_outage: OnOutage,
     pub(crate) max_attempts: Option<NonZeroU32>,
     pub(crate) retry_budget: Duration,
-    pub(crate) call_timeout: Duration,
+    pub(crate) call_timeout: Option<Duration>,
 }
 
 impl Default for Policy {
     /// 30 s lease, 24 h retention, reject when busy, reclaim what was abandoned, a panic is a
-    /// failure, fail closed, any number of attempts, 2 s retry budget, 1 s per store call.
+    /// failure, fail closed, any number of attempts, 2 s retry budget, and for a store call 1 s or a
+    /// quarter of the lease, whichever is shorter.
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),
@@ -44,7 +45,7 @@ impl Default for Policy {
             on_outage: OnOutage::FailClosed,
             max_attempts: None,
             retry_budget: Duration::from_secs(2),
-            call_timeout: Duration::from_secs(1),
+            call_timeout: None,
         }
     }
 }
@@ -96,7 +97,7 @@ impl Policy {
     }
 
     /// How many executions a key may start before claims answer
-    /// [`Exhausted`](crate::Claim::Exhausted). Unlimited by default.
+    /// [`Exhausted`](crate::Refused::Exhausted). Unlimited by default.
     #[must_use]
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.max_attempts = Some(attempts);
@@ -104,18 +105,35 @@ impl Policy {
     }
 
     /// How long a claim, renewal or checkpoint goes on asking a store that fails or does not
-    /// answer. Zero asks once.
+    /// answer. Zero asks once, [`Duration::MAX`] without end.
     #[must_use]
     pub fn retry_budget(mut self, budget: Duration) -> Self {
         self.retry_budget = budget;
         self
     }
 
-    /// How long one store call may take before its outcome counts as unknown.
+    /// How long one store call may take before its outcome counts as unknown; by default 1 s or a
+    /// quarter of the lease, whichever is shorter. At most a third of the lease: a key is renewed at
+    /// a third, and a renewal that hangs must leave time for another.
+    ///
+    /// A call that carries a payload or a checkpoint has a second more for each MiB, up to a third
+    /// of the lease. So the lease also bounds how slowly a large answer may be written.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
-        self.call_timeout = timeout;
+        self.call_timeout = Some(timeout);
         self
+    }
+
+    /// The limit of a call that carries so many bytes.
+    pub(crate) fn call_limit(&self, bytes: usize) -> Duration {
+        const PER_SECOND: f64 = 1024.0 * 1024.0;
+        let default = || Duration::from_secs(1).min(self.lease / 4);
+        let limit = self.call_timeout.unwrap_or_else(default);
+        if bytes < 1024 {
+            return limit;
+        }
+        let more = Duration::from_secs_f64(bytes as f64 / PER_SECOND);
+        limit.saturating_add(more).min(limit.max(self.lease / 3))
     }
 
     /// Checks the knobs against each other.
@@ -129,8 +147,13 @@ impl Policy {
         if self.retention < Duration::from_millis(1) {
             return Err(PolicyError::RetentionTooShort(self.retention));
         }
-        if self.call_timeout.is_zero() {
-            return Err(PolicyError::NoCallTimeout);
+        match self.call_timeout {
+            Some(Duration::ZERO) => return Err(PolicyError::NoCallTimeout),
+            Some(timeout) if timeout > self.lease / 3 => {
+                let lease = self.lease;
+                return Err(PolicyError::CallTimeoutTooLong { timeout, lease });
+            }
+            _ => {}
         }
         for (name, value) in [("lease", self.lease), ("retention", self.retention)] {
             if value > Self::LONGEST {
@@ -142,6 +165,15 @@ impl Policy {
 
     /// The longest lease and retention: a hundred years, so that no store overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+    /// The choice for an abandoned execution, as the machine knows it.
+    pub(crate) fn lapsed_rule(&self) -> LapsedRule {
+        match self.on_abandoned {
+            OnAbandoned::Reclaim => LapsedRule::Reclaim,
+            OnAbandoned::Halt => LapsedRule::Halt,
+            OnAbandoned::Probe(_) => LapsedRule::Probe,
+        }
+    }
 
     /// The lease.
     #[must_use]
@@ -171,10 +203,14 @@ impl Policy {
 /// What a claim does while another execution is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnBusy {
-    /// Answer [`InFlight`](crate::Claim::InFlight) at once.
+    /// Answer [`InFlight`](crate::Refused::InFlight) at once.
     Reject,
-    /// Wait at most so long for the ending, then answer as things stand. A waiter never runs
-    /// without a claim of its own, and never touches the holder's record.
+    /// Wait at most so long for the ending, then answer as things stand; [`Duration::MAX`] waits
+    /// without end. A waiter never runs without a claim of its own, and never touches the holder's
+    /// record.
+    ///
+    /// However many wait for a key in this process, with the same fingerprint and policy, one of
+    /// them asks the store for all.
     Wait(Duration),
 }
 
@@ -187,7 +223,7 @@ pub enum OnAbandoned {
     /// Run again, with the next attempt number and the last checkpoint. For work that is safe to
     /// repeat, or hands [`derive_key`](crate::Execution::derive_key) to the next API downstream.
     Reclaim,
-    /// Never run again by itself: answer [`Abandoned`](crate::Claim::Abandoned) until somebody
+    /// Never run again by itself: answer [`Abandoned`](crate::Refused::Abandoned) until somebody
     /// calls [`resolve`](crate::Idempotency::resolve).
     Halt,
     /// Ask: look the effect up where it would be, and complete, reclaim or halt accordingly.
@@ -243,6 +279,16 @@ pub enum PolicyError {
     /// Every store call would fail.
     #[error("a call timeout of zero fails every store call; use at least the store's round trip")]
     NoCallTimeout,
+    /// A call that hangs would outlast the lease.
+    #[error(
+        "a call timeout of {timeout:?} is too long for a lease of {lease:?}; use at most a third of it"
+    )]
+    CallTimeoutTooLong {
+        /// The call timeout.
+        timeout: Duration,
+        /// The lease.
+        lease: Duration,
+    },
     /// A store could not express it.
     #[error("a {name} of {value:?} is longer than a hundred years; shorten it")]
     TooLong {
@@ -254,4 +300,23 @@ pub enum PolicyError {
     /// Without the `rt` feature the engine has nothing to run background work on.
     #[error("no spawner: call `spawner(…)`, or turn the crate's `rt` feature on")]
     NoSpawner,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_call_has_more_time_for_more_bytes_up_to_a_third_of_the_lease() {
+        let policy = Policy::default();
+        assert_eq!(policy.call_limit(0), SECOND);
+        assert_eq!(policy.call_limit(5 << 20), 6 * SECOND);
+        assert_eq!(policy.call_limit(1 << 40), 10 * SECOND);
+        let short = policy.clone().lease(2 * SECOND);
+        assert_eq!(short.call_limit(0), SECOND / 2);
+        assert_eq!(short.call_limit(5 << 20), 2 * SECOND / 3);
+        assert_eq!(policy.call_timeout(3 * SECOND).call_limit(0), 3 * SECOND);
+    }
 }

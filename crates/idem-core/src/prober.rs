@@ -5,22 +5,51 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Fingerprint, IdempotencyKey, RecordKey, derive::derive_key};
+use crate::{Fingerprint, IdempotencyKey, ProbeResult, RecordKey, derive::derive_key};
 
 /// Finds out whether an abandoned execution had its effect.
+///
+/// Give one to [`OnAbandoned::probe`](crate::OnAbandoned::probe) where the effect can be looked up.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use idem_core::{Abandonment, OnAbandoned, Policy, ProbeResult, Prober};
+///
+/// struct AskThePaymentProvider;
+///
+/// # impl AskThePaymentProvider {
+/// #     async fn find(&self, _: &str) -> Result<Option<u64>, ()> { Ok(None) }
+/// # }
+/// #[async_trait]
+/// impl Prober for AskThePaymentProvider {
+///     async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
+///         let key = abandoned.derive_key("charge"); // what the lost execution sent
+///         match self.find(key.as_str()).await {
+///             // What the work would have returned.
+///             Ok(Some(charge_id)) => {
+///                 ProbeResult::completed(&charge_id).unwrap_or(ProbeResult::unknown())
+///             }
+///             Ok(None) => ProbeResult::retry(),
+///             Err(_) => ProbeResult::unknown(),
+///         }
+///     }
+/// }
+///
+/// let policy = Policy::default().on_abandoned(OnAbandoned::probe(AskThePaymentProvider));
+/// ```
 #[async_trait]
 pub trait Prober: Send + Sync {
     /// Looks for the effect: by [`Abandonment::derive_key`] at the API downstream, by a row in a
     /// ledger, by whatever the work leaves behind.
     ///
     /// Several claims may ask at once; the answers are applied by conditional writes, so the first
-    /// one counts. Say [`Verdict::Unknown`] when in doubt.
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict;
+    /// one counts. Say [`ProbeResult::unknown`] when in doubt.
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult;
 }
 
 #[async_trait]
 impl<P: Prober + ?Sized> Prober for Arc<P> {
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
         (**self).probe(abandoned).await
     }
 }
@@ -46,15 +75,4 @@ impl Abandonment {
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         derive_key(&self.key, &self.fingerprint, step)
     }
-}
-
-/// What a [`Prober`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The effect happened; this is the answer to store and replay.
-    Committed(Bytes),
-    /// The effect did not happen and cannot happen any more: run again.
-    NotCommitted,
-    /// It cannot be told: leave the key halted.
-    Unknown,
 }

@@ -91,6 +91,23 @@ impl State {
         matches!(self, Self::Completed { .. } | Self::Failed { .. })
     }
 
+    /// Whether the execution that wrote it is over: anything but in flight.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        !matches!(self, Self::InFlight { .. })
+    }
+
+    /// The bytes of its payload or checkpoint.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::InFlight { checkpoint, .. } | Self::Retryable { checkpoint } => {
+                checkpoint.as_ref().map_or(0, Bytes::len)
+            }
+            Self::Completed { payload } | Self::Failed { payload } => payload.len(),
+        }
+    }
+
     /// `in-flight`, `retryable`, `completed` or `failed`.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -30,6 +30,16 @@ pub trait Recorder: Send + 'static {
         execution: Execution,
         ending: Ending,
     ) -> Result<(), CommitError>;
+
+    /// Commits what the work wrote without a record: for work that ran unprotected, under
+    /// [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
+    ///
+    /// # Errors
+    /// [`CommitError::RolledBack`] or [`CommitError::Unknown`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the work's writes committed or rolled back, never half.
+    async fn commit_unprotected(self: Box<Self>) -> Result<(), CommitError>;
 }
 
 /// A transaction that was to be committed with its record.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::key::is_invisible;
+
 /// Shows the first quarter of a text (at most four characters) and six hex digits of its hash.
 ///
 /// The hash lets an operator find all lines about one key; the key itself, which is as good as a
@@ -20,9 +22,36 @@ impl fmt::Display for Shortened<'_> {
     }
 }
 
+/// Shows a text as it is, but for characters that forge a line or the look of one.
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() || is_invisible(c) {
+                write!(f, "{}", c.escape_unicode())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Shortened;
+    use super::{Printable, Shortened};
+
+    #[test]
+    fn s8_nothing_that_is_shown_forges_a_line_or_its_look() {
+        let forged = "a\u{1b}[2K\u{202e}b\u{2028}c\u{200b}";
+        let shown = Printable(forged).to_string();
+        assert_eq!(shown, "a\\u{1b}[2K\\u{202e}b\\u{2028}c\\u{200b}");
+        assert_eq!(Printable("müller/☕").to_string(), "müller/☕");
+        let key = "\u{202e}\u{2028}\u{1b}\u{200b}".repeat(4);
+        let shown = Shortened(&key).to_string();
+        assert!(shown.chars().all(|c| c.is_ascii() || c == '…'), "{shown}");
+    }
 
     #[test]
     fn a_log_line_never_holds_the_whole_key() {

@@ -2,7 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{IdempotencyKey, KeyError, key::check_text, redact::Shortened};
+use crate::{
+    IdempotencyKey, KeyError,
+    key::{check_text, is_invisible},
+    redact::{Printable, Shortened},
+};
 
 /// The namespace of a key: tenant, principal, operation, or any path of such segments.
 ///
@@ -37,7 +41,9 @@ impl Scope {
     /// A scope of one segment.
     ///
     /// # Errors
-    /// [`KeyError`] when the segment is empty, too long, or has a control character.
+    /// [`KeyError`] when the segment is empty, too long, or has a control character or one that
+    /// cannot be seen or reorders text: a scope is shown in logs and listings, where it must not
+    /// look like another one.
     pub fn new(segment: impl AsRef<str>) -> Result<Self, KeyError> {
         Self::joined("", segment.as_ref())
     }
@@ -53,6 +59,9 @@ impl Scope {
 
     fn joined(parent: &str, segment: &str) -> Result<Self, KeyError> {
         check_text(segment, Self::MAX_SEGMENT)?;
+        if let Some((at, _)) = segment.char_indices().find(|(_, c)| is_invisible(*c)) {
+            return Err(KeyError::Invisible { at });
+        }
         if parent.is_empty() && !segment.contains(ESCAPED) {
             return Ok(Self(Arc::from(segment)));
         }
@@ -69,6 +78,20 @@ impl Scope {
             });
         }
         Ok(Self(Arc::from(text)))
+    }
+
+    /// Reads what [`as_str`](Self::as_str) wrote, and nothing else.
+    fn from_text(text: &str) -> Result<Self, KeyError> {
+        let mut scope = Self::global();
+        if !text.is_empty() {
+            for segment in text.split('/') {
+                scope = scope.child(unescaped(segment))?;
+            }
+        }
+        match scope.as_str() == text {
+            true => Ok(scope),
+            false => Err(KeyError::NotEscaped),
+        }
     }
 
     /// The path, escaped: it has no `:`, no `{` and no `}` in it, and is empty for the global scope.
@@ -98,6 +121,17 @@ fn escape_into(text: &mut String, segment: &str) {
             c => text.push(c),
         }
     }
+}
+
+/// Undoes [`escape_into`]; what it would not write comes out as something else.
+fn unescaped(segment: &str) -> String {
+    let mut text = segment.to_owned();
+    for c in ESCAPED.into_iter().rev() {
+        let mut escape = String::new();
+        escape_into(&mut escape, c.encode_utf8(&mut [0; 4]));
+        text = text.replace(&escape, c.encode_utf8(&mut [0; 4]));
+    }
+    text
 }
 
 impl fmt::Debug for Scope {
@@ -144,21 +178,10 @@ impl RecordKey {
     /// the two in columns of their own.
     ///
     /// # Errors
-    /// [`KeyError`] when the key is none, or the scope is longer than [`Scope::MAX_LEN`].
+    /// [`KeyError`] when the key is no key, or the scope is a text that no [`Scope`] has.
     pub fn from_parts(scope: &str, key: &str) -> Result<Self, KeyError> {
-        if scope.len() > Scope::MAX_LEN {
-            return Err(KeyError::TooLong {
-                len: scope.len(),
-                max: Scope::MAX_LEN,
-            });
-        }
-        if let Some(at) = scope.find(':') {
-            return Err(KeyError::Control { at });
-        }
-        Ok(Self::new(
-            &Scope(Arc::from(scope)),
-            &IdempotencyKey::new(key)?,
-        ))
+        let key = IdempotencyKey::new(key)?;
+        Ok(Self::new(&Scope::from_text(scope)?, &key))
     }
 
     /// The scope's text; see [`Scope::as_str`].
@@ -183,7 +206,7 @@ impl RecordKey {
 impl fmt::Display for RecordKey {
     /// The scope and the shortened key, for logs and error texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.scope(), Shortened(self.key()))
+        write!(f, "{}:{}", Printable(self.scope()), Shortened(self.key()))
     }
 }
 
@@ -230,7 +253,37 @@ mod tests {
         assert_eq!(RecordKey::parse(key.as_str()).unwrap(), key);
         assert!(!key.to_string().contains("4711"));
         assert!(RecordKey::from_parts("a:b", "k").is_err());
+        for text in [
+            "a{b", "a}b", "a%b", "a%2fb", "a%41", "/", "a/", "/a", "a//b", "a\nb",
+        ] {
+            assert!(RecordKey::from_parts(text, "k").is_err(), "{text}");
+        }
         assert!(RecordKey::parse("no colon").is_err());
+    }
+
+    /// A scope is shown in logs and listings: nothing in it forges a line or the look of one.
+    #[test]
+    fn s8_a_scope_has_no_character_that_is_not_what_it_looks_like() {
+        for bad in [
+            "\n",
+            "\u{1b}[2K",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{feff}",
+            "\u{ad}",
+            "\u{e0041}",
+        ] {
+            let text = format!("tenant{bad}");
+            assert!(Scope::new(&text).is_err(), "{bad:?}");
+            assert!(Scope::new("a").unwrap().child(&text).is_err(), "{bad:?}");
+            assert!(RecordKey::from_parts(&text, "k").is_err(), "{bad:?}");
+            assert!(RecordKey::parse(&format!("{text}:k")).is_err(), "{bad:?}");
+        }
+        assert!(Scope::new("müller & söhne ☕ 鍵").is_ok());
     }
 
     #[test]
@@ -251,6 +304,8 @@ mod tests {
                 pair(&scope.iter().map(String::as_str).collect::<Vec<_>>(), key)
             };
             prop_assert_eq!(build(&a).as_str() == build(&b).as_str(), a == b);
+            let key = build(&a);
+            prop_assert_eq!(RecordKey::from_parts(key.scope(), key.key()), Ok(key.clone()));
         }
     }
 }

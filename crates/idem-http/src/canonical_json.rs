@@ -5,7 +5,7 @@
 //! is left is I-JSON (RFC 7493), on which parsers agree.
 
 mod numbers;
-mod unique;
+pub(crate) mod unique;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -8,8 +8,16 @@ pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-
 /// `omitted` on a replay whose body was not kept.
 pub const IDEMPOTENT_REPLAY_BODY: HeaderName = HeaderName::from_static("idempotent-replay-body");
 
+/// `retryable` on an answer of idem's own that proves nothing about the request: an idempotency
+/// layer further out, in this process or in a gateway, must not store it.
+pub const IDEMPOTENCY_DISPOSITION: HeaderName = HeaderName::from_static("idempotency-disposition");
+
+/// `true` on the answer of a handler that ran unprotected, because the store was out of reach and
+/// the policy is [`FailOpen`](idem_core::OnOutage::FailOpen).
+pub const IDEMPOTENCY_DEGRADED: HeaderName = HeaderName::from_static("idempotency-degraded");
+
 /// Kept without being asked: they describe the answer itself, not its delivery.
-const KEPT: [HeaderName; 9] = [
+const KEPT: [HeaderName; 11] = [
     header::CONTENT_TYPE,
     header::CONTENT_LANGUAGE,
     header::CONTENT_ENCODING,
@@ -19,6 +27,18 @@ const KEPT: [HeaderName; 9] = [
     header::ETAG,
     header::LAST_MODIFIED,
     header::LINK,
+    header::VARY,
+    header::CACHE_CONTROL,
+];
+
+/// Describe a body, and go with it where it is not kept.
+const OF_BODY: [HeaderName; 6] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
 ];
 
 /// Never kept, whoever asks: they belong to one connection, one moment or one client.
@@ -74,7 +94,7 @@ pub struct KeptHeaders {
 
 impl Default for KeptHeaders {
     /// Content-Type, Content-Language, Content-Encoding, Content-Disposition, Location,
-    /// Content-Location, ETag, Last-Modified and Link.
+    /// Content-Location, ETag, Last-Modified, Link, Vary and Cache-Control.
     fn default() -> Self {
         Self {
             names: KEPT.to_vec(),
@@ -118,6 +138,17 @@ impl KeptHeaders {
         }
         kept
     }
+}
+
+/// The lines of an answer that are stored when its body is not: without those that describe the
+/// body's bytes, such as `Content-Encoding`.
+pub(crate) fn drop_body_headers(kept: &mut Vec<(&HeaderName, &HeaderValue)>) {
+    kept.retain(|(name, _)| !OF_BODY.contains(name));
+}
+
+/// Whether a trailer field is stored: all but those that may be no trailers or are never kept.
+pub(crate) fn keeps_trailer(name: &HeaderName) -> bool {
+    !is_never_kept(name)
 }
 
 fn is_never_kept(name: &HeaderName) -> bool {

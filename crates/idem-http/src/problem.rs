@@ -36,9 +36,19 @@ pub enum Code {
     /// `attempts-exhausted`: the key has had all the executions that the service allows.
     AttemptsExhausted,
     /// `store-unavailable`: the service cannot tell whether the request ran before, so it did not
-    /// run; or it ran and could not be committed, as the detail says. Ask again with the same key
-    /// after the time in `Retry-After`.
+    /// run. Ask again with the same key after the time in `Retry-After`.
     StoreUnavailable,
+    /// `rolled-back`: the request ran, and what it did was rolled back together with its answer:
+    /// nothing happened. Ask again with the same key after the time in `Retry-After`.
+    RolledBack,
+    /// `commit-unknown`: the request ran, and it is not known whether what it did was committed.
+    /// Ask again with the same key after the time in `Retry-After`: the repeat finds out.
+    CommitUnknown,
+    /// `overloaded`: too many requests of clients that are gone are still being processed, so this
+    /// one did not run. Ask again after the time in `Retry-After`.
+    Overloaded,
+    /// `misconfigured`: the service is set up wrong, as its log says. The request did not run.
+    Misconfigured,
     /// `record-unreadable`: what the service knows of this key cannot be read, so the request did
     /// not run. Somebody has to look.
     RecordUnreadable,
@@ -59,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::KeyMissing,
         Self::KeyMalformed,
         Self::FingerprintMismatch,
@@ -67,6 +77,10 @@ impl Code {
         Self::OutcomeUnknown,
         Self::AttemptsExhausted,
         Self::StoreUnavailable,
+        Self::RolledBack,
+        Self::CommitUnknown,
+        Self::Overloaded,
+        Self::Misconfigured,
         Self::RecordUnreadable,
         Self::BodyTooLarge,
         Self::BodyUnreadable,
@@ -113,8 +127,12 @@ impl Code {
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RecordUnreadable | Self::HandlerFailed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Misconfigured | Self::RecordUnreadable | Self::HandlerFailed => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::StoreUnavailable | Self::RolledBack | Self::CommitUnknown | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -154,6 +172,26 @@ impl Code {
                 "store-unavailable",
                 "Duplicates cannot be told from new requests right now",
                 "The request did not run. Send it again with the same key.",
+            ),
+            Self::RolledBack => (
+                "rolled-back",
+                "The request was rolled back",
+                "What it did was rolled back: nothing happened. Send it again with the same key.",
+            ),
+            Self::CommitUnknown => (
+                "commit-unknown",
+                "It is not known yet whether the request went through",
+                "Send the request again with the same key: the repeat finds out.",
+            ),
+            Self::Overloaded => (
+                "overloaded",
+                "Too many requests of clients that are gone are still being processed",
+                "The request did not run. Send it again with the same key.",
+            ),
+            Self::Misconfigured => (
+                "misconfigured",
+                "The service is set up wrong",
+                "The request did not run. The service's log says what is wrong.",
             ),
             Self::RecordUnreadable => (
                 "record-unreadable",
@@ -244,7 +282,8 @@ impl Problem {
     /// Asks the client to come back after this time: whole seconds, rounded up, at least one.
     #[must_use]
     pub fn retry_after(mut self, after: Duration) -> Self {
-        let whole = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let begun = u64::from(after.subsec_nanos() > 0);
+        let whole = after.as_secs().saturating_add(begun);
         self.retry_after = Some(whole.max(1));
         self
     }
@@ -293,6 +332,20 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn every_time_to_come_back_is_one() {
+        for (after, seconds) in [
+            (Duration::ZERO, "1"),
+            (Duration::from_millis(1001), "2"),
+            (Duration::MAX, "18446744073709551615"),
+        ] {
+            let response = Problem::new(Code::InFlight)
+                .retry_after(after)
+                .into_response();
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
+    }
 
     #[test]
     fn a_problem_has_all_members_of_rfc_9457_and_a_code() {

@@ -1,5 +1,7 @@
 //! [`Profile`]: all knobs of the HTTP side, and the presets.
 
+use std::time::Duration;
+
 use http::{HeaderName, Method, StatusCode};
 
 use crate::{FingerprintRules, Form, IDEMPOTENT_REPLAYED, KeptHeaders, KeyHeader, StatusRules};
@@ -49,6 +51,19 @@ pub struct Profile {
     pub statuses: StatusRules,
     /// Which headers of an answer are stored.
     pub kept: KeptHeaders,
+    /// The shortest `Retry-After` of an `in-flight` answer. It grows to half the age of the run,
+    /// and is never longer than the lease that is left.
+    pub in_flight_retry: Duration,
+    /// An answer that is not whole this long after its handler returned goes out as it comes.
+    pub stream_after: Duration,
+    /// An answer of unknown length goes out as it comes once it has more bytes than this.
+    pub stream_from: usize,
+    /// How long one execution may last, streaming included. Over it the work is dropped, and the
+    /// key ends as for a panic; `None` for no bound.
+    pub longest_run: Option<Duration>,
+    /// How many executions may go on whose client is gone. Over it requests are answered 503
+    /// before their claim.
+    pub abandoned_limit: usize,
 }
 
 impl Profile {
@@ -70,6 +85,11 @@ impl Profile {
             fingerprint: FingerprintRules::default(),
             statuses: StatusRules::default(),
             kept: KeptHeaders::default(),
+            in_flight_retry: Duration::from_secs(1),
+            stream_after: Duration::from_millis(100),
+            stream_from: 64 << 10,
+            longest_run: Some(Duration::from_secs(3600)),
+            abandoned_limit: 1000,
         }
     }
 

@@ -5,23 +5,40 @@ use http::StatusCode;
 /// How an answer is recorded.
 ///
 /// By default its status decides ([`StatusRules`]). A handler that knows better puts one of these
-/// into its response's extensions.
+/// into its response's extensions:
+///
+/// ```
+/// use http::{Response, StatusCode};
+/// use idem_http::Disposition;
+///
+/// /// The card processor was never asked, so a repeat may run.
+/// fn processor_is_down() -> Response<&'static str> {
+///     let mut response = Response::new("try again");
+///     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+///     response.extensions_mut().insert(Disposition::Retryable);
+///     response
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
+#[non_exhaustive]
+pub enum Disposition {
     /// Stored: every repeat gets this answer, and nothing runs again.
     Final,
     /// Stored without its body: every repeat gets the status and the headers, and nothing runs
     /// again. For answers that are too large or too private to keep.
     FinalWithoutBody,
-    /// Certainly without effect: not stored, the next request with the same fingerprint runs.
+    /// Without effect: not stored, the next request with the same fingerprint runs.
     Retryable,
 }
 
 /// Which statuses are retryable; all others are final.
 ///
-/// An effect may have happened behind a 500, 502 or 504, so those are final. 401, 403, 408, 425,
-/// 429 and 503 say by their definition (RFC 9110, §15.5 and §15.6; RFC 6585; RFC 8470) that the
-/// request was turned away before it was acted on.
+/// What is answered after the handler began proves nothing about its effect: a timeout layer
+/// inside answers 408 or 503 after cutting the handler off half-way. So only statuses that refuse
+/// a request by their definition are retryable: 401, 403 (RFC 9110, §15.5), 425 (RFC 8470) and 429
+/// (RFC 6585). A handler that answers 503 before it has done anything says so with
+/// [`Disposition::Retryable`]; a route all of whose 408 and 503 are such takes
+/// [`StatusRules::wide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusRules {
     retryable: Vec<StatusCode>,
@@ -33,16 +50,33 @@ impl Default for StatusRules {
             retryable: vec![
                 StatusCode::UNAUTHORIZED,
                 StatusCode::FORBIDDEN,
-                StatusCode::REQUEST_TIMEOUT,
                 StatusCode::TOO_EARLY,
                 StatusCode::TOO_MANY_REQUESTS,
-                StatusCode::SERVICE_UNAVAILABLE,
             ],
         }
     }
 }
 
 impl StatusRules {
+    /// The default, with 408 and 503 retryable as well. Only for routes where nothing inside of the
+    /// layer answers so after the effect may have happened: no timeout layer, no proxy, no handler
+    /// that gives up half-way.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use idem_http::{Disposition, StatusRules};
+    ///
+    /// let busy = StatusCode::SERVICE_UNAVAILABLE;
+    /// assert_eq!(StatusRules::default().disposition(busy), Disposition::Final);
+    /// assert_eq!(StatusRules::wide().disposition(busy), Disposition::Retryable);
+    /// ```
+    #[must_use]
+    pub fn wide() -> Self {
+        Self::default()
+            .retryable(StatusCode::REQUEST_TIMEOUT)
+            .retryable(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
     /// Lets the next request run after this status.
     #[must_use]
     pub fn retryable(mut self, status: StatusCode) -> Self {
@@ -61,10 +95,10 @@ impl StatusRules {
 
     /// How an answer with this status is recorded.
     #[must_use]
-    pub fn ending(&self, status: StatusCode) -> Ending {
+    pub fn disposition(&self, status: StatusCode) -> Disposition {
         match self.retryable.contains(&status) {
-            true => Ending::Retryable,
-            false => Ending::Final,
+            true => Disposition::Retryable,
+            false => Disposition::Final,
         }
     }
 }
@@ -73,18 +107,23 @@ impl StatusRules {
 mod tests {
     use super::*;
 
+    fn retryable(rules: &StatusRules) -> Vec<u16> {
+        let is_retryable = |code: &u16| {
+            let status = StatusCode::from_u16(*code).unwrap();
+            rules.disposition(status) == Disposition::Retryable
+        };
+        (200..600).filter(is_retryable).collect()
+    }
+
     #[test]
-    fn what_was_turned_away_is_retryable_and_what_may_have_happened_is_final() {
-        let rules = StatusRules::default();
-        let retryable = [401, 403, 408, 425, 429, 503];
-        for code in 200..600 {
-            let ending = rules.ending(StatusCode::from_u16(code).unwrap());
-            let expected = match retryable.contains(&code) {
-                true => Ending::Retryable,
-                false => Ending::Final,
-            };
-            assert_eq!(ending, expected, "{code}");
-        }
+    fn only_what_refuses_by_its_definition_is_retryable() {
+        assert_eq!(retryable(&StatusRules::default()), [401, 403, 425, 429]);
+    }
+
+    #[test]
+    fn the_wide_preset_adds_408_and_503() {
+        let wide = retryable(&StatusRules::wide());
+        assert_eq!(wide, [401, 403, 408, 425, 429, 503]);
     }
 
     #[test]
@@ -92,7 +131,6 @@ mod tests {
         let rules = StatusRules::default()
             .retryable(StatusCode::CONFLICT)
             .stored(StatusCode::FORBIDDEN);
-        assert_eq!(rules.ending(StatusCode::CONFLICT), Ending::Retryable);
-        assert_eq!(rules.ending(StatusCode::FORBIDDEN), Ending::Final);
+        assert_eq!(retryable(&rules), [401, 409, 425, 429]);
     }
 }

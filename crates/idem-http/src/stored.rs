@@ -4,7 +4,7 @@ mod codec;
 mod wire;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::IDEMPOTENT_REPLAY_BODY;
 
@@ -17,11 +17,13 @@ pub use codec::{FORMAT, StoredError};
 ///
 /// ```
 /// use http::{HeaderValue, StatusCode, header};
-/// use idem_core::{Bytes, Resolution};
+/// use idem_core::{Bytes, ProbeResult, Resolution};
 /// use idem_http::StoredResponse;
 ///
 /// let answer = StoredResponse::new(StatusCode::CREATED, Bytes::from_static(b"{\"id\":17}"))
 ///     .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+/// let by_hand = Resolution::completed_raw(answer.encode());
+/// let probed = ProbeResult::completed_raw(answer.encode());
 /// assert_eq!(StoredResponse::decode(&answer.encode())?, answer);
 /// # Ok::<(), idem_http::StoredError>(())
 /// ```
@@ -30,6 +32,7 @@ pub struct StoredResponse {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: StoredBody,
+    trailers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What is left of a body.
@@ -59,6 +62,7 @@ impl StoredResponse {
             status,
             headers: Vec::new(),
             body: StoredBody::Kept(body.into()),
+            trailers: Vec::new(),
         }
     }
 
@@ -67,6 +71,23 @@ impl StoredResponse {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Adds a trailer line, sent after the body.
+    #[must_use]
+    pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.trailers.push((name, value));
+        self
+    }
+
+    /// The lines that are sent after the body.
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(self.trailers.len());
+        for (name, value) in &self.trailers {
+            trailers.append(name.clone(), value.clone());
+        }
+        trailers
     }
 
     /// The status.
@@ -96,24 +117,42 @@ impl StoredResponse {
             StoredBody::Kept(body) => Some(body),
             StoredBody::Omitted => None,
         };
-        encode_answer(self.status, &headers, body, compress_from)
+        let trailers: Vec<_> = self.trailers.iter().map(|(n, v)| (n, v)).collect();
+        encode_answer(self.status, &headers, body, &trailers, compress_from)
     }
 
     /// Reads what [`encode`](Self::encode) wrote, in this release or an earlier one.
     ///
+    /// A compressed body may come to 64 MiB; see [`decode_within`](Self::decode_within).
+    ///
     /// # Errors
     /// [`StoredError`] for damaged bytes, and for a format of a newer release. Never panics.
     pub fn decode(payload: &Bytes) -> Result<Self, StoredError> {
-        codec::decode(payload)
+        Self::decode_within(payload, Self::DECODED_LIMIT)
+    }
+
+    /// The largest body that [`decode`](Self::decode) decompresses: 64 MiB.
+    pub const DECODED_LIMIT: usize = 64 << 20;
+
+    /// [`decode`](Self::decode) with another limit for a compressed body, in bytes.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and [`StoredError::TooLarge`] over the limit.
+    pub fn decode_within(payload: &Bytes, limit: usize) -> Result<Self, StoredError> {
+        codec::decode(payload, limit)
     }
 
     /// The answer to send, marked with `replayed` (say `Idempotent-Replayed: true`) and, where the
-    /// body was not kept, with `Idempotent-Replay-Body: omitted`.
+    /// body was not kept, with `Idempotent-Replay-Body: omitted`. Its [`trailers`](Self::trailers)
+    /// are announced in the header `Trailer`, and are the sender's to send.
     #[must_use]
     pub fn into_replay(self, replayed: HeaderName) -> Response<Bytes> {
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 2);
         for (name, value) in self.headers {
             headers.append(name, value);
+        }
+        for (name, _) in &self.trailers {
+            headers.append(header::TRAILER, HeaderValue::from(name.clone()));
         }
         headers.insert(replayed, HeaderValue::from_static("true"));
         let body = match self.body {
@@ -137,9 +176,10 @@ pub fn encode_answer(
     status: StatusCode,
     headers: &[(&HeaderName, &HeaderValue)],
     body: Option<&Bytes>,
+    trailers: &[(&HeaderName, &HeaderValue)],
     compress_from: Option<usize>,
 ) -> Bytes {
-    codec::encode(status, headers, body, compress_from)
+    codec::encode(status, headers, body, trailers, compress_from)
 }
 
 #[cfg(test)]

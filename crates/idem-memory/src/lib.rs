@@ -1,8 +1,9 @@
-//! The store of idem for one process, and a cache of replays in front of any other store.
+//! The store of idem for one process.
 //!
-//! [`MemoryStore`] is a whole [`Store`](idem_core::Store): tests, single-process services, job
-//! runners. Its records go with the process; where they have to outlive it, take `idem-redis` or
-//! `idem-postgres`. [`ReplayCache`] serves the answers of either from memory.
+//! [`MemoryStore`] is a whole [`Store`](idem_core::Store), for tests and for services of one
+//! process. Its records go with the process; where they have to outlive it, take `idem-redis` or
+//! `idem-postgres`. With the feature `replay-cache`, `ReplayCache` serves stored answers of any
+//! store from memory.
 //!
 //! # Why a map of its own
 //! A cache evicts: moka, as any cache, drops entries as it sees fit, and an idempotency record that
@@ -15,6 +16,7 @@ mod clock;
 mod config;
 mod error;
 mod expiry;
+#[cfg(feature = "replay-cache")]
 mod replay;
 mod room;
 mod shard;
@@ -27,5 +29,6 @@ mod watch;
 
 pub use clock::{Clock, ManualClock, MonotonicClock};
 pub use config::MemoryConfig;
+#[cfg(feature = "replay-cache")]
 pub use replay::{ReplayCache, ReplayCacheConfig};
 pub use store::MemoryStore;

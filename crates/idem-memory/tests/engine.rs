@@ -11,7 +11,7 @@ use std::{
 
 use idem_core::{
     Bytes, Claim, ExecuteError, Execution, Failure, Fingerprint, HoldError, Idempotency,
-    IdempotencyKey, OnBusy, Outcome, Policy, RecordKey, Scope, State, Superseded,
+    IdempotencyKey, OnBusy, Outcome, Policy, RecordKey, Refused, Scope, State, Superseded,
 };
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use tokio::{sync::Barrier, task::JoinSet, time::Instant};
@@ -62,7 +62,7 @@ async fn g1_a_hundred_tasks_and_two_hundred_rounds_execute_two_hundred_times() {
                         assert_eq!(value, (round, 0));
                         replayed.fetch_add(usize::from(was), Ordering::SeqCst);
                     }
-                    Err(ExecuteError::InFlight { .. }) => {
+                    Err(ExecuteError::Refused(Refused::InFlight { .. })) => {
                         in_flight.fetch_add(1, Ordering::SeqCst);
                     }
                     Err(other) => panic!("{other:?}"),
@@ -106,7 +106,10 @@ async fn taken_over() -> TakenOver {
 
     clock.advance(LEASE - Duration::from_millis(1));
     let busy = other.claim(&key("k"), &fingerprint()).await.unwrap();
-    assert!(matches!(busy, Claim::InFlight { .. }), "{busy:?}");
+    assert!(
+        matches!(busy, Claim::Refused(Refused::InFlight { .. })),
+        "{busy:?}"
+    );
     clock.advance(Duration::from_millis(1));
     let second = acquired(other.claim(&key("k"), &fingerprint()).await.unwrap());
     assert_eq!(second.attempt(), 2);

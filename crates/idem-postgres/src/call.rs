@@ -40,11 +40,7 @@ impl<'a> Argument<'a> {
 
     /// How long a statement is to wait for a lock, in milliseconds.
     pub(crate) fn lock_timeout(timeout: Duration) -> Self {
-        // 0 would be for ever.
-        let millis = i64::try_from(timeout.as_millis())
-            .unwrap_or(i64::MAX)
-            .max(1);
-        Self::One(Scalar::Int(Some(millis)))
+        Self::One(Scalar::Int(Some(lock_timeout_ms(timeout))))
     }
 
     /// A list for so many values of this one's type.
@@ -151,4 +147,30 @@ fn prepared<'a>(sql: &Arc<str>, arguments: &'a [Argument<'a>]) -> Query<'a, Post
             Argument::BytesList(list) => query.bind(list.as_slice()),
             Argument::Ints(ints) => query.bind(ints.as_slice()),
         })
+}
+
+/// As the server takes it: 0 would be for ever, and more than 24 days are refused.
+fn lock_timeout_ms(timeout: Duration) -> i64 {
+    i32::try_from(timeout.as_millis())
+        .unwrap_or(i32::MAX)
+        .max(1)
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lock_timeout_is_one_that_the_server_takes() {
+        for (timeout, ms) in [
+            (Duration::ZERO, 1),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_secs(1), 1000),
+            (Duration::from_millis(u64::MAX), i32::MAX.into()),
+            (Duration::MAX, i32::MAX.into()),
+        ] {
+            assert_eq!(lock_timeout_ms(timeout), ms, "{timeout:?}");
+        }
+    }
 }

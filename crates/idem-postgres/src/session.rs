@@ -175,7 +175,8 @@ impl Sessions {
         sql: &Arc<str>,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<PgRow>, Failure> {
-        let patience = self.inner.config.patience + time_to_travel(arguments);
+        let patience = self.inner.config.patience;
+        let patience = patience.saturating_add(time_to_travel(arguments));
         let sent = call::call(connection, dialect, sql, arguments);
         match tokio::time::timeout(patience, sent).await {
             Ok(rows) => rows.map_err(Failure::Sqlx),

@@ -85,7 +85,7 @@ impl PostgresStore {
         let store = self.clone();
         let task = Handle::current().spawn(async move {
             loop {
-                sleep(period.mul_f64(rand::random_range(0.5..1.5))).await;
+                sleep(times(period, rand::random_range(0.5..1.5))).await;
                 if let Err(error) = store.sweep_around().await {
                     tracing::warn!(%error, "the sweep stopped half-way; the next one is on its way");
                 }
@@ -170,5 +170,22 @@ pub struct Sweeper {
 impl Drop for Sweeper {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A multiple of a period; for ever where it cannot be told.
+fn times(period: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(period.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_period_can_be_slept_for() {
+        assert_eq!(times(Duration::ZERO, 1.4), Duration::ZERO);
+        assert_eq!(times(Duration::from_secs(10), 0.5), Duration::from_secs(5));
+        assert_eq!(times(Duration::MAX, 1.4), Duration::MAX);
     }
 }

@@ -109,7 +109,7 @@ async fn pay_in_tx(process: &Transactional, ledger: &Ledger, number: u32) -> Opt
     match answer {
         Ok(committed) => Some(committed.value),
         // A stored answer that does not parse would be damage.
-        Err(TxError::Serde(error)) => panic!("{error}"),
+        Err(TxError::Unreadable(error)) => panic!("{error}"),
         Err(_) => None,
     }
 }

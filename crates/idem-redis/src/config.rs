@@ -89,4 +89,30 @@ impl RedisConfig {
         self.response_timeout = timeout;
         self
     }
+
+    /// How long a response may take, with what the durability waits for.
+    pub(crate) fn answer_within(&self) -> Duration {
+        self.response_timeout
+            .saturating_add(self.durability.patience())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_duration_of_a_config_adds_up() {
+        for timeout in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+            let replicated = Durability::Replicated {
+                replicas: 1,
+                timeout,
+            };
+            let config = RedisConfig::default()
+                .connect_timeout(timeout)
+                .response_timeout(timeout)
+                .durability(replicated);
+            assert_eq!(config.answer_within(), timeout.saturating_mul(2));
+        }
+    }
 }

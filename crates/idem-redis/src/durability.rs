@@ -123,11 +123,13 @@ impl Durability {
     }
 }
 
-/// At least 1: the server takes 0 for *for ever*.
+/// At least 1: the server takes 0 for *for ever*. At most 24 days: it adds this to its clock, and
+/// refuses what does not fit.
 fn millis(timeout: Duration) -> u64 {
+    const LONGEST: u64 = i32::MAX as u64;
     u64::try_from(timeout.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+        .unwrap_or(LONGEST)
+        .clamp(1, LONGEST)
 }
 
 #[cfg(test)]
@@ -137,6 +139,13 @@ mod tests {
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn every_timeout_is_one_that_the_server_takes() {
+        assert_eq!(millis(Duration::ZERO), 1);
+        assert_eq!(millis(TIMEOUT), 50);
+        assert_eq!(millis(Duration::MAX), i32::MAX as u64);
+    }
 
     #[test]
     fn too_few_confirmations_leave_the_outcome_unknown() {

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{CommandCounts, acquire, fingerprint, key, replaces_natively, replayed};
-use idem_core::{Claim, Idempotency};
+use idem_core::{Claim, Idempotency, Refused};
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, RedisBinary, RedisFlavor, skip_or_fail};
 
@@ -96,7 +96,7 @@ async fn a_busy_key_costs_a_second_command() {
     let _execution = acquire(&idem, &key("k")).await;
     let mut counts = CommandCounts::of(&server);
     let claim = idem.claim(&key("k"), &fingerprint()).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { .. }));
+    assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
     assert_eq!(
         counts.taken(),
         ran(&[("getex", 1), ("pttl", 1), ("set", 1)])
@@ -114,7 +114,7 @@ async fn forgotten_scripts_are_taught_again() {
         server.command(&["SCRIPT", "FLUSH"]).unwrap();
         let execution = acquire(&idem, &key(text)).await;
         let claim = idem.claim(&key(text), &fingerprint()).await.unwrap();
-        assert!(matches!(claim, Claim::InFlight { .. }));
+        assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
         server.command(&["SCRIPT", "FLUSH"]).unwrap();
         execution.checkpoint("half-way").await.unwrap();
         server.command(&["SCRIPT", "FLUSH"]).unwrap();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{acquire, fingerprint, key, replayed};
-use idem_core::{Browse, Claim, Idempotency, Policy, StoreErrorKind, Watch};
+use idem_core::{Browse, Claim, Idempotency, Policy, Refused, StoreErrorKind, Watch};
 use idem_redis::{
     Connection, RedisConfig, RedisStore,
     redis::{self, ProtocolVersion, cluster::ClusterClientBuilder},
@@ -22,7 +22,10 @@ async fn exercise(store: &RedisStore, text: &str) {
     let key = key(text);
     let execution = acquire(&idem, &key).await;
     let claim = idem.claim(&key, &fingerprint()).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { .. }), "{text}: {claim:?}");
+    assert!(
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+        "{text}: {claim:?}"
+    );
     execution.complete("answer").await.unwrap();
     assert_eq!(&replayed(&idem, &key).await[..], b"answer", "{text}");
     let released = acquire(&idem, &common::key(&format!("{text}-released"))).await;

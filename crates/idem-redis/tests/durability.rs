@@ -6,7 +6,9 @@ mod common;
 use std::time::Duration;
 
 use common::{TTL, acquire, claim_record, completed, fingerprint, key, random_key};
-use idem_core::{Claim, Created, Idempotency, Policy, Store, StoreError, StoreErrorKind, Updated};
+use idem_core::{
+    Claim, Created, Idempotency, Policy, Refused, Store, StoreError, StoreErrorKind, Updated,
+};
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{AppendFsync, Redis, RedisFlavor, Sentinel, skip_or_fail};
 
@@ -214,7 +216,10 @@ async fn an_fsynced_claim_outlives_the_server() {
     server.kill();
     server.restart().await.unwrap();
     let claim = idem.claim(&key, &fingerprint()).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { .. }), "{claim:?}");
+    assert!(
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+        "{claim:?}"
+    );
     execution.complete("answer").await.unwrap();
     idem.drained().await;
     server.kill();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{acquire, fingerprint, key, replayed};
 use idem_core::{
-    Browse, Claim, ExecuteError, Failure, Idempotency, Recording, StoreErrorKind, Watch,
+    Browse, Claim, ExecuteError, Failure, Idempotency, Recording, Refused, StoreErrorKind, Watch,
 };
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, RedisBuilder, skip_or_fail};
@@ -116,7 +116,10 @@ async fn the_documented_rights_are_enough() {
         store.watch(&key("k")).await.unwrap();
         let execution = acquire(&idem, &key("k")).await;
         let busy = idem.claim(&key("k"), &fingerprint()).await.unwrap();
-        assert!(matches!(busy, Claim::InFlight { .. }), "{rules}");
+        assert!(
+            matches!(busy, Claim::Refused(Refused::InFlight { .. })),
+            "{rules}"
+        );
         execution.checkpoint("half-way").await.unwrap();
         assert_eq!(execution.complete("answer").await, Ok(Recording::Stored));
         assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{acquire, fingerprint, key, replayed};
-use idem_core::{Claim, Failure, Idempotency, Policy, Recording};
+use idem_core::{Claim, Failure, Idempotency, Policy, Recording, Refused};
 use idem_redis::RedisStore;
 use idem_testbed::{AppendFsync, Fault, FaultyProxy, Redis, Sentinel, skip_or_fail};
 
@@ -143,7 +143,10 @@ async fn g5_a_demoted_primary_is_left() {
         sentinel.failover().await.unwrap();
         sentinel.settled().await.unwrap();
         let claim = idem.claim(&key, &fingerprint()).await.unwrap();
-        assert!(matches!(claim, Claim::InFlight { .. }), "G1: {claim:?}");
+        assert!(
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+            "G1: {claim:?}"
+        );
         execution.complete("answer").await.unwrap();
         idem.drained().await;
         assert_eq!(&replayed(&idem, &key).await[..], b"answer");

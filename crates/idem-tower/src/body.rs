@@ -1,44 +1,99 @@
-//! [`RequestBody`] and [`ResponseBody`]: passed through, or read whole.
+//! [`RequestBody`] and [`ResponseBody`]: passed through, or read by the driver.
 
 use std::{
+    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::LengthLimitError;
+use idem_http::driver::{AnswerBody, BoxError, LimitExceeded, Piece, Size, Source, Whole};
 use pin_project_lite::pin_project;
 
-/// A body that was read to its end.
-#[derive(Debug, Default)]
-pub(crate) struct Whole {
-    pub(crate) data: Bytes,
-    pub(crate) trailers: Option<Box<HeaderMap>>,
+pin_project! {
+    /// A body of `http-body`, for the driver to read.
+    pub(crate) struct Framed<B> {
+        #[pin]
+        pub(crate) body: B,
+    }
 }
 
-impl Whole {
-    fn next_frame(&mut self) -> Option<Frame<Bytes>> {
-        if !self.data.is_empty() {
-            return Some(Frame::data(std::mem::take(&mut self.data)));
+impl<B> Source for Framed<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    fn poll_piece(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Piece, BoxError>>> {
+        let mut body = self.project().body;
+        loop {
+            let frame = match ready!(body.as_mut().poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(say_limit(error.into())))),
+                Some(Ok(frame)) => frame,
+            };
+            let piece = match frame.into_data() {
+                Ok(data) => Piece::Data(data),
+                Err(frame) => match frame.into_trailers() {
+                    Ok(trailers) => Piece::Trailers(trailers),
+                    // A kind of frame that is not known yet.
+                    Err(_) => continue,
+                },
+            };
+            return Poll::Ready(Some(Ok(piece)));
         }
-        self.trailers
-            .take()
-            .map(|trailers| Frame::trailers(*trailers))
+    }
+
+    fn size(&self) -> Size {
+        let hint = self.body.size_hint();
+        Size {
+            at_least: hint.lower(),
+            exact: hint.exact(),
+        }
     }
 
     fn is_over(&self) -> bool {
-        self.data.is_empty() && self.trailers.is_none()
+        self.body.is_end_stream()
     }
 }
 
-impl From<Bytes> for Whole {
-    fn from(data: Bytes) -> Self {
-        Self {
-            data,
-            trailers: None,
+/// Tells an outer body limit, such as `http_body_util::Limited`, in the driver's words.
+fn say_limit(error: BoxError) -> BoxError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return Box::new(LimitExceeded);
         }
+        cause = error.source();
     }
+    error
+}
+
+fn poll_frame<S: Source + Unpin>(
+    source: &mut S,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    let piece = ready!(Pin::new(source).poll_piece(cx));
+    Poll::Ready(piece.map(|piece| {
+        piece.map(|piece| match piece {
+            Piece::Data(data) => Frame::data(data),
+            Piece::Trailers(trailers) => Frame::trailers(trailers),
+        })
+    }))
+}
+
+fn size_hint(source: &impl Source) -> SizeHint {
+    let size = source.size();
+    if let Some(exact) = size.exact {
+        return SizeHint::with_exact(exact);
+    }
+    let mut hint = SizeHint::new();
+    hint.set_lower(size.at_least);
+    hint
 }
 
 pin_project! {
@@ -74,17 +129,24 @@ impl<B> RequestBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
+impl<B> Body for RequestBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            RequestProjection::Passed { body } => body.poll_frame(cx),
-            RequestProjection::Read { whole } => Poll::Ready(whole.next_frame().map(Ok)),
+            RequestProjection::Passed { body } => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            RequestProjection::Read { whole } => poll_frame(whole, cx),
         }
     }
 
@@ -98,114 +160,79 @@ impl<B: Body<Data = Bytes>> Body for RequestBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             RequestKind::Passed { body } => body.size_hint(),
-            RequestKind::Read { whole } => SizeHint::with_exact(whole.data.len() as u64),
+            RequestKind::Read { whole } => size_hint(whole),
         }
     }
 }
 
 pin_project! {
-    /// The body that the caller gets: the handler's own where the request is not protected, a
-    /// stored or problem body, or what was read of the handler's and the rest as it comes.
+    /// The body that the caller gets: the handler's own where the request is not protected, else
+    /// what the driver answers with.
+    ///
+    /// Its error is the handler's own, boxed, or
+    /// [`CutOff`](idem_http::driver::CutOff) where the execution was stopped half-way.
     #[derive(Debug)]
-    pub struct ResponseBody<B>
-    where
-        B: Body,
-    {
+    pub struct ResponseBody<B> {
         #[pin]
-        kind: ResponseKind<B, B::Error>,
+        kind: ResponseKind<B>,
     }
 }
 
 pin_project! {
     #[project = ResponseProjection]
     #[derive(Debug)]
-    enum ResponseKind<B, E> {
+    enum ResponseKind<B> {
         Passed { #[pin] body: B },
-        Read { whole: Whole },
-        Outgrown { read: Bytes, rest: Pin<Box<B>> },
-        Broken { read: Bytes, error: Option<E> },
+        Answer { body: AnswerBody },
     }
 }
 
-impl<B: Body> ResponseBody<B> {
+impl<B> ResponseBody<B> {
     pub(crate) fn passed(body: B) -> Self {
         Self {
             kind: ResponseKind::Passed { body },
         }
     }
 
-    pub(crate) fn read(whole: impl Into<Whole>) -> Self {
+    pub(crate) fn answer(body: AnswerBody) -> Self {
         Self {
-            kind: ResponseKind::Read {
-                whole: whole.into(),
-            },
-        }
-    }
-
-    /// What was read before it outgrew the limit, and what is still to come.
-    pub(crate) fn outgrown(read: Bytes, rest: Pin<Box<B>>) -> Self {
-        Self {
-            kind: ResponseKind::Outgrown { read, rest },
-        }
-    }
-
-    /// What was read before it broke, and how it broke.
-    pub(crate) fn broken(read: Bytes, error: B::Error) -> Self {
-        Self {
-            kind: ResponseKind::Broken {
-                read,
-                error: Some(error),
-            },
+            kind: ResponseKind::Answer { body },
         }
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
-            ResponseProjection::Passed { body } => body.poll_frame(cx),
-            ResponseProjection::Read { whole } => Poll::Ready(whole.next_frame().map(Ok)),
-            ResponseProjection::Outgrown { read, rest } => match read.is_empty() {
-                true => Poll::Ready(ready!(rest.as_mut().poll_frame(cx))),
-                false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(read))))),
-            },
-            ResponseProjection::Broken { read, error } => match read.is_empty() {
-                true => Poll::Ready(error.take().map(Err)),
-                false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(read))))),
-            },
+            ResponseProjection::Passed { body } => {
+                let frame = ready!(body.poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            ResponseProjection::Answer { body } => poll_frame(body, cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             ResponseKind::Passed { body } => body.is_end_stream(),
-            ResponseKind::Read { whole } => whole.is_over(),
-            ResponseKind::Outgrown { read, rest } => read.is_empty() && rest.is_end_stream(),
-            ResponseKind::Broken { read, error } => read.is_empty() && error.is_none(),
+            ResponseKind::Answer { body } => body.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             ResponseKind::Passed { body } => body.size_hint(),
-            ResponseKind::Read { whole } => SizeHint::with_exact(whole.data.len() as u64),
-            ResponseKind::Outgrown { read, rest } => longer_by(rest.size_hint(), read.len() as u64),
-            ResponseKind::Broken { .. } => SizeHint::default(),
+            ResponseKind::Answer { body } => size_hint(body),
         }
     }
-}
-
-fn longer_by(rest: SizeHint, read: u64) -> SizeHint {
-    let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(read));
-    if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
-        hint.set_upper(upper);
-    }
-    hint
 }

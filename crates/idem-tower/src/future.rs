@@ -7,9 +7,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::Response;
-use http_body::Body;
+use idem_http::driver::Answer;
 use pin_project_lite::pin_project;
 
 use crate::ResponseBody;
@@ -21,10 +20,7 @@ pin_project! {
     ///
     /// # Cancel safety
     /// Dropping it does not stop a protected handler, which runs on a task of its own.
-    pub struct ResponseFuture<F, R, E>
-    where
-        R: Body,
-    {
+    pub struct ResponseFuture<F, R, E> {
         #[pin]
         kind: Kind<F, R, E>,
     }
@@ -32,26 +28,23 @@ pin_project! {
 
 pin_project! {
     #[project = Projection]
-    enum Kind<F, R, E>
-    where
-        R: Body,
-    {
+    enum Kind<F, R, E> {
         Passing { #[pin] answer: F },
-        Refused { answer: Option<Response<Bytes>> },
+        Answered { answer: Option<Answer> },
         Guarded { answer: Guarded<R, E> },
     }
 }
 
-impl<F, R: Body, E> ResponseFuture<F, R, E> {
+impl<F, R, E> ResponseFuture<F, R, E> {
     pub(crate) fn passing(answer: F) -> Self {
         Self {
             kind: Kind::Passing { answer },
         }
     }
 
-    pub(crate) fn refused(answer: Response<Bytes>) -> Self {
+    pub(crate) fn answered(answer: Answer) -> Self {
         Self {
-            kind: Kind::Refused {
+            kind: Kind::Answered {
                 answer: Some(answer),
             },
         }
@@ -71,7 +64,6 @@ impl<F, R: Body, E> ResponseFuture<F, R, E> {
 impl<F, R, E> Future for ResponseFuture<F, R, E>
 where
     F: Future<Output = Result<Response<R>, E>>,
-    R: Body,
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
@@ -81,20 +73,20 @@ where
                 let response = ready!(answer.poll(cx))?;
                 Poll::Ready(Ok(response.map(ResponseBody::passed)))
             }
-            Projection::Refused { answer } => {
+            Projection::Answered { answer } => {
                 let answer = answer.take().expect("a future is not polled after its end");
-                Poll::Ready(Ok(answer.map(ResponseBody::read)))
+                Poll::Ready(Ok(answer.map(ResponseBody::answer)))
             }
             Projection::Guarded { answer } => answer.as_mut().poll(cx),
         }
     }
 }
 
-impl<F, R: Body, E> fmt::Debug for ResponseFuture<F, R, E> {
+impl<F, R, E> fmt::Debug for ResponseFuture<F, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
             Kind::Passing { .. } => "passing",
-            Kind::Refused { .. } => "refused",
+            Kind::Answered { .. } => "answered",
             Kind::Guarded { .. } => "guarded",
         };
         f.debug_tuple("ResponseFuture").field(&kind).finish()

@@ -8,7 +8,7 @@
 //! use axum::{Extension, Router, routing::post};
 //! use idem_core::{Idempotency, Running};
 //! use idem_memory::MemoryStore;
-//! use idem_tower::IdempotencyLayer;
+//! use idem_tower::{IdempotencyLayer, PathFrom};
 //!
 //! async fn pay(Extension(running): Extension<Running>) -> String {
 //!     // A stable key to hand to the next API downstream.
@@ -17,7 +17,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let idem = Idempotency::builder(MemoryStore::default()).build()?;
-//! let layer = IdempotencyLayer::builder(idem).scope_global().build();
+//! let layer = IdempotencyLayer::global(idem).path_from(PathFrom::AsSeen);
 //! let app: Router = Router::new().route("/payments", post(pay)).route_layer(layer);
 //! # Ok(()) }
 //! ```
@@ -25,48 +25,46 @@
 //! # What a handler may do
 //! - Find [`Running`](idem_core::Running) in the request's extensions: the attempt, the checkpoint
 //!   of an execution that vanished, `derive_key`.
-//! - Put an [`Ending`](idem_http::Ending) into the response's extensions, where its status does not
-//!   tell whether the next request may run.
-//! - Hand the transaction that it wrote in over to [`RecordWith`], where the layer was built with
-//!   [`transactions`](Builder::transactions): it commits together with the stored answer, or not at
-//!   all.
+//! - Put a [`Disposition`] into the response's extensions, where its status does not tell whether the
+//!   next request may run.
+//! - Hand the transaction that it wrote in over to [`CommitWith`], where the layer was made with
+//!   [`transactions`](IdempotencyLayer::transactions): it commits together with the stored answer, or
+//!   not at all.
 //!
 //! # Where to put the layer
 //! Inside of authentication, because the scope is the verified caller. Outside of whatever may
-//! fail by itself, such as a timeout: an error of an inner service is stored as a 500, because the
-//! effect may have happened. Compression goes outside, so that stored bodies fit every client.
+//! fail by itself, such as a timeout: its answer is stored, because the effect may have happened.
+//! Compression and CORS go outside, because replays lack what they add for one client. On axum,
+//! `post(pay).route_layer(layer)` answers other methods with 405 before the layer asks for a key.
 //!
 //! A handler goes on in a task of its own once it has to wait, where task-locals that an outer layer
 //! set are not there any more. Set them in a layer inside of this one, or put what they hold into
 //! the request's extensions. The current `tracing` span comes along.
 //!
-//! The path is part of a request's fingerprint. Where nested routers strip prefixes, turn on the
-//! feature `axum`, or put [`RememberTarget`] outside of all routers.
+//! The path is part of a request's fingerprint, and nested routers strip prefixes from it. So the
+//! layer needs a note of the original: turn on the feature `axum`, put [`RememberTarget`] outside of
+//! all routers, or say [`PathFrom::AsSeen`] where nothing rewrites paths.
 //!
 //! # Shutdown
 //! Stop taking requests, then await [`Idempotency::drained`](idem_core::Idempotency::drained).
 
-mod answer;
 mod body;
-mod config;
-mod detached;
 mod future;
-mod gather;
 mod layer;
 mod protect;
-mod record_with;
-mod recording;
-mod scope;
 mod service;
 mod target;
 
 pub use body::{RequestBody, ResponseBody};
 pub use future::ResponseFuture;
-pub use layer::{Builder, IdempotencyLayer, NoScope, Scoped};
-pub use record_with::{NotTaken, RecordWith};
-pub use scope::Refusal;
+pub use idem_http::{
+    BodyForm, CanonicalJson, Code, Disposition, FingerprintRules, Form, KeptHeaders, KeyHeader,
+    Part, Problem, Profile, StatusRules, StoredResponse,
+    driver::{CommitWith, CutOff, NotTaken, PathFrom, Rejection, Target},
+};
+pub use layer::IdempotencyLayer;
 pub use service::IdempotencyService;
-pub use target::{RememberTarget, RememberTargetService, Target};
+pub use target::{RememberTarget, RememberTargetService};
 
 /// The README's examples run as doctests.
 #[cfg(doctest)]

@@ -1,119 +1,77 @@
-//! What a request with a key goes through: its body is read, its key is claimed, and it is run or
-//! answered for.
-
-use std::{pin::pin, sync::Arc};
+//! What a request with a key goes through, on the driver.
 
 use bytes::Bytes;
-use http::{Request, Response, header, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
-use idem_core::{Claim, Fingerprint, RecordKey};
-use idem_http::{Code, Problem, RequestParts};
+use idem_http::driver::{Begin, BoxError, Guard, Reply, Ticket, Unprotected};
 use tower_service::Service;
 
-use crate::{
-    RequestBody, ResponseBody,
-    body::Whole,
-    config::{Config, store_problem},
-    detached::{Work, run_protected, run_unprotected},
-    gather::{Gathered, gather, read_past},
-    target::target,
-};
+use crate::{RequestBody, ResponseBody, body::Framed, layer::head};
 
-/// How much of a body that is too large is read and thrown away: 8 MiB.
-const READ_PAST: u64 = 8 << 20;
+type Answered<R, E> = Result<Response<ResponseBody<R>>, E>;
 
 /// Claims the request's key, and runs the handler or answers for it.
 ///
-/// All that the claim is made from is read before the handler can touch anything. The head is
-/// boxed because it is handed down through several futures, each with room for all it is handed.
+/// The head is boxed because it is handed down through several futures, each with room for all it
+/// is handed.
 pub(crate) async fn protect<S, B, R>(
-    inner: S,
-    config: Arc<Config>,
-    key: RecordKey,
-    head: Box<Parts>,
+    mut inner: S,
+    guard: Guard,
+    ticket: Ticket,
+    mut parts: Box<Parts>,
     body: B,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answered<R, S::Error>
 where
     S: Service<Request<RequestBody<B>>, Response = Response<R>> + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
     R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send,
+    R::Error: Into<BoxError>,
 {
-    let (body, print) = match read_body(&config, &head, body).await {
-        Ok(read) => read,
-        Err(problem) => return Ok(config.answer(problem).map(ResponseBody::read)),
-    };
-    let answer = match config.idem.claim(&key, &print).await {
-        Ok(Claim::Acquired(execution)) => {
-            let work = Work { inner, head, body };
-            return run_protected(config, execution, work).await;
+    match guard.begin(ticket, head(&parts), Framed { body }).await {
+        Begin::Answer(answer) => Ok(answer.map(ResponseBody::answer)),
+        Begin::Pass(body) => {
+            let request = Request::from_parts(*parts, RequestBody::read(body));
+            Ok(inner.call(request).await?.map(ResponseBody::passed))
         }
-        Ok(Claim::Replay(payload) | Claim::ReplayFailure(payload)) => config.replay(&payload),
-        Ok(Claim::Mismatch) => {
-            Err(Problem::new(Code::FingerprintMismatch).status(config.profile.mismatch))
+        Begin::Unprotected(unprotected, body) => {
+            run_unprotected(inner, guard, unprotected, parts, RequestBody::read(body)).await
         }
-        Ok(Claim::InFlight { retry_after }) => {
-            Err(Problem::new(Code::InFlight).retry_after(retry_after))
+        Begin::Run(run, body) => {
+            run.extend(&mut parts.extensions);
+            let request = Request::from_parts(*parts, RequestBody::read(body));
+            let work = async move { Ok(inner.call(request).await?.map(|body| Framed { body })) };
+            sent(guard.detach(|reply| run.drive(work, reply)).await)
         }
-        Ok(Claim::Abandoned { .. }) => Err(Problem::new(Code::OutcomeUnknown)),
-        Ok(Claim::Exhausted { .. }) => Err(Problem::new(Code::AttemptsExhausted)),
-        Err(error) => match config.idem.unprotected(&key, &print, &error) {
-            Some(running) => {
-                let work = Work { inner, head, body };
-                return run_unprotected(config, running, work).await;
-            }
-            None => Err(store_problem(&error)),
-        },
-    };
-    let answer = answer.unwrap_or_else(|problem| config.answer(problem));
-    Ok(answer.map(ResponseBody::read))
-}
-
-/// Reads the body, and makes the fingerprint of the whole request.
-async fn read_body<B>(
-    config: &Config,
-    head: &Parts,
-    body: B,
-) -> Result<(Whole, Fingerprint), Problem>
-where
-    B: Body<Data = Bytes>,
-{
-    let limit = config.profile.request_limit;
-    let mut body = pin!(body);
-    match gather(body.as_mut(), limit).await {
-        Gathered::Whole(whole) => {
-            let print = fingerprint(config, head, &whole.data)?;
-            Ok((whole, print))
-        }
-        Gathered::Outgrown(_) => {
-            // Who waits to be asked for the body is told at once instead.
-            if !head.headers.contains_key(header::EXPECT) {
-                Box::pin(read_past(body, READ_PAST)).await;
-            }
-            Err(too_large(limit))
-        }
-        Gathered::Broken(..) => Err(Problem::new(Code::BodyUnreadable)),
     }
 }
 
-fn too_large(limit: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge).detail(format!(
-        "A request with an idempotency key takes at most {limit} bytes here. It did not run."
-    ))
+/// Runs the handler without a record.
+pub(crate) async fn run_unprotected<S, B, R>(
+    mut inner: S,
+    guard: Guard,
+    unprotected: Unprotected,
+    mut parts: Box<Parts>,
+    body: RequestBody<B>,
+) -> Answered<R, S::Error>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Send + 'static,
+{
+    unprotected.extend(&mut parts.extensions);
+    let request = Request::from_parts(*parts, body);
+    let work = async move { Ok(inner.call(request).await?.map(|body| Framed { body })) };
+    sent(guard.detach(|reply| unprotected.drive(work, reply)).await)
 }
 
-fn fingerprint(config: &Config, head: &Parts, body: &[u8]) -> Result<Fingerprint, Problem> {
-    let request = RequestParts {
-        method: &head.method,
-        target: target(head),
-        headers: &head.headers,
-        body,
-    };
-    config
-        .profile
-        .fingerprint
-        .fingerprint(request)
-        .map_err(|why| Problem::new(Code::BodyNotCanonical).detail(format!("The body: {why}.")))
+fn sent<R, E>(reply: Result<Reply<Framed<R>>, E>) -> Answered<R, E> {
+    Ok(match reply? {
+        Reply::Answer(answer) => answer.map(ResponseBody::answer),
+        Reply::Passed(response) => response.map(|framed| ResponseBody::passed(framed.body)),
+    })
 }

@@ -1,32 +1,31 @@
 //! [`IdempotencyService`]: what a request goes through.
 
 use std::{
-    fmt, mem,
-    sync::Arc,
+    mem,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use idem_http::driver::{Admission, BoxError};
 use tower_service::Service;
 
 use crate::{
-    RequestBody, ResponseBody, ResponseFuture,
-    config::{Admission, Config},
-    protect::protect,
+    IdempotencyLayer, RequestBody, ResponseBody, ResponseFuture,
+    protect::{protect, run_unprotected},
 };
 
-/// The service of [`IdempotencyLayer`](crate::IdempotencyLayer).
-#[derive(Clone)]
+/// The service of [`IdempotencyLayer`].
+#[derive(Debug, Clone)]
 pub struct IdempotencyService<S> {
     inner: S,
-    config: Arc<Config>,
+    layer: IdempotencyLayer,
 }
 
 impl<S> IdempotencyService<S> {
-    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
-        Self { inner, config }
+    pub(crate) fn new(inner: S, layer: IdempotencyLayer) -> Self {
+        Self { inner, layer }
     }
 }
 
@@ -36,9 +35,9 @@ where
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Send,
+    B::Error: Into<BoxError>,
     R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send,
+    R::Error: Into<BoxError>,
 {
     type Response = Response<ResponseBody<R>>;
     type Error = S::Error;
@@ -49,33 +48,33 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.config.admit(&request) {
-            Admission::Pass => {
-                ResponseFuture::passing(self.inner.call(request.map(RequestBody::passed)))
+        let (mut parts, body) = request.into_parts();
+        let admission = self.layer.admit(&parts);
+        match admission {
+            Admission::Answer(answer) => return ResponseFuture::answered(answer),
+            Admission::Pass => {}
+            Admission::Unprotected(unprotected) if unprotected.is_driven() => {
+                let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
+                let body = RequestBody::passed(body);
+                let running = run_unprotected(inner, guard, unprotected, Box::new(parts), body);
+                return ResponseFuture::guarded(running);
             }
-            Admission::Refuse(problem) => ResponseFuture::refused(self.config.answer(problem)),
-            Admission::Protect(key) => {
-                let (head, body) = request.into_parts();
-                let scope = match (self.config.scope)(&head) {
-                    Ok(scope) => scope,
-                    Err(refusal) => return ResponseFuture::refused(refusal.into_response()),
-                };
-                // The one that was asked for readiness is the one to call.
-                let clone = self.inner.clone();
-                let inner = mem::replace(&mut self.inner, clone);
-                let config = Arc::clone(&self.config);
-                let (key, head) = (scope.key(&key), Box::new(head));
-                ResponseFuture::guarded(protect(inner, config, key, head, body))
+            Admission::Unprotected(unprotected) => unprotected.extend(&mut parts.extensions),
+            Admission::Protect(ticket) => {
+                let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
+                let running = protect(inner, guard, ticket, Box::new(parts), body);
+                return ResponseFuture::guarded(running);
             }
         }
+        let request = Request::from_parts(parts, RequestBody::passed(body));
+        ResponseFuture::passing(self.inner.call(request))
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for IdempotencyService<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdempotencyService")
-            .field("inner", &self.inner)
-            .field("config", &self.config)
-            .finish()
+impl<S: Clone> IdempotencyService<S> {
+    /// The service that was asked for readiness is the one to call.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        mem::replace(&mut self.inner, clone)
     }
 }

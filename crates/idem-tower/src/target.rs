@@ -1,23 +1,17 @@
-//! The path that the client asked for, before any router stripped a prefix from it.
+//! [`RememberTarget`]: notes the path that the client asked for, before any router strips a prefix.
 
 use std::task::{Context, Poll};
 
-use http::{Request, Uri, request::Parts};
+use http::Request;
+use idem_http::driver::Target;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// The target of a request as the client sent it; [`RememberTarget`] puts it into the request's
-/// extensions.
-///
-/// Whoever rewrites a request's URI outside of an [`IdempotencyLayer`](crate::IdempotencyLayer)
-/// leaves the original here, or two routes could take each other's requests for repeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target(pub Uri);
-
 /// A layer to put outside of everything that rewrites URIs.
 ///
-/// axum's nested routers rewrite them. They also note the original, and the crate feature `axum`
-/// reads that note: with it, this layer is not needed.
+/// It puts a [`Target`] into the request's extensions. axum's nested routers rewrite URIs. They also
+/// note the original, and the crate feature `axum` reads that note: with it, this layer is not
+/// needed.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -62,16 +56,4 @@ where
         }
         self.inner.call(request)
     }
-}
-
-/// The target as the client sent it, as far as anybody noted it.
-pub(crate) fn target(parts: &Parts) -> &Uri {
-    if let Some(Target(target)) = parts.extensions.get() {
-        return target;
-    }
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::OriginalUri(target)) = parts.extensions.get() {
-        return target;
-    }
-    &parts.uri
 }

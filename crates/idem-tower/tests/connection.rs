@@ -10,6 +10,7 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use idem_http::Profile;
 use support::{
     layer, memory, pay,
     shop::{payments, shop},
@@ -32,7 +33,7 @@ fn chunked(key: &str) -> http::Request<impl http_body::Body<Data = Bytes, Error 
 
 #[tokio::test]
 async fn chunked_and_content_length_of_the_same_bytes_are_one_request() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let address = wire::serve(app).await;
     let first = wire::send_call(address, pay("a")).await;
     assert_eq!(first.status, 201);
@@ -48,7 +49,7 @@ async fn chunked_and_content_length_of_the_same_bytes_are_one_request() {
 
 #[tokio::test]
 async fn content_length_and_date_of_a_replay_are_made_anew() {
-    let (app, _) = shop(layer(&memory()).build(), |_| async {
+    let (app, _) = shop(layer(&memory()), |_| async {
         let mut response = axum::response::Response::new(Body::from("paid"));
         let old = HeaderValue::from_static("Tue, 15 Nov 1994 08:12:31 GMT");
         response.headers_mut().insert(header::DATE, old);
@@ -63,7 +64,7 @@ async fn content_length_and_date_of_a_replay_are_made_anew() {
 
 #[tokio::test]
 async fn a_large_stream_reaches_the_first_caller_whole_over_the_wire() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
+    let (app, runs) = shop(layer(&memory()), |_| async {
         let pieces = (0..300_u32).map(|n| Ok::<_, Infallible>(Bytes::from(vec![n as u8; 10_000])));
         Body::from_stream(stream::iter(pieces))
     });
@@ -79,7 +80,7 @@ async fn a_large_stream_reaches_the_first_caller_whole_over_the_wire() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_over_the_wire_before_it_is_sent() {
-    let (app, runs) = payments(layer(&memory()).request_limit(10).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().request_limit(10)));
     let address = wire::serve(app).await;
     let head = "POST /payments HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\
                 Idempotency-Key: k\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n";

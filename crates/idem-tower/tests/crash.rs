@@ -53,7 +53,7 @@ fn hanging(idem: &Idempotency) -> (Router, Runs, oneshot::Receiver<()>) {
             )
         }
     };
-    let layer = layer(idem).build();
+    let layer = layer(idem);
     let app = Router::new().route("/payments", post(handler)).layer(layer);
     (app, runs, hanging)
 }
@@ -96,7 +96,7 @@ async fn past_its_retention_a_key_runs_anew() {
     let store = MemoryStore::with_config(config);
     let policy = Policy::default().retention(Duration::from_secs(3600));
     let idem = engine_over(store, policy);
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     let first = pay("k").send(&app).await;
     clock.advance(Duration::from_secs(3599));
     pay("k").send(&app).await.assert_replays(&first);
@@ -108,11 +108,11 @@ async fn past_its_retention_a_key_runs_anew() {
 #[tokio::test]
 async fn past_the_most_attempts_nothing_runs() {
     let policy = Policy::default().max_attempts(2.try_into().unwrap());
-    let (app, runs) = shop(layer(&engine(policy)).build(), |_| async {
-        StatusCode::SERVICE_UNAVAILABLE
+    let (app, runs) = shop(layer(&engine(policy)), |_| async {
+        StatusCode::TOO_MANY_REQUESTS
     });
-    assert_eq!(pay("k").send(&app).await.status, 503);
-    assert_eq!(pay("k").send(&app).await.status, 503);
+    assert_eq!(pay("k").send(&app).await.status, 429);
+    assert_eq!(pay("k").send(&app).await.status, 429);
     let third = pay("k").send(&app).await;
     assert_eq!(
         (third.status.as_u16(), third.code().as_str()),

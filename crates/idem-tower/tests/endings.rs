@@ -2,18 +2,26 @@
 
 mod support;
 
-use axum::{Extension, response::Response};
+use std::time::Duration;
+
+use axum::{
+    Extension, Router,
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::any,
+};
 use http::StatusCode;
 use idem_core::{OnPanic, Policy};
-use idem_http::{Ending, StatusRules};
+use idem_http::{Disposition, Profile, StatusRules};
 use support::{
     engine, layer, memory, pay,
-    shop::{created, shop},
+    shop::{Runs, created, shop},
 };
 
 /// Sends one payment twice to a handler with this status: how often it ran.
 async fn runs_of(status: StatusCode) -> usize {
-    let (app, runs) = shop(layer(&memory()).build(), move |run| async move {
+    let (app, runs) = shop(layer(&memory()), move |run| async move {
         (status, format!("run {run}"))
     });
     let first = pay("k").send(&app).await;
@@ -32,36 +40,80 @@ async fn a_404_and_a_422_are_stored() {
 }
 
 #[tokio::test]
-async fn a_429_and_a_503_run_again() {
-    assert_eq!(runs_of(StatusCode::TOO_MANY_REQUESTS).await, 2);
-    assert_eq!(runs_of(StatusCode::SERVICE_UNAVAILABLE).await, 2);
-}
-
-#[tokio::test]
-async fn a_401_403_408_and_425_run_again() {
-    for status in [401, 403, 408, 425] {
-        assert_eq!(
-            runs_of(StatusCode::from_u16(status).unwrap()).await,
-            2,
-            "{status}"
-        );
+async fn a_401_403_425_and_429_run_again_because_they_refuse_by_their_definition() {
+    for status in [401, 403, 425, 429] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(runs_of(status).await, 2, "{status}");
     }
 }
 
+/// What is answered after the handler began proves nothing about its effect.
 #[tokio::test]
-async fn a_500_502_and_504_are_stored_because_their_effect_may_have_happened() {
-    for status in [500, 502, 504] {
-        assert_eq!(
-            runs_of(StatusCode::from_u16(status).unwrap()).await,
-            1,
-            "{status}"
-        );
+async fn a_408_500_502_503_and_504_are_stored() {
+    for status in [408, 500, 502, 503, 504] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(runs_of(status).await, 1, "{status}");
     }
+}
+
+/// A timeout layer inside cuts the handler off after the charge.
+#[tokio::test]
+async fn a_timeout_inside_charges_once() {
+    let charges = Runs::default();
+    let charging = charges.clone();
+    let handler = move || {
+        charging.count();
+        std::future::pending::<()>()
+    };
+    let timeout = axum::middleware::from_fn(async |request: Request, next: Next| {
+        let answer = tokio::time::timeout(Duration::from_millis(5), next.run(request));
+        answer
+            .await
+            .unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    });
+    let app = Router::new().fallback(any(handler));
+    let app: Router = app.layer(timeout).layer(layer(&memory()));
+    for _ in 0..3 {
+        assert_eq!(pay("k").send(&app).await.status, 408);
+    }
+    assert_eq!(charges.get(), 1);
+}
+
+#[tokio::test]
+async fn the_wide_table_lets_a_408_and_a_503_run_again() {
+    for status in [408, 503] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let profile = Profile::default().statuses(StatusRules::wide());
+        let (app, runs) = shop(
+            layer(&memory()).profile(profile),
+            move |_| async move { status },
+        );
+        pay("k").send(&app).await;
+        pay("k").send(&app).await;
+        assert_eq!(runs.get(), 2, "{status}");
+    }
+}
+
+/// An upgraded connection cannot be stored, so it is not.
+#[tokio::test]
+async fn an_upgrade_is_never_replayed() {
+    let idem = memory();
+    let (app, runs) = shop(layer(&idem), |_| async {
+        (StatusCode::SWITCHING_PROTOCOLS, [("upgrade", "chat")])
+    });
+    for _ in 0..2 {
+        let answer = pay("k").header("upgrade", "chat").send(&app).await;
+        assert_eq!(answer.status, StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(answer.header("upgrade"), Some("chat"));
+        assert!(!answer.replayed());
+    }
+    assert_eq!(runs.get(), 2);
+    assert!(support::record(&idem, "k").await.is_none());
 }
 
 #[tokio::test]
 async fn redirects_are_stored_with_their_location() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
+    let (app, runs) = shop(layer(&memory()), |_| async {
         (StatusCode::SEE_OTHER, [("location", "/payments/17")])
     });
     let first = pay("k").send(&app).await;
@@ -74,8 +126,8 @@ async fn redirects_are_stored_with_their_location() {
 
 #[tokio::test]
 async fn after_a_retryable_answer_another_request_is_a_mismatch_still() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
-        StatusCode::SERVICE_UNAVAILABLE
+    let (app, runs) = shop(layer(&memory()), |_| async {
+        StatusCode::TOO_MANY_REQUESTS
     });
     pay("k").send(&app).await;
     assert_eq!(
@@ -93,7 +145,7 @@ async fn panicking(run: usize) -> Response {
 
 #[tokio::test]
 async fn a_panic_is_stored_as_a_500_that_says_nothing_of_it() {
-    let (app, runs) = shop(layer(&memory()).build(), panicking);
+    let (app, runs) = shop(layer(&memory()), panicking);
     let first = pay("k").send(&app).await;
     assert_eq!(
         (first.status.as_u16(), first.code().as_str()),
@@ -108,7 +160,7 @@ async fn a_panic_is_stored_as_a_500_that_says_nothing_of_it() {
 async fn a_panic_runs_again_where_the_policy_says_so() {
     let policy = Policy::default().on_panic(OnPanic::Retry);
     let idem = engine(policy);
-    let (app, runs) = shop(layer(&idem).build(), panicking);
+    let (app, runs) = shop(layer(&idem), panicking);
     assert_eq!(pay("k").send(&app).await.status, 500);
     assert_eq!(pay("k").send(&app).await.status, 201);
     assert_eq!(runs.get(), 2);
@@ -116,15 +168,15 @@ async fn a_panic_runs_again_where_the_policy_says_so() {
 
 #[tokio::test]
 async fn a_handler_can_say_otherwise_either_way() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
-        (StatusCode::CONFLICT, Extension(Ending::Retryable))
+    let (app, runs) = shop(layer(&memory()), |_| async {
+        (StatusCode::CONFLICT, Extension(Disposition::Retryable))
     });
     pay("k").send(&app).await;
     assert!(!pay("k").send(&app).await.replayed());
     assert_eq!(runs.get(), 2);
 
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
-        (StatusCode::SERVICE_UNAVAILABLE, Extension(Ending::Final))
+    let (app, runs) = shop(layer(&memory()), |_| async {
+        (StatusCode::TOO_MANY_REQUESTS, Extension(Disposition::Final))
     });
     let first = pay("k").send(&app).await;
     pay("k").send(&app).await.assert_replays(&first);
@@ -133,10 +185,10 @@ async fn a_handler_can_say_otherwise_either_way() {
 
 #[tokio::test]
 async fn a_handler_can_ask_not_to_keep_its_body() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
+    let (app, runs) = shop(layer(&memory()), |_| async {
         (
             StatusCode::CREATED,
-            Extension(Ending::FinalWithoutBody),
+            Extension(Disposition::FinalWithoutBody),
             "a secret shown once",
         )
     });
@@ -154,7 +206,7 @@ async fn a_route_can_say_otherwise() {
         .retryable(StatusCode::BAD_GATEWAY)
         .stored(StatusCode::FORBIDDEN);
     for (status, expected) in [(StatusCode::BAD_GATEWAY, 2), (StatusCode::FORBIDDEN, 1)] {
-        let layer = layer(&memory()).statuses(statuses.clone()).build();
+        let layer = layer(&memory()).profile(Profile::default().statuses(statuses.clone()));
         let (app, runs) = shop(layer, move |_| async move { status });
         pay("k").send(&app).await;
         pay("k").send(&app).await;

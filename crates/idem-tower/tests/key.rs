@@ -2,9 +2,10 @@
 
 mod support;
 
-use axum::Router;
+use axum::{Extension, Router, routing::any};
 use http::{HeaderName, Method, StatusCode};
-use idem_http::{Form, KeyHeader, Profile};
+use idem_core::Running;
+use idem_http::{Code, Form, KeyHeader, Problem, Profile};
 use support::{
     call, layer, memory, pay, record,
     shop::{Runs, payments},
@@ -12,7 +13,7 @@ use support::{
 };
 
 fn shop_with(profile: Profile) -> (Router, Runs) {
-    payments(layer(&memory()).profile(profile).build())
+    payments(layer(&memory()).profile(profile))
 }
 
 /// Sends a payment with these header lines, and checks that it is refused and does not run.
@@ -80,7 +81,7 @@ async fn keys_of_1_and_of_255_characters_work() {
 #[tokio::test]
 async fn an_escaped_quote_is_part_of_the_key() {
     let idem = memory();
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     let first = pay(r#""a\"b""#).send(&app).await;
     assert_eq!(first.status, 201);
     pay(r#""a\"b""#).send(&app).await.assert_replays(&first);
@@ -159,9 +160,7 @@ async fn on_ignored_methods_even_a_malformed_key_is_ignored() {
 
 #[tokio::test]
 async fn put_and_delete_can_be_protected() {
-    let layer = layer(&memory())
-        .methods([Method::PUT, Method::DELETE])
-        .build();
+    let layer = layer(&memory()).profile(Profile::default().methods([Method::PUT, Method::DELETE]));
     let (app, runs) = payments(layer);
     for method in [Method::PUT, Method::DELETE] {
         let send =
@@ -185,7 +184,7 @@ async fn a_patch_is_protected() {
 
 #[tokio::test]
 async fn where_a_key_is_optional_a_request_without_one_runs_each_time() {
-    let (app, runs) = payments(layer(&memory()).optional().build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().optional()));
     for _ in 0..2 {
         let answer = call(Method::POST, "/payments").send(&app).await;
         assert!(answer.status == 201 && !answer.replayed());
@@ -193,9 +192,74 @@ async fn where_a_key_is_optional_a_request_without_one_runs_each_time() {
     assert_eq!(runs.get(), 2);
 }
 
+/// And not with a 500, because an extension is missing.
+#[tokio::test]
+async fn where_a_key_is_optional_a_handler_finds_that_it_is_not_protected() {
+    let handler = async |Extension(running): Extension<Running>| {
+        format!("{} {}", running.is_protected(), running.attempt())
+    };
+    let layer = layer(&memory()).profile(Profile::default().optional());
+    let app = Router::new().fallback(any(handler)).layer(layer);
+    let without = call(Method::POST, "/payments").send(&app).await;
+    assert_eq!(without.body, "false 0");
+    assert_eq!(pay("k").send(&app).await.body, "true 1");
+}
+
+/// axum knows which methods a route has before it asks the layer.
+#[tokio::test]
+async fn a_method_that_a_route_does_not_have_is_405_and_not_400() {
+    let route = axum::routing::get(async || "paid").route_layer(layer(&memory()));
+    let app = Router::new().route("/payments", route);
+    let answer = call(Method::POST, "/payments").send(&app).await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_key_can_be_a_member_of_the_body() {
+    let (app, runs) = payments(layer(&memory()).key_in_body("/meta/request_id"));
+    let send = |body: &'static str| call(Method::POST, "/payments").body(body).send(&app);
+    let first = send(r#"{"amount":5,"meta":{"request_id":"k"}}"#).await;
+    assert_eq!(first.status, 201);
+    let again = send(r#"{"amount":5,"meta":{"request_id":"k"}}"#).await;
+    again.assert_replays(&first);
+    let other = send(r#"{"amount":6,"meta":{"request_id":"k"}}"#).await;
+    assert_eq!(other.code(), "fingerprint-mismatch");
+    for (body, code) in [
+        (r#"{"amount":5}"#, "key-missing"),
+        ("", "key-missing"),
+        (r#"{"meta":{"request_id":7}}"#, "key-malformed"),
+        (r#"{"meta":{"request_id":""}}"#, "key-malformed"),
+        (
+            r#"{"meta":{"request_id":"a","request_id":"b"}}"#,
+            "key-malformed",
+        ),
+        ("amount=5", "key-malformed"),
+    ] {
+        assert_eq!(send(body).await.code(), code, "{body}");
+    }
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn a_key_can_come_from_an_extractor() {
+    let from_path = |parts: &http::request::Parts| match parts.uri.path().strip_prefix("/pay/") {
+        Some(key) => match idem_core::IdempotencyKey::new(key) {
+            Ok(key) => Ok(Some(key)),
+            Err(_) => Err(Problem::new(Code::KeyMalformed).into()),
+        },
+        None => Ok(None),
+    };
+    let (app, runs) = payments(layer(&memory()).key_from(from_path));
+    let send = |path| call(Method::POST, path).send(&app);
+    let first = send("/pay/k").await;
+    send("/pay/k").await.assert_replays(&first);
+    assert_eq!(send("/other").await.code(), "key-missing");
+    assert_eq!(runs.get(), 1);
+}
+
 #[tokio::test]
 async fn where_a_key_is_optional_a_malformed_one_is_refused_still() {
-    let (app, runs) = payments(layer(&memory()).optional().build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().optional()));
     let answer = pay("a, b").send(&app).await;
     assert_eq!((answer.code().as_str(), runs.get()), ("key-malformed", 0));
 }
@@ -203,7 +267,7 @@ async fn where_a_key_is_optional_a_malformed_one_is_refused_still() {
 #[tokio::test]
 async fn the_key_can_be_in_another_header() {
     let name = HeaderName::from_static("x-idempotency-key");
-    let (app, runs) = payments(layer(&memory()).header(name).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().header(name)));
     let send = || call(Method::POST, "/payments").header("x-idempotency-key", "k");
     let first = send().send(&app).await;
     send().send(&app).await.assert_replays(&first);
@@ -217,7 +281,7 @@ async fn the_strict_form_refuses_a_bare_key() {
         form: Form::Strict,
         ..KeyHeader::default()
     };
-    let (app, runs) = payments(layer(&memory()).key(key).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().key(key)));
     assert_eq!(pay("order-1").send(&app).await.code(), "key-malformed");
     assert_eq!(pay("\"order-1\"").send(&app).await.status, 201);
     assert_eq!(runs.get(), 1);

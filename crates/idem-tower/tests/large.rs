@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
 use http_body_util::BodyExt;
+use idem_http::Profile;
 use support::{
     layer, memory, pay,
     shop::{created, shop},
@@ -26,7 +29,7 @@ fn pieces(pieces: usize, size: usize) -> Body {
 
 /// Sends one payment and two repeats to a handler whose answer is not kept whole.
 async fn assert_omitted(body: impl Fn() -> Response + Clone + Send + Sync + 'static, len: usize) {
-    let (app, runs) = shop(layer(&memory()).build(), move |_| {
+    let (app, runs) = shop(layer(&memory()), move |_| {
         let response = body();
         async move { (StatusCode::CREATED, [("location", "/payments/1")], response) }
     });
@@ -56,7 +59,7 @@ async fn a_stream_that_outgrows_the_limit_is_passed_on_whole_and_runs_once_for_e
 
 #[tokio::test]
 async fn a_stream_within_the_limit_is_kept_whole() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async { pieces(16, 1 << 16) });
+    let (app, runs) = shop(layer(&memory()), |_| async { pieces(16, 1 << 16) });
     let first = pay("k").send(&app).await;
     assert_eq!(first.body.len(), 1 << 20);
     pay("k").send(&app).await.assert_replays(&first);
@@ -66,7 +69,7 @@ async fn a_stream_within_the_limit_is_kept_whole() {
 #[tokio::test]
 async fn a_gzip_answer_is_replayed_as_it_is() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00";
-    let (app, runs) = shop(layer(&memory()).build(), move |_| async move {
+    let (app, runs) = shop(layer(&memory()), move |_| async move {
         ([("content-encoding", "gzip")], gzip.as_slice())
     });
     let first = pay("k").send(&app).await;
@@ -80,7 +83,7 @@ async fn a_gzip_answer_is_replayed_as_it_is() {
 #[tokio::test]
 async fn the_limit_of_an_answer_can_be_set() {
     let (app, _) = shop(
-        layer(&memory()).response_limit(4).build(),
+        layer(&memory()).profile(Profile::default().response_limit(4)),
         |run| async move { if run == 1 { "1234" } else { "12345" } },
     );
     assert_eq!(pay("a").send(&app).await.body, "1234");
@@ -92,14 +95,16 @@ async fn the_limit_of_an_answer_can_be_set() {
     );
 }
 
+/// Its media type is taken without case.
 #[tokio::test]
-async fn an_event_stream_is_passed_on_at_once_and_runs_once_for_ever() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
+async fn an_event_stream_is_passed_on_at_once_and_is_in_flight_until_it_ends() {
+    let held_back = Profile::default().stream_after(Duration::from_secs(3600), usize::MAX);
+    let (app, runs) = shop(layer(&memory()).profile(held_back), |_| async {
         let event = stream::once(async { Ok::<_, std::io::Error>(Bytes::from("data: 1\n\n")) });
         // It has no end: to read it whole before passing it on would hang here.
         let events = futures_util::StreamExt::chain(event, stream::pending());
         (
-            [("content-type", "text/event-stream")],
+            [("content-type", "Text/Event-Stream; charset=utf-8")],
             Body::from_stream(events),
         )
     });
@@ -108,16 +113,13 @@ async fn an_event_stream_is_passed_on_at_once_and_runs_once_for_ever() {
     let mut body = response.into_body();
     let frame = body.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "data: 1\n\n");
-    assert_eq!(
-        pay("k").send(&app).await.header("idempotent-replay-body"),
-        Some("omitted")
-    );
+    assert_eq!(pay("k").send(&app).await.code(), "in-flight");
     assert_eq!(runs.get(), 1);
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_passed_on_as_it_is_and_runs_once_for_ever() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
+    let (app, runs) = shop(layer(&memory()), |_| async {
         let pieces = [Ok(Bytes::from("half")), Err(std::io::Error::other("broke"))];
         Body::from_stream(stream::iter(pieces))
     });
@@ -137,9 +139,10 @@ async fn an_answer_that_breaks_off_is_passed_on_as_it_is_and_runs_once_for_ever(
 #[tokio::test]
 async fn a_request_over_the_limit_is_413_and_leaves_no_claim_behind() {
     let idem = memory();
-    let (app, runs) = shop(layer(&idem).request_limit(1000).build(), |run| async move {
-        created(run)
-    });
+    let (app, runs) = shop(
+        layer(&idem).profile(Profile::default().request_limit(1000)),
+        |run| async move { created(run) },
+    );
     let refused = pay("k").body("x".repeat(1001)).send(&app).await;
     assert_eq!(
         (refused.status.as_u16(), refused.code().as_str()),
@@ -154,9 +157,42 @@ async fn a_request_over_the_limit_is_413_and_leaves_no_claim_behind() {
     assert_eq!(runs.get(), 1);
 }
 
+/// A limit further out, such as tower-http's, breaks the body off.
+#[tokio::test]
+async fn a_chunked_request_over_an_outer_limit_is_413() {
+    let (app, runs) = shop(layer(&memory()), |run| async move { created(run) });
+    let app = app.layer(tower::util::MapRequestLayer::new(
+        |request: http::Request<Body>| {
+            request.map(|body| Body::new(http_body_util::Limited::new(body, 1000)))
+        },
+    ));
+    let mut streamed = pay("k").into_request::<Body>();
+    *streamed.body_mut() = pieces(11, 100);
+    let response = app.clone().oneshot(streamed).await.unwrap();
+    assert_eq!((response.status().as_u16(), runs.get()), (413, 0));
+}
+
+/// Nothing is left to decode, so nothing says how.
+#[tokio::test]
+async fn an_answer_without_its_body_is_replayed_without_what_describes_the_body() {
+    let profile = Profile::default().response_limit(4);
+    let (app, _) = shop(layer(&memory()).profile(profile), |_| async {
+        let headers = [("content-encoding", "gzip"), ("content-language", "en")];
+        (headers, "12345")
+    });
+    assert_eq!(
+        pay("k").send(&app).await.header("content-encoding"),
+        Some("gzip")
+    );
+    let again = pay("k").send(&app).await;
+    assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
+    assert_eq!(again.header("content-encoding"), None);
+    assert_eq!(again.header("content-language"), Some("en"));
+}
+
 #[tokio::test]
 async fn a_request_that_breaks_off_is_400_and_leaves_no_claim_behind() {
-    let (app, runs) = shop(layer(&memory()).build(), |run| async move { created(run) });
+    let (app, runs) = shop(layer(&memory()), |run| async move { created(run) });
     let mut broken = pay("k").into_request::<Body>();
     let pieces = [Ok(Bytes::from("half")), Err(std::io::Error::other("broke"))];
     *broken.body_mut() = Body::from_stream(stream::iter(pieces));

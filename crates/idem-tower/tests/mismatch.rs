@@ -4,22 +4,22 @@ mod support;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::post};
+use axum::{Router, body::Body, routing::post};
 use http::{HeaderName, Method, StatusCode};
-use idem_http::{BodyForm, CanonicalJson, FingerprintRules, Part};
-use idem_tower::{RememberTarget, Target};
+use http_body_util::BodyExt;
+use idem_http::{BodyForm, CanonicalJson, FingerprintRules, Part, Profile};
+use idem_tower::{PathFrom, RememberTarget, Target};
 use support::{
     Call, call, layer, memory, pay,
     shop::{Runs, created, payments, shop},
 };
 use tokio::sync::Semaphore;
+use tower::{Layer, ServiceExt};
 
 /// Sends a payment, then `other` under the same key, then the payment again.
 async fn assert_mismatch(other: Call) {
     let (app, runs) = payments(
-        layer(&memory())
-            .methods([Method::POST, Method::PATCH])
-            .build(),
+        layer(&memory()).profile(Profile::default().methods([Method::POST, Method::PATCH])),
     );
     let first = pay("k").send(&app).await;
     let refused = other.header("idempotency-key", "k").send(&app).await;
@@ -73,7 +73,7 @@ async fn g4_another_content_encoding_is_a_mismatch() {
 async fn g4_a_mismatch_while_in_flight_is_a_mismatch_and_not_in_flight() {
     let gate = Arc::new(Semaphore::new(0));
     let opens = Arc::clone(&gate);
-    let (app, runs) = shop(layer(&memory()).build(), move |run| {
+    let (app, runs) = shop(layer(&memory()), move |run| {
         let gate = Arc::clone(&gate);
         async move {
             gate.acquire().await.unwrap().forget();
@@ -103,7 +103,7 @@ fn nested() -> (Router, Runs, Runs) {
         let runs = runs.clone();
         Router::new().route("/pay", post(move || async move { created(runs.count()) }))
     };
-    let layer = layer(&memory()).build();
+    let layer = layer(&memory()).path_from(PathFrom::Noted);
     let (a_side, b_side) = (side(&a).layer(layer.clone()), side(&b).layer(layer));
     (Router::new().nest("/a", a_side).nest("/b", b_side), a, b)
 }
@@ -135,7 +135,7 @@ async fn nested_routers_inside_of_a_remembered_target_are_apart_too() {
 
 #[tokio::test]
 async fn whoever_rewrites_a_uri_can_leave_the_original_behind() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()).path_from(PathFrom::Noted));
     let rewritten = |original: &'static str| {
         let mut payment = pay("k");
         payment.request = payment.request.extension(Target(original.parse().unwrap()));
@@ -150,6 +150,25 @@ async fn whoever_rewrites_a_uri_can_leave_the_original_behind() {
     assert_eq!(runs.get(), 1);
 }
 
+/// Without a note of the original, two nested routes could look alike: nothing runs.
+#[tokio::test]
+async fn g4_a_request_without_a_note_of_its_path_is_refused_and_does_not_run() {
+    let runs = Runs::default();
+    let counting = runs.clone();
+    let handler = tower::service_fn(move |_: http::Request<idem_tower::RequestBody<Body>>| {
+        let answer = created(counting.count());
+        async move { Ok::<_, std::convert::Infallible>(answer) }
+    });
+    let service = layer(&memory()).path_from(PathFrom::Noted).layer(handler);
+    let answer = service
+        .oneshot(pay("k").into_request::<Body>())
+        .await
+        .unwrap();
+    assert_eq!((answer.status().as_u16(), runs.get()), (500, 0));
+    let problem = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&problem).contains("\"misconfigured\""));
+}
+
 #[tokio::test]
 async fn headers_can_count_and_parts_can_be_left_out() {
     let rules = FingerprintRules {
@@ -157,7 +176,7 @@ async fn headers_can_count_and_parts_can_be_left_out() {
         without: vec![Part::Query],
         body: BodyForm::Bytes,
     };
-    let (app, _) = payments(layer(&memory()).fingerprint(rules).build());
+    let (app, _) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let send = |target, version| {
         json(Method::POST, target)
             .header("idempotency-key", "k")
@@ -180,7 +199,7 @@ async fn canonical_json_folds_spellings_and_refuses_what_is_ambiguous() {
         body: BodyForm::Json(CanonicalJson::default().ignoring("/sent_at")),
         ..FingerprintRules::default()
     };
-    let (app, runs) = payments(layer(&memory()).fingerprint(rules).build());
+    let (app, runs) = payments(layer(&memory()).profile(Profile::default().fingerprint(rules)));
     let first = pay("k").send(&app).await;
     let respelled = pay("k")
         .body(r#"{ "sent_at": 2, "amount": 5e2 }"#)

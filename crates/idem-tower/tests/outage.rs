@@ -16,7 +16,7 @@ use support::{
 #[tokio::test]
 async fn g6_store_down_at_the_claim_is_503_and_nothing_runs() {
     let (idem, cable) = cuttable(Policy::default());
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     cable.cut();
     let answer = pay("k").send(&app).await;
     assert_eq!(
@@ -33,7 +33,7 @@ async fn g6_store_down_at_the_claim_is_503_and_nothing_runs() {
 #[tokio::test]
 async fn a_replay_needs_the_store_and_is_503_without_it() {
     let (idem, cable) = cuttable(Policy::default());
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     let first = pay("k").send(&app).await;
     cable.cut();
     assert_eq!(pay("k").send(&app).await.code(), "store-unavailable");
@@ -47,7 +47,7 @@ async fn g5_store_down_at_the_completion_the_answer_is_sent_and_nothing_runs_aga
 {
     let (idem, cable) = cuttable(Policy::default());
     let in_handler = Arc::new(cable.clone());
-    let (app, runs) = shop(layer(&idem).build(), move |run| {
+    let (app, runs) = shop(layer(&idem), move |run| {
         in_handler.cut();
         async move { created(run) }
     });
@@ -63,15 +63,18 @@ async fn g5_store_down_at_the_completion_the_answer_is_sent_and_nothing_runs_aga
 #[tokio::test]
 async fn under_fail_open_the_handler_runs_unprotected_and_knows_it() {
     let (idem, cable) = cuttable(Policy::default().on_outage(OnOutage::FailOpen));
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     cable.cut();
     for run in 1..=2 {
         let answer = pay("k").send(&app).await;
         assert_eq!((answer.status.as_u16(), answer.replayed()), (201, false));
+        assert_eq!(answer.header("idempotency-degraded"), Some("true"));
         assert_eq!(runs.get(), run);
     }
     cable.mend();
-    assert!(!pay("k").send(&app).await.replayed());
+    let protected = pay("k").send(&app).await;
+    assert!(!protected.replayed());
+    assert_eq!(protected.header("idempotency-degraded"), None);
     assert!(pay("k").send(&app).await.replayed());
     assert_eq!(runs.get(), 3);
 }
@@ -80,7 +83,7 @@ async fn under_fail_open_the_handler_runs_unprotected_and_knows_it() {
 async fn a_panic_in_unprotected_work_is_a_500_and_not_a_broken_connection() {
     let (idem, cable) = cuttable(Policy::default().on_outage(OnOutage::FailOpen));
     cable.cut();
-    let (app, _) = shop(layer(&idem).build(), |run| async move {
+    let (app, _) = shop(layer(&idem), |run| async move {
         assert!(run > 1, "on fire");
         created(run)
     });
@@ -89,11 +92,24 @@ async fn a_panic_in_unprotected_work_is_a_500_and_not_a_broken_connection() {
 }
 
 #[tokio::test]
+async fn s9_a_store_that_is_set_up_wrong_is_not_told_as_an_unreadable_record() {
+    let (idem, cable) = cuttable(Policy::default());
+    let (app, runs) = payments(layer(&idem));
+    cable.misconfigure();
+    let answer = pay("k").send(&app).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (500, "misconfigured")
+    );
+    assert_eq!(runs.get(), 0);
+}
+
+#[tokio::test]
 async fn s6_a_full_store_is_503_and_nothing_runs() {
     let store = MemoryStore::with_config(MemoryConfig::default().max_records(1));
     let policy = Policy::default().retry_budget(Duration::ZERO);
     let idem = engine_over(store, policy);
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     let first = pay("a").send(&app).await;
     let answer = pay("b").send(&app).await;
     assert_eq!(
@@ -107,7 +123,7 @@ async fn s6_a_full_store_is_503_and_nothing_runs() {
 #[tokio::test]
 async fn an_answer_that_something_else_stored_is_told_and_not_run_again() {
     let idem = memory();
-    let (app, runs) = payments(layer(&idem).build());
+    let (app, runs) = payments(layer(&idem));
     pay("k").send(&app).await;
     // The same request under another key, answered by something that is no HTTP service.
     let print = record(&idem, "k").await.unwrap().fingerprint;

@@ -9,7 +9,7 @@ use support::{call, layer, memory, pay, shop::payments};
 
 /// The statuses of: no key, a bare key, a mismatch.
 async fn statuses(profile: Profile) -> [u16; 3] {
-    let (app, _) = payments(layer(&memory()).profile(profile).build());
+    let (app, _) = payments(layer(&memory()).profile(profile));
     let none = call(Method::POST, "/payments").send(&app).await;
     let bare = pay("bare").send(&app).await;
     pay("\"k\"").send(&app).await;
@@ -38,7 +38,7 @@ async fn the_stripe_profile() {
 
 #[tokio::test]
 async fn a_knob_can_be_set_on_top_of_a_preset() {
-    let layer = layer(&memory()).profile(Profile::ietf()).optional().build();
+    let layer = layer(&memory()).profile(Profile::ietf().optional());
     let (app, runs) = payments(layer);
     assert_eq!(call(Method::POST, "/").send(&app).await.status, 201);
     assert_eq!(runs.get(), 1);
@@ -46,14 +46,12 @@ async fn a_knob_can_be_set_on_top_of_a_preset() {
 
 #[tokio::test]
 async fn a_route_can_answer_problems_in_its_own_words() {
-    let layer = layer(&memory())
-        .on_error(|problem| {
-            let body = format!("{{\"error\":{{\"kind\":\"{}\"}}}}", problem.code.as_str());
-            let mut response = Response::new(Bytes::from(body));
-            *response.status_mut() = problem.status;
-            response
-        })
-        .build();
+    let layer = layer(&memory()).on_error(|problem| {
+        let body = format!("{{\"error\":{{\"kind\":\"{}\"}}}}", problem.code.as_str());
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = problem.status;
+        response
+    });
     let (app, _) = payments(layer);
     let answer = call(Method::POST, "/payments").send(&app).await;
     assert_eq!(answer.status, 400);

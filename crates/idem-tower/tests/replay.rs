@@ -4,6 +4,7 @@ mod support;
 
 use axum::response::IntoResponse;
 use http::{HeaderName, HeaderValue, Method, header};
+use idem_tower::Profile;
 use support::{
     call, layer, memory, pay,
     shop::{payments, shop},
@@ -11,7 +12,7 @@ use support::{
 
 #[tokio::test]
 async fn g2_a_201_with_a_location_repeated_gets_the_same_status_body_location_and_a_marker() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let first = pay("k").send(&app).await;
     assert_eq!(first.status, 201);
     assert_eq!(first.header("location"), Some("/payments/1"));
@@ -25,7 +26,7 @@ async fn g2_a_201_with_a_location_repeated_gets_the_same_status_body_location_an
 
 #[tokio::test]
 async fn a_quoted_then_a_bare_key_is_one_key() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let first = pay("\"order-1\"").send(&app).await;
     pay("order-1").send(&app).await.assert_replays(&first);
     assert_eq!(runs.get(), 1);
@@ -33,7 +34,7 @@ async fn a_quoted_then_a_bare_key_is_one_key() {
 
 #[tokio::test]
 async fn a_post_without_a_key_is_refused_and_does_not_run() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let answer = call(Method::POST, "/payments").send(&app).await;
     assert_eq!(
         (answer.status.as_u16(), answer.code().as_str()),
@@ -44,7 +45,7 @@ async fn a_post_without_a_key_is_refused_and_does_not_run() {
 
 #[tokio::test]
 async fn two_link_lines_stay_two() {
-    let (app, _) = shop(layer(&memory()).build(), |_| async {
+    let (app, _) = shop(layer(&memory()), |_| async {
         let mut response = "page".into_response();
         let headers = response.headers_mut();
         headers.append(header::LINK, HeaderValue::from_static("</2>; rel=next"));
@@ -59,7 +60,7 @@ async fn two_link_lines_stay_two() {
 
 #[tokio::test]
 async fn a_header_value_that_is_no_text_comes_back_byte_for_byte() {
-    let (app, _) = shop(layer(&memory()).build(), |_| async {
+    let (app, _) = shop(layer(&memory()), |_| async {
         let value = HeaderValue::from_bytes(b"attachment; filename=\"\xe4\"").unwrap();
         [(header::CONTENT_DISPOSITION, value)]
     });
@@ -77,7 +78,7 @@ async fn a_header_value_that_is_no_text_comes_back_byte_for_byte() {
 
 #[tokio::test]
 async fn what_belongs_to_one_delivery_is_not_replayed() {
-    let (app, _) = shop(layer(&memory()).build(), |_| async {
+    let (app, _) = shop(layer(&memory()), |_| async {
         let mut response = "paid".into_response();
         for (name, value) in [
             ("set-cookie", "session=1"),
@@ -116,11 +117,12 @@ async fn what_belongs_to_one_delivery_is_not_replayed() {
 
 #[tokio::test]
 async fn more_headers_can_be_kept_and_the_marker_renamed() {
-    let layer = layer(&memory())
+    let profile = Profile::default()
         .keep_header(HeaderName::from_static("x-invoice"))
-        .replayed(HeaderName::from_static("x-replay"))
-        .build();
-    let (app, _) = shop(layer, |_| async { [("x-invoice", "17")] });
+        .replayed(HeaderName::from_static("x-replay"));
+    let (app, _) = shop(layer(&memory()).profile(profile), |_| async {
+        [("x-invoice", "17")]
+    });
     let first = pay("k").send(&app).await;
     assert_eq!(first.header("x-replay"), None);
     let again = pay("k").send(&app).await;
@@ -128,9 +130,36 @@ async fn more_headers_can_be_kept_and_the_marker_renamed() {
     assert_eq!(again.header("x-replay"), Some("true"));
 }
 
+/// Whoever reads the marker on a first answer takes it for a repeat.
+#[tokio::test]
+async fn a_handlers_own_marker_does_not_pass() {
+    let (app, _) = shop(layer(&memory()), |_| async {
+        let markers = [
+            ("idempotent-replayed", "true"),
+            ("idempotent-replay-body", "omitted"),
+        ];
+        (markers, "paid")
+    });
+    let first = pay("k").send(&app).await;
+    assert!(!first.replayed());
+    assert_eq!(first.header("idempotent-replay-body"), None);
+    pay("k").send(&app).await.assert_replays(&first);
+}
+
+#[tokio::test]
+async fn vary_and_cache_control_are_replayed() {
+    let (app, _) = shop(layer(&memory()), |_| async {
+        [("vary", "accept-language"), ("cache-control", "no-store")]
+    });
+    pay("k").send(&app).await;
+    let again = pay("k").send(&app).await;
+    assert_eq!(again.header("vary"), Some("accept-language"));
+    assert_eq!(again.header("cache-control"), Some("no-store"));
+}
+
 #[tokio::test]
 async fn a_post_with_an_empty_body_sent_twice_is_replayed() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let send = || call(Method::POST, "/payments").header("idempotency-key", "k");
     let first = send().send(&app).await;
     send().send(&app).await.assert_replays(&first);
@@ -139,9 +168,7 @@ async fn a_post_with_an_empty_body_sent_twice_is_replayed() {
 
 #[tokio::test]
 async fn an_empty_answer_is_replayed_as_an_empty_answer() {
-    let (app, runs) = shop(layer(&memory()).build(), |_| async {
-        http::StatusCode::NO_CONTENT
-    });
+    let (app, runs) = shop(layer(&memory()), |_| async { http::StatusCode::NO_CONTENT });
     let first = pay("k").send(&app).await;
     assert_eq!(first.status, 204);
     let again = pay("k").send(&app).await;
@@ -154,9 +181,10 @@ async fn an_empty_answer_is_replayed_as_an_empty_answer() {
 #[tokio::test]
 async fn a_compressed_answer_is_replayed_byte_for_byte() {
     let idem = memory();
-    let (app, runs) = shop(layer(&idem).compress_from(1000).build(), |_| async {
-        "paid ".repeat(10_000)
-    });
+    let (app, runs) = shop(
+        layer(&idem).profile(Profile::default().compress_from(1000)),
+        |_| async { "paid ".repeat(10_000) },
+    );
     let first = pay("k").send(&app).await;
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!((first.body.len(), runs.get()), (50_000, 1));

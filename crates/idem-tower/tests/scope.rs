@@ -4,12 +4,12 @@ mod support;
 
 use http::{Method, StatusCode};
 use idem_core::Scope;
-use idem_tower::IdempotencyLayer;
+use idem_tower::{IdempotencyLayer, PathFrom, Profile};
 use support::{call, layer, memory, pay, shop::payments};
 
 #[tokio::test]
 async fn two_principals_with_one_key_run_twice_and_see_nothing_of_each_other() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let a = pay("k").header("merchant", "a").send(&app).await;
     let b = pay("k").header("merchant", "b").body("{}").send(&app).await;
     assert!(!a.replayed() && !b.replayed());
@@ -24,7 +24,7 @@ async fn two_principals_with_one_key_run_twice_and_see_nothing_of_each_other() {
 
 #[tokio::test]
 async fn s8_principals_and_keys_that_join_alike_stay_apart() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     for (merchant, key) in [
         ("a:b", "c"),
         ("a", "b:c"),
@@ -40,12 +40,10 @@ async fn s8_principals_and_keys_that_join_alike_stay_apart() {
 
 #[tokio::test]
 async fn a_request_whose_caller_cannot_be_told_is_answered_by_the_extractor_and_does_not_run() {
-    let layer = IdempotencyLayer::builder(memory())
-        .scope(|parts| match parts.headers.get("merchant") {
-            Some(name) => Ok(Scope::new(name.to_str().unwrap())?),
-            None => Err(StatusCode::UNAUTHORIZED.into()),
-        })
-        .build();
+    let layer = IdempotencyLayer::new(memory(), |parts| match parts.headers.get("merchant") {
+        Some(name) => Ok(Scope::new(name.to_str().unwrap())?),
+        None => Err(StatusCode::UNAUTHORIZED.into()),
+    });
     let (app, runs) = payments(layer);
     assert_eq!(pay("k").send(&app).await.status, StatusCode::UNAUTHORIZED);
     let no_name = pay("k").header("merchant", "").send(&app).await;
@@ -58,7 +56,7 @@ async fn a_request_whose_caller_cannot_be_told_is_answered_by_the_extractor_and_
 
 #[tokio::test]
 async fn the_global_scope_has_to_be_asked_for_and_then_holds_for_all() {
-    let layer = IdempotencyLayer::builder(memory()).scope_global().build();
+    let layer = IdempotencyLayer::global(memory()).path_from(PathFrom::AsSeen);
     let (app, runs) = payments(layer);
     let first = pay("k").header("merchant", "a").send(&app).await;
     pay("k")
@@ -71,10 +69,8 @@ async fn the_global_scope_has_to_be_asked_for_and_then_holds_for_all() {
 
 #[tokio::test]
 async fn the_extractor_is_not_asked_about_requests_that_are_not_protected() {
-    let layer = IdempotencyLayer::builder(memory())
-        .scope(|_| Err(StatusCode::UNAUTHORIZED.into()))
-        .optional()
-        .build();
+    let layer = IdempotencyLayer::new(memory(), |_| Err(StatusCode::UNAUTHORIZED.into()))
+        .profile(Profile::default().optional());
     let (app, runs) = payments(layer);
     assert_eq!(call(Method::GET, "/").send(&app).await.status, 201);
     assert_eq!(call(Method::POST, "/").send(&app).await.status, 201);

@@ -11,7 +11,7 @@ const LIMIT: usize = 1 << 20;
 /// unread bytes, the client's system would have dropped the answer with the connection.
 #[tokio::test]
 async fn a_body_too_large_is_read_past_so_that_its_sender_sees_the_answer() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let address = wire::serve(app).await;
     for size in [LIMIT + 1, 2 * LIMIT, 4 * LIMIT] {
         let head = request(&format!("Content-Length: {size}"));
@@ -30,7 +30,7 @@ async fn a_body_too_large_is_read_past_so_that_its_sender_sees_the_answer() {
 /// Nothing is read of a body that is beyond all measure, or whose sender waits to be asked for it.
 #[tokio::test]
 async fn a_body_that_would_take_long_to_read_past_is_refused_at_once() {
-    let (app, runs) = payments(layer(&memory()).build());
+    let (app, runs) = payments(layer(&memory()));
     let address = wire::serve(app).await;
     for headers in [
         "Content-Length: 1000000000000",

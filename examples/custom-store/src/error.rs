@@ -10,7 +10,7 @@ pub(crate) fn before_commit(error: impl Into<Error>) -> StoreError {
     let error = error.into();
     let described = match &error {
         Error::Io(io) if is_full(io.kind()) => StoreError::full("free some room on the disk"),
-        Error::ValueTooLarge(_) => StoreError::config("redb takes values up to 3 GiB"),
+        Error::ValueTooLarge(_) => StoreError::too_large("redb takes values up to 3 GiB"),
         Error::Corrupted(_) => StoreError::corrupt("restore the file from a backup"),
         Error::PreviousIo | Error::DatabaseClosed => {
             StoreError::unavailable("the disk failed before; open the store again")

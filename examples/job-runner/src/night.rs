@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use idem_core::{ExecuteError, Outcome, Refusal, Resolution, ResolveError, Running};
+use idem_core::{ExecuteError, NotResolvable, Outcome, Refused, Resolution, ResolveError, Running};
 
 use crate::{
     crash::{Fate, Life},
@@ -101,14 +101,14 @@ impl Night {
                 self.notes.answers().entry(job).or_default().push(outcome);
                 self.queue.done();
             }
-            Err(ExecuteError::InFlight { retry_after }) => {
+            Err(ExecuteError::Refused(Refused::InFlight { retry_after })) => {
                 self.notes.too_early.fetch_add(1, Ordering::Relaxed);
                 self.queue.again(job, retry_after);
             }
             Err(ExecuteError::Superseded | ExecuteError::Retryable(_)) => {
                 self.queue.again(job, NOTICED_AFTER);
             }
-            Err(ExecuteError::Abandoned { .. }) => {
+            Err(ExecuteError::Refused(Refused::Abandoned { .. })) => {
                 let mut halted = self.notes.halted();
                 if !halted.contains(&job) {
                     halted.push(job);
@@ -135,13 +135,9 @@ impl Night {
     async fn look_after(&self, letter: Job) -> Result<()> {
         let found = self.world.printer.is_in_the_tray(letter.number);
         let (resolution, count) = if found {
-            let answer = serde_json::to_vec(&printed())?;
-            (
-                Resolution::Completed(answer.into()),
-                &self.notes.in_the_tray,
-            )
+            (Resolution::completed(&printed())?, &self.notes.in_the_tray)
         } else {
-            (Resolution::Retry, &self.notes.not_in_the_tray)
+            (Resolution::retry(), &self.notes.not_in_the_tray)
         };
         let engine = self.engines.of(Kind::Letter);
         match engine.resolve(&letter.key()?, resolution).await {
@@ -150,7 +146,7 @@ impl Night {
                 Ok(())
             }
             // The worker was slow and not dead, and has said since how it ended.
-            Err(ResolveError::Refused(Refusal::Ended(_))) => Ok(()),
+            Err(ResolveError::NotResolvable(NotResolvable::Ended(_))) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem_core::{Abandonment, Idempotency, OnAbandoned, Policy, Prober, Verdict};
+use idem_core::{Abandonment, Idempotency, OnAbandoned, Policy, ProbeResult, Prober};
 use idem_memory::MemoryStore;
 
 use crate::{
@@ -76,21 +76,21 @@ pub(crate) struct AskTheCourier {
 
 #[async_trait]
 impl Prober for AskTheCourier {
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
         let Ok(parcel) = abandoned.key.key().parse() else {
-            return Verdict::Unknown;
+            return ProbeResult::unknown();
         };
         match self.world.courier.find(parcel, abandoned.attempt) {
-            Booking::There(number) => match serde_json::to_vec(&booked(number)) {
-                Ok(answer) => {
+            Booking::There(number) => match ProbeResult::completed(&booked(number)) {
+                Ok(found) => {
                     self.probes.booked.fetch_add(1, Ordering::Relaxed);
-                    Verdict::Committed(answer.into())
+                    found
                 }
-                Err(_) => Verdict::Unknown,
+                Err(_) => ProbeResult::unknown(),
             },
             Booking::Never => {
                 self.probes.not_booked.fetch_add(1, Ordering::Relaxed);
-                Verdict::NotCommitted
+                ProbeResult::retry()
             }
         }
     }

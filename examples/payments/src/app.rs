@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{StatusCode, Uri},
+    http::{StatusCode, Uri, request::Parts},
     middleware,
     routing::{get, post},
 };
@@ -55,14 +55,13 @@ fn api() -> Router<App> {
 
 /// All that it takes to charge once: whose key it is, and which rules to speak.
 fn idempotency(idem: Idempotency, profile: idem_http::Profile) -> IdempotencyLayer {
-    IdempotencyLayer::builder(idem)
+    let scope = |request: &Parts| match request.extensions.get::<Merchant>() {
+        Some(merchant) => Ok(merchant.scope()?),
+        None => Err(StatusCode::UNAUTHORIZED.into()),
+    };
+    IdempotencyLayer::new(idem, scope)
         .profile(profile)
         .transactions()
-        .scope(|request| match request.extensions.get::<Merchant>() {
-            Some(merchant) => Ok(merchant.scope()?),
-            None => Err(StatusCode::UNAUTHORIZED.into()),
-        })
-        .build()
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use idem_tower::Disposition;
 use serde::Serialize;
 
 /// An answer that says what went wrong and what to send instead.
@@ -26,6 +27,9 @@ struct Members {
     errors: Vec<FieldError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     charged: Option<String>,
+    /// Nothing was done, so the next request with the key may run.
+    #[serde(skip)]
+    retryable: bool,
 }
 
 /// One member of the request, and what is wrong with it.
@@ -49,6 +53,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             charged: None,
+            retryable: false,
         }))
     }
 
@@ -85,10 +90,12 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail)
     }
 
-    /// 503: nothing was written.
+    /// 503: nothing was written. The idempotency layer stores a bare 503, because it proves nothing.
     pub(crate) fn books_unavailable() -> Self {
         let detail = "The books cannot be reached, so nothing was written. Send the request again";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "books-unavailable", detail)
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "books-unavailable", detail);
+        problem.0.retryable = true;
+        problem
     }
 
     /// 500: something may have been written.
@@ -125,7 +132,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).expect("it came from a StatusCode");
+        let retryable = self.0.retryable;
         let mut response = (status, Json(self)).into_response();
+        if retryable {
+            response.extensions_mut().insert(Disposition::Retryable);
+        }
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, Self::CONTENT_TYPE);

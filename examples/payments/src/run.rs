@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use idem_core::Running;
-use idem_tower::RecordWith;
+use idem_tower::CommitWith;
 
 use crate::ledger::Execution;
 
@@ -12,7 +12,7 @@ use crate::ledger::Execution;
 #[derive(Debug)]
 pub(crate) struct Run {
     running: Option<Running>,
-    record_with: Option<RecordWith>,
+    commit_with: Option<CommitWith>,
 }
 
 impl Run {
@@ -25,8 +25,8 @@ impl Run {
     }
 
     /// Where to hand a transaction over, to be committed together with the answer.
-    pub(crate) fn record_with(&self) -> Option<&RecordWith> {
-        self.record_with.as_ref()
+    pub(crate) fn commit_with(&self) -> Option<&CommitWith> {
+        self.commit_with.as_ref()
     }
 }
 
@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for Run {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
             running: parts.extensions.get().cloned(),
-            record_with: parts.extensions.get().cloned(),
+            commit_with: parts.extensions.get().cloned(),
         })
     }
 }

@@ -4,8 +4,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use idem_core::{
-    ClaimToken, Record, State, Stored, Version,
-    machine::{Write, ttl},
+    ClaimToken, Record, State, StoreErrorKind, Stored, Version,
+    machine::{LapsedRule, Op, Reply, Write, ttl},
 };
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
@@ -31,8 +31,16 @@ pub enum Message {
     Delete(Version),
 }
 
-/// What the store says: it is done, or what was found instead.
-pub type Reply = Result<(), Option<Stored>>;
+impl Message {
+    fn of(op: Op<'_>) -> Self {
+        match op {
+            Op::Create(record) => Self::Create(record.clone()),
+            Op::Update(write) => Self::Update(write.clone()),
+            Op::Delete(version) => Self::Delete(version),
+            Op::Get | Op::Probe(_) => unreachable!("nothing is read or probed here"),
+        }
+    }
+}
 
 struct Entry {
     record: Record,
@@ -53,23 +61,25 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn send(&mut self, message: Message, fate: Fate) -> Option<Reply> {
+    pub fn send(&mut self, op: Op<'_>, fate: Fate) -> Reply {
+        const LOST: Reply = Reply::Failed(StoreErrorKind::Unknown);
+        let message = Message::of(op);
         self.expect_own_version(&message);
         match fate {
-            Fate::Done => Some(self.apply(message)),
+            Fate::Done => self.apply(message),
             Fate::ReplyLost => {
                 let _ = self.apply(message);
-                None
+                LOST
             }
             Fate::Late => {
                 self.late.push(message);
-                None
+                LOST
             }
             Fate::Twice => {
                 if !matches!(message, Message::Create(_)) {
                     self.late.push(message.clone());
                 }
-                Some(self.apply(message))
+                self.apply(message)
             }
         }
     }
@@ -104,7 +114,7 @@ impl Network {
             // It may come late and bring back a claim that is over; nobody runs under it.
             Message::Create(record) => match found {
                 None => self.put(record),
-                Some(found) => return Err(Some(found)),
+                Some(found) => return Reply::Found(Some(found)),
             },
             Message::Update(Write { expected, record }) => match found {
                 Some(found) if found.record.version == expected => {
@@ -114,7 +124,7 @@ impl Network {
                     expect_lawful(&found, &record);
                     self.put(record);
                 }
-                found => return Err(found),
+                found => return Reply::Found(found),
             },
             Message::Delete(version) => match found {
                 Some(found) if found.record.version == version => {
@@ -122,10 +132,10 @@ impl Network {
                     assert!(matches!(found.record.state, State::InFlight { .. }), "G2");
                     self.entry = None;
                 }
-                found => return Err(found),
+                found => return Reply::Found(found),
             },
         }
-        Ok(())
+        Reply::Applied
     }
 
     pub fn stored(&self) -> Option<Stored> {
@@ -139,7 +149,7 @@ impl Network {
 
     fn put(&mut self, record: Record) {
         self.entry = Some(Entry {
-            expires: self.time + ttl(&record.state, RETENTION),
+            expires: self.time + ttl(&record.state, RETENTION, LapsedRule::Reclaim),
             written: self.time,
             record,
         });

@@ -74,7 +74,7 @@ impl KeyId {
             .retention(retention)
             .on_abandoned(on_abandoned)
             .retry_budget(Duration::from_millis(1500))
-            .call_timeout(Duration::from_millis(500))
+            .call_timeout(LEASE / 3)
     }
 
     /// The same policy for a caller who waits for the one that is in flight.

@@ -8,7 +8,7 @@ use crate::command::Step;
 use crate::lane::{Outcome, Report};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{docs, links, purity, tests_lane, tools, torture};
+use crate::{docs, features, links, purity, tests_lane, tools, torture};
 
 /// In the order in which they run: what fails fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,6 +23,8 @@ pub(crate) enum CiLane {
     Deny,
     /// Clippy, a warning being an error
     Clippy,
+    /// Every crate by itself and every feature by itself compiles (cargo-hack, installed if missing)
+    Features,
     /// The API docs build, a warning being an error
     Docs,
     /// A minute of `cargo xtask torture`
@@ -59,6 +61,7 @@ pub(crate) fn run(
             CiLane::Purity => purity::lane(workspace),
             CiLane::Deny => deny(workspace),
             CiLane::Clippy => clippy(workspace),
+            CiLane::Features => features::lane(workspace, install),
             CiLane::Docs => docs::rustdoc(workspace),
             CiLane::Torture => torture::lane(workspace, install),
             CiLane::Test => tests_lane::as_typed(workspace, install, &mut tally),

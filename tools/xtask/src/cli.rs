@@ -57,8 +57,6 @@ enum Chore {
     },
     /// The store crates' tests against newer servers, fetched as PyPI wheels into .cache/
     Matrix(Matrix),
-    /// Check every feature by itself (cargo-hack)
-    Hack,
     /// Change the core's code a little, again and again, and see its tests notice (cargo-mutants)
     Mutants(Mutants),
     /// Which lines the tests reach (cargo-llvm-cov)
@@ -96,7 +94,6 @@ pub(crate) fn run() -> Result<Report> {
         Chore::Bench { args } => bench(&workspace, &args)?,
         Chore::Torture { args } => torture::as_typed(&workspace, &args)?,
         Chore::Matrix(matrix) => matrix::run(&workspace, &matrix, &mut report),
-        Chore::Hack => report.lane("hack", || deep::hack(&workspace)),
         Chore::Mutants(mutants) => report.lane("mutants", || deep::mutants(&workspace, &mutants)),
         Chore::Coverage => report.lane("coverage", || deep::coverage(&workspace)),
         Chore::Interleavings => {

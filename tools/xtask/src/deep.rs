@@ -12,17 +12,6 @@ use crate::lane::Outcome;
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// Every feature of every crate by itself, and none.
-pub(crate) fn hack(workspace: &Workspace) -> Result<Outcome> {
-    if let Some(absent) = tools::HACK.absent() {
-        return Ok(absent);
-    }
-    Step::cargo(workspace)
-        .args(["hack", "check", "--workspace", "--each-feature"])
-        .run()?;
-    Ok(Outcome::passed())
-}
-
 /// Lines and branches that the tests reach.
 pub(crate) fn coverage(workspace: &Workspace) -> Result<Outcome> {
     if let Some(absent) = tools::LLVM_COV
@@ -45,13 +34,7 @@ pub(crate) fn coverage(workspace: &Workspace) -> Result<Outcome> {
 /// library's, so built apart.
 pub(crate) fn interleavings(workspace: &Workspace) -> Result<Outcome> {
     Step::cargo(workspace)
-        .args([
-            "test",
-            "--package",
-            "idem-memory",
-            "--test",
-            "interleavings",
-        ])
+        .args(["test", "--package", "idem-interleavings"])
         .args(["--target-dir", "target/shuttle"])
         .env("RUSTFLAGS", "--cfg shuttle")
         .run()?;

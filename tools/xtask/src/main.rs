@@ -9,6 +9,7 @@ mod cli;
 mod command;
 mod deep;
 mod docs;
+mod features;
 mod fuzz;
 mod lane;
 mod links;

@@ -1,7 +1,10 @@
 //! Tools that a lane wants and that are not part of the toolchain.
 
-use crate::command::answers;
+use anyhow::Result;
+
+use crate::command::{Step, answers};
 use crate::lane::Outcome;
+use crate::workspace::Workspace;
 
 /// A program, how to ask whether it is there, and how to get it.
 pub(crate) struct Tool {
@@ -75,6 +78,19 @@ pub(crate) const PIP: Tool = Tool {
 };
 
 impl Tool {
+    /// Gets it where it is missing, by typing what `get` says.
+    ///
+    /// # Errors
+    /// When getting it fails: no network, no toolchain for it.
+    pub(crate) fn install(&self, workspace: &Workspace) -> Result<()> {
+        if self.absent().is_none() {
+            return Ok(());
+        }
+        let mut words = self.get.split_whitespace();
+        let program = words.next().unwrap_or_default();
+        Step::new(workspace, program).args(words).run()
+    }
+
     /// `None` when it is there; else what the lane that wants it ends with.
     pub(crate) fn absent(&self) -> Option<Outcome> {
         let (program, args) = self.probe.split_first()?;

@@ -6,7 +6,7 @@ use idem_core::{Created, Record, RecordKey, State, Store, Timestamp};
 
 use crate::{
     Harness, Verdict,
-    call::{all, expect_conflict, expect_record, look, ok, put, replace},
+    call::{all, expect_conflict, expect_record, handles, look, ok, put, replace},
     sample::{self, Keys, LAST_STAMP, LONG},
 };
 
@@ -53,19 +53,10 @@ pub async fn s1_a_create_over_a_record_tells_it_and_changes_nothing(
     Ok(())
 }
 
-/// **S1.** Of many concurrent creates on one key exactly one is `New`; over many rounds.
-pub async fn s1_single_winner_under_contention(harness: &dyn Harness) -> Verdict {
-    let (store, keys) = (harness.store().await, Keys::draw(harness));
-    for _ in 0..ROUNDS {
-        let race = race(std::slice::from_ref(&store), &keys.random()).await;
-        race.expect_one_winner();
-    }
-    Ok(())
-}
-
-/// **S1.** The same over two handles, as of two processes.
-pub async fn s1_single_winner_over_two_handles(harness: &dyn Harness) -> Verdict {
-    let stores = [harness.store().await, harness.store().await];
+/// **S1.** Of many concurrent creates on one key, through several handles, as of several processes,
+/// exactly one is `New`; over many rounds.
+pub async fn s1_single_winner_over_several_handles(harness: &dyn Harness) -> Verdict {
+    let stores = handles(harness).await;
     let keys = Keys::draw(harness);
     for _ in 0..ROUNDS {
         race(&stores, &keys.random()).await.expect_one_winner();
@@ -75,7 +66,7 @@ pub async fn s1_single_winner_over_two_handles(harness: &dyn Harness) -> Verdict
 
 /// **S1.** Whoever loses is told the winner's record, whole, and never "nothing".
 pub async fn s1_every_loser_is_told_the_winner(harness: &dyn Harness) -> Verdict {
-    let stores = [harness.store().await, harness.store().await];
+    let stores = handles(harness).await;
     let keys = Keys::draw(harness);
     for _ in 0..ROUNDS {
         let key = keys.random();

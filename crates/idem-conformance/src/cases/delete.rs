@@ -1,10 +1,10 @@
 //! S3: a delete applies if and only if the stored version is the expected one, atomically.
 
-use idem_core::{Deleted, Record, State, Updated, Version};
+use idem_core::{Created, Deleted, Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,
-    call::{all, expect_conflict, expect_record, look, ok, put, remove, replace},
+    call::{all, expect_conflict, expect_record, handles, look, ok, put, remove, replace},
     sample::{self, Keys, LONG},
 };
 
@@ -81,13 +81,13 @@ pub async fn s3_a_deleted_key_is_as_new(harness: &dyn Harness) -> Verdict {
 
 /// **S3.** Of concurrent deletes at one version exactly one is done.
 pub async fn s3_single_winner_of_concurrent_deletes(harness: &dyn Harness) -> Verdict {
-    let stores = [harness.store().await, harness.store().await];
+    let stores = handles(harness).await;
     let keys = Keys::draw(harness);
     for _ in 0..ROUNDS {
         let (key, claim) = (keys.random(), sample::claim());
         put(&*stores[0], &key, &claim, LONG).await;
         let tasks = (0..TASKS).map(|n| {
-            let (store, key) = (stores[n % 2].clone(), key.clone());
+            let (store, key) = (stores[n % stores.len()].clone(), key.clone());
             let version = claim.version;
             tokio::spawn(async move { ok("delete", store.delete(&key, version).await) })
         });
@@ -129,6 +129,43 @@ pub async fn s3_a_delete_and_an_update_never_both_win(harness: &dyn Harness) -> 
             }
             (updated, deleted) => panic!("S3: neither won: {updated:?}, {deleted:?}"),
         }
+    }
+    Ok(())
+}
+
+/// **S1, S3.** Deletes and creates that race over several handles: one delete is done, at most one
+/// create is new, and a record that was told as new is there afterwards.
+pub async fn s3_a_delete_and_a_create_never_both_lose(harness: &dyn Harness) -> Verdict {
+    let (stores, keys) = (handles(harness).await, Keys::draw(harness));
+    for round in 0..ROUNDS {
+        let (key, old) = (keys.random(), sample::claim());
+        put(&*stores[0], &key, &old, LONG).await;
+        // One create or a few, before the deletes or after them.
+        let creates = 1 + round / 2 % 3;
+        let tasks = (0..TASKS).map(|n| {
+            let (store, key) = (stores[n % stores.len()].clone(), key.clone());
+            let old = old.version;
+            let creates = match round % 2 {
+                0 => n < creates,
+                _ => n >= TASKS - creates,
+            };
+            tokio::spawn(async move {
+                if !creates {
+                    let deleted = ok("delete", store.delete(&key, old).await);
+                    return (deleted == Deleted::Done, None);
+                }
+                let claim = sample::claim();
+                let created = ok("create", store.create(&key, &claim, LONG).await);
+                (false, (created == Created::New).then_some(claim))
+            })
+        });
+        let ended = all(tasks).await;
+        let deleted = ended.iter().filter(|(deleted, _)| *deleted).count();
+        assert_eq!(deleted, 1, "S3: exactly one delete is done");
+        let new: Vec<_> = ended.into_iter().filter_map(|(_, new)| new).collect();
+        assert!(new.len() <= 1, "S1: {} creates are new", new.len());
+        let there = look(&*stores[1], &key).await.map(|stored| stored.record);
+        assert_eq!(there.as_ref(), new.first(), "S1: what is new is there");
     }
     Ok(())
 }

@@ -135,6 +135,40 @@ pub async fn s10_dropped_calls_harm_no_others(harness: &dyn Harness) -> Verdict 
     Ok(())
 }
 
+/// **S10.** Calls that are dropped half-way, each kind by itself and far more of them than a pool has
+/// places, leave the store usable.
+pub async fn s10_dropped_calls_use_nothing_up(harness: &dyn Harness) -> Verdict {
+    const CALLS: usize = 64;
+    let (store, keys) = (harness.store().await, Keys::draw(harness));
+    let (key, record) = (keys.random(), sample::claim());
+    put(&*store, &key, &record, LONG).await;
+    let (stranger, next) = (sample::claim(), sample::claim());
+    let absent = keys.random();
+    for polls in 1..4 {
+        for kind in 0..4 {
+            // None of them changes anything, applied or not.
+            let dropped = (0..CALLS).map(|_| async {
+                match kind {
+                    0 => drop(polled(store.get(&key), polls).await),
+                    1 => drop(polled(store.create(&key, &next, LONG), polls).await),
+                    2 => {
+                        let update = store.update(&key, stranger.version, &next, LONG);
+                        drop(polled(update, polls).await);
+                    }
+                    _ => drop(polled(store.delete(&absent, stranger.version), polls).await),
+                }
+            });
+            join_all(dropped).await;
+            expect_record(&*store, &key, &record, "S10: the store goes on").await;
+            ok("create", store.create(&key, &next, LONG).await);
+            let update = store.update(&key, stranger.version, &next, LONG);
+            ok("update", update.await);
+            ok("delete", store.delete(&key, stranger.version).await);
+        }
+    }
+    Ok(())
+}
+
 /// Polls a future at most so often, then drops it.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey};
+use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey, Refused};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -29,7 +29,7 @@ pub async fn g1_a_hundred_tasks_execute_once(harness: &dyn Harness) -> Verdict {
     for _ in 0..ROUNDS {
         for answer in crowd.rush(&keys.random()).await {
             match answer {
-                Ok(42) | Err(ExecuteError::InFlight { .. }) => {}
+                Ok(42) | Err(ExecuteError::Refused(Refused::InFlight { .. })) => {}
                 other => panic!("G1: an answer that nobody stored: {other:?}"),
             }
         }
@@ -62,7 +62,9 @@ pub async fn g1_a_running_lease_is_respected(harness: &dyn Harness) -> Verdict {
     let execution = acquire(&ours, &key).await;
     for _ in 0..5 {
         match claim(&theirs, &key).await {
-            Claim::InFlight { retry_after } => assert!(retry_after <= policy.lease_time()),
+            Claim::Refused(Refused::InFlight { retry_after }) => {
+                assert!(retry_after <= policy.lease_time());
+            }
             other => panic!("G1: somebody runs it, but the claim is told {other:?}"),
         }
     }
@@ -135,7 +137,10 @@ pub async fn g4_another_request_is_a_mismatch_in_every_state(harness: &dyn Harne
     for key in [&running, &retryable, &completed, &failed] {
         let before = record_at(&*store, key).await;
         let told = engine.claim(key, &engine::other_request()).await;
-        assert!(matches!(told, Ok(Claim::Mismatch)), "G4: {told:?}");
+        assert!(
+            matches!(told, Ok(Claim::Refused(Refused::Mismatch))),
+            "G4: {told:?}"
+        );
         assert_eq!(record_at(&*store, key).await, before, "G4: nothing changed");
     }
     expect_stored(execution.complete("done").await);

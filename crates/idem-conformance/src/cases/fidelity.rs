@@ -88,29 +88,6 @@ pub async fn s7_payloads_are_bytes(harness: &dyn Harness) -> Verdict {
     expect_fidelity(harness, records).await
 }
 
-/// **S7.** A payload of 16 MiB comes back whole.
-pub async fn s7_a_payload_of_16_mib_comes_back_whole(harness: &dyn Harness) -> Verdict {
-    let mut payload = vec![0; 16 << 20];
-    // Neither periodic at a block's length nor compressible to nothing.
-    let mut mixed = 0x9e37_79b9_u32;
-    for byte in &mut payload {
-        mixed ^= mixed << 13;
-        mixed ^= mixed >> 17;
-        mixed ^= mixed << 5;
-        *byte = mixed.to_le_bytes()[0];
-    }
-    let (store, key) = (harness.store().await, Keys::draw(harness).random());
-    let claim = sample::claim();
-    put(&*store, &key, &claim, LONG).await;
-    let done = sample::completed(&claim, payload);
-    replace(&*store, &key, claim.version, &done, LONG).await;
-    let found = crate::call::record_at(&*store, &key).await;
-    // Not `assert_eq!`, which would print 32 MiB.
-    assert!(found.as_ref() == Some(&done), "S7: 16 MiB come back whole");
-    crate::call::remove(&*store, &key, done.version).await;
-    Ok(())
-}
-
 /// **S7.** Numbers come back at the ends of their ranges: attempts, revisions, leases, stamps,
 /// tokens and fingerprints.
 pub async fn s7_numbers_come_back_at_the_ends_of_their_ranges(harness: &dyn Harness) -> Verdict {
@@ -192,7 +169,7 @@ pub async fn s7_a_damaged_record_is_refused_and_stays(harness: &dyn Harness) -> 
     Ok(())
 }
 
-async fn expect_fidelity(
+pub(super) async fn expect_fidelity(
     harness: &dyn Harness,
     records: impl IntoIterator<Item = Record>,
 ) -> Verdict {

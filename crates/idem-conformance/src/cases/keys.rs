@@ -4,7 +4,7 @@ use idem_core::{Created, RecordKey, Scope, Store};
 
 use crate::{
     Harness, Verdict,
-    call::{expect_record, look, ok, put, remove},
+    call::{expect_record, look, ok, put, remove, replace},
     sample::{self, Keys, LONG, key_in},
 };
 
@@ -58,6 +58,25 @@ const HOSTILE: &[&str] = &[
     "Key",
     "straße",
     "STRASSE",
+    // Numbers that are equal and texts that are not.
+    "7",
+    "007",
+    "7.0",
+    "+7",
+    "7e0",
+    "0x7",
+    // Characters that a collation skips.
+    "ab",
+    "a\u{200b}b",
+    "a\u{ad}b",
+    "a\u{2060}b",
+    // Characters that a compatibility form folds.
+    "A1",
+    "\u{ff21}\u{ff11}", // full-width
+    "fi",
+    "\u{fb01}", // one ligature
+    "\u{2460}", // a one in a circle
+    "1",
 ];
 
 /// **S8.** Keys that mean something elsewhere are keys like any other here: each has its own
@@ -72,11 +91,36 @@ pub async fn s8_hostile_keys_are_keys_like_any_other(harness: &dyn Harness) -> V
 /// **S8.** Scopes that mean something elsewhere are scopes like any other here.
 pub async fn s8_hostile_scopes_are_scopes_like_any_other(harness: &dyn Harness) -> Verdict {
     let (store, keys) = (harness.store().await, Keys::draw(harness));
-    let all: Vec<_> = HOSTILE
+    let scopes = HOSTILE
         .iter()
-        .map(|text| key_in(&child(keys.scope(), text), "key"))
-        .collect();
+        .filter_map(|text| keys.scope().child(*text).ok());
+    let all: Vec<_> = scopes.map(|scope| key_in(&scope, "key")).collect();
     expect_apart(&*store, &all).await;
+    Ok(())
+}
+
+/// **S8.** The empty scope is a scope like any other, and not the absence of one: its keys are found
+/// again, and nobody else's. (The keys are drawn at random, since the suite's namespace lies below.)
+pub async fn s8_the_empty_scope_is_a_scope(harness: &dyn Harness) -> Verdict {
+    let (store, keys) = (harness.store().await, Keys::draw(harness));
+    let key = keys.random();
+    let global = key_in(&Scope::global(), key.key());
+    let there = sample::claim();
+    put(&*store, &global, &there, LONG).await;
+    match ok(
+        "create",
+        store.create(&global, &sample::claim(), LONG).await,
+    ) {
+        Created::Exists(found) => assert_eq!(found.record, there, "S8: it is found"),
+        Created::New => panic!("S8: a record without a scope is a record"),
+    }
+    expect_apart(&*store, std::slice::from_ref(&key)).await;
+    expect_record(&*store, &global, &there, "S8: it is another key's").await;
+    let done = sample::completed(&there, "answer");
+    replace(&*store, &global, there.version, &done, LONG).await;
+    expect_record(&*store, &global, &done, "S8: it is updated").await;
+    remove(&*store, &global, done.version).await;
+    assert_eq!(look(&*store, &global).await, None, "S8: it is gone");
     Ok(())
 }
 

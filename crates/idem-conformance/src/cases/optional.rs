@@ -1,19 +1,26 @@
 //! What a store may offer beyond the four operations: `Watch`, `Browse`. (`Sweep` needs time to
 //! pass, and stands in [`time`](super::time).)
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use idem_core::{Claim, Cursor, OnBusy, RecordKey, StoreErrorKind, Watcher};
 
 use crate::{
     Harness, Verdict,
-    call::{PATIENCE, all, ok, put, remove, replace, scaled},
+    call::{PATIENCE, all, ok, put, remove, replace, scaled, why},
     case::needs,
     engine::{self, acquire, claim, expect_stored, patient},
     sample::{self, Keys, LONG},
 };
 
+/// A listing has an end.
+const MOST_PAGES: usize = 100_000;
 const WATCH: &str = "notifications (`Watch`)";
+/// How long nothing is changed.
+const QUIET: Duration = Duration::from_millis(300);
 const BROWSE: &str = "listing (`Browse`)";
 
 /// **Watch.** An ending through another handle wakes a watcher that was there before it.
@@ -75,11 +82,34 @@ pub async fn watch_survives_dropped_watchers(harness: &dyn Harness) -> Verdict {
     let mut stays = ok("watch", watch.watch(&key).await);
     for _ in 0..20 {
         let mut goes = ok("watch", watch.watch(&key).await);
-        let _ = tokio::time::timeout(std::time::Duration::from_millis(1), goes.changed()).await;
+        let _ = tokio::time::timeout(Duration::from_millis(1), goes.changed()).await;
     }
     let done = sample::completed(&record, "answer");
     replace(&*store, &key, record.version, &done, LONG).await;
     expect_wake(harness, &mut *stays, "an update").await;
+    Ok(())
+}
+
+/// **Watch.** While nothing changes a watcher sleeps. Now and then it may wake for nothing; one that is
+/// always ready makes each waiter ask as fast as it can.
+pub async fn watch_is_quiet_while_nothing_changes(harness: &dyn Harness) -> Verdict {
+    const MOST: usize = 100;
+    let watch = needs(harness.watch().await, WATCH)?;
+    let (store, key) = (harness.store().await, Keys::draw(harness).random());
+    put(&*store, &key, &sample::claim(), LONG).await;
+    let mut watcher = ok("watch", watch.watch(&key).await);
+    let mut woken = 0;
+    let counting = async {
+        while woken <= MOST {
+            watcher.changed().await;
+            woken += 1;
+        }
+    };
+    let quiet = tokio::time::timeout(scaled(harness, QUIET), counting).await;
+    assert!(
+        quiet.is_err(),
+        "Watch: {woken} wake-ups, and nothing had changed"
+    );
     Ok(())
 }
 
@@ -131,6 +161,48 @@ pub async fn browse_lists_every_record(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
+/// **Browse.** A record that is there from the first page to the last is listed, whatever else is
+/// deleted and written meanwhile: pages go on after a record, and not after a number of them.
+pub async fn browse_lists_every_record_while_others_go(harness: &dyn Harness) -> Verdict {
+    const LIMIT: usize = 4;
+    let browsing = needs(harness.browse().await, BROWSE)?;
+    let (store, keys) = (&*browsing.store, Keys::draw(harness));
+    let mut stay = HashSet::new();
+    let mut go = HashMap::new();
+    for n in 0..40 {
+        let (key, record) = (keys.random(), sample::claim());
+        put(store, &key, &record, LONG).await;
+        if n % 2 == 0 {
+            stay.insert(key);
+        } else {
+            go.insert(key, record.version);
+        }
+    }
+    let mut after = None;
+    for _ in 0..MOST_PAGES {
+        let page = browsing.browse.browse(after.as_ref(), LIMIT).await;
+        let page = ok("browse", page);
+        for (key, _) in &page.records {
+            stay.remove(key);
+            // What was listed goes, so that a place in the list is no place to go on from.
+            if let Some(version) = go.remove(key) {
+                remove(store, key, version).await;
+                put(store, &keys.random(), &sample::claim(), LONG).await;
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert!(
+        stay.is_empty(),
+        "Browse: {} of 20 records that stayed are not listed",
+        stay.len()
+    );
+    Ok(())
+}
+
 /// **Browse.** What is deleted is not listed any more.
 pub async fn browse_lists_nothing_that_is_gone(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
@@ -149,7 +221,12 @@ pub async fn browse_refuses_a_foreign_cursor(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
     let foreign = Cursor("'; not a cursor of yours *".to_owned());
     match browsing.browse.browse(Some(&foreign), 10).await {
-        Err(error) => assert_eq!(error.kind(), StoreErrorKind::Config, "Browse: {error}"),
+        Err(error) => assert_eq!(
+            error.kind(),
+            StoreErrorKind::Config,
+            "Browse: {}",
+            why(&error)
+        ),
         Ok(page) => panic!(
             "Browse: a foreign cursor is refused, but {} records came",
             page.records.len()
@@ -169,7 +246,6 @@ pub(super) async fn list(
     browsing: &crate::Browsing,
     limit: usize,
 ) -> HashMap<RecordKey, idem_core::Stored> {
-    const MOST_PAGES: usize = 100_000;
     let (mut listed, mut after) = (HashMap::new(), None);
     for _ in 0..MOST_PAGES {
         let page = ok(

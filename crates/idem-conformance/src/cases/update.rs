@@ -5,7 +5,9 @@ use idem_core::{Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,
-    call::{all, expect_conflict, expect_record, look, ok, put, record_at, remove, replace},
+    call::{
+        all, expect_conflict, expect_record, handles, look, ok, put, record_at, remove, replace,
+    },
     sample::{self, Keys, LONG},
 };
 
@@ -115,13 +117,13 @@ pub async fn s2_an_update_never_resurrects_a_deleted_record(harness: &dyn Harnes
 
 /// **S2.** Of concurrent updates at one version exactly one is done, and its record stays.
 pub async fn s2_single_winner_of_concurrent_updates(harness: &dyn Harness) -> Verdict {
-    let stores = [harness.store().await, harness.store().await];
+    let stores = handles(harness).await;
     let keys = Keys::draw(harness);
     for _ in 0..ROUNDS {
         let (key, claim) = (keys.random(), sample::claim());
         put(&*stores[0], &key, &claim, LONG).await;
         let tasks = (0..TASKS).map(|n| {
-            let (store, key) = (stores[n % 2].clone(), key.clone());
+            let (store, key) = (stores[n % stores.len()].clone(), key.clone());
             let (expected, record) = (claim.version, sample::successor(&claim));
             tokio::spawn(async move {
                 let updated = ok("update", store.update(&key, expected, &record, LONG).await);
@@ -144,11 +146,11 @@ pub async fn s2_single_winner_of_concurrent_updates(harness: &dyn Harness) -> Ve
 pub async fn s2_no_update_is_lost_under_contention(harness: &dyn Harness) -> Verdict {
     const EACH: u32 = 12;
     const WRITERS: u32 = 8;
-    let stores = [harness.store().await, harness.store().await];
+    let stores = handles(harness).await;
     let (key, first) = (Keys::draw(harness).random(), sample::claim());
     put(&*stores[0], &key, &first, LONG).await;
     let writers = (0..WRITERS as usize).map(|n| {
-        let (store, key) = (stores[n % 2].clone(), key.clone());
+        let (store, key) = (stores[n % stores.len()].clone(), key.clone());
         tokio::spawn(async move {
             for _ in 0..EACH {
                 loop {

@@ -1,5 +1,8 @@
 //! Histories: what was called and answered when, and whether it can be explained.
 //!
+//! They alone catch a wrong order of calls that no case thought of: a case asserts the outcome of calls
+//! that it chose, a history is checked whatever was called.
+//!
 //! A [`History`] collects calls from any number of tasks. [`check`] searches for one order of them
 //! that a [`Model`] allows and that keeps to real time: a call takes effect at one moment between
 //! its invocation and its reply (linearizability, Herlihy and Wing 1990; the search is Wing and

@@ -3,42 +3,42 @@
 mod file;
 mod table;
 
-use std::panic::AssertUnwindSafe;
-
-use futures_util::FutureExt;
-
-use crate::{Case, Harness, Skipped, Verdict, call::scaled, suite::HUNG};
+use crate::{Skipped, Verdict};
 
 pub(crate) use file::note;
 
-/// Which store kept which rule, from a run. Printed as one table in Markdown, store × rule, and
-/// what was skipped and what failed below it.
+/// Which store kept which rule, from a run. Printed as one table in Markdown, store × rule; below it
+/// what failed, what was skipped, and what no case can show ([`NOT_SHOWN`]).
 ///
-/// Run it yourself with [`run`](Self::run), or let the tests of [`suite!`](crate::suite) write it:
-/// with `IDEM_CONFORMANCE_REPORT=report.tsv` in the environment they append to that file, from any
-/// number of processes, and [`read`](Self::read) reads it.
+/// Let the tests of [`suite!`](crate::suite) write it: with `IDEM_CONFORMANCE_REPORT=report.tsv` in
+/// the environment they append to that file, from any number of processes, and [`read`](Self::read)
+/// reads it. Or run [`all`](crate::all) cases yourself and collect their results.
 ///
-/// ```
-/// # use std::sync::Arc;
-/// # use idem_conformance::{Harness, async_trait};
-/// # struct MyHarness;
-/// # #[async_trait]
-/// # impl Harness for MyHarness {
-/// #     fn name(&self) -> String { "mine".to_owned() }
-/// #     async fn store(&self) -> Arc<dyn idem_core::Store> { unreachable!() }
-/// # }
-/// # async fn example() {
+/// ```no_run
 /// use idem_conformance::Report;
 ///
-/// let report = Report::run(&MyHarness).await;
+/// let report = Report::read("report.tsv")?;
 /// println!("{report}");
 /// assert!(report.is_clean());
-/// # }
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     results: Vec<CaseResult>,
 }
+
+/// What no case can show, whatever the harness offers. A report says so below its table.
+pub const NOT_SHOWN: [&str; 6] = [
+    "Error mapping behind `FaultStore`: its faults strike above the store, so what the store makes of \
+     a lost connection is not seen. A proxy in front of the server shows it.",
+    "A `restart()` that does nothing, and a restart within one process: whatever a process keeps in \
+     memory is still there, such as a monotonic clock.",
+    "A power cut: a restarted server may have kept in the system's cache what a disk would have lost.",
+    "Faults between processes where `store()` gives one handle again and again, or handles that share \
+     a lock, a cache or a clock.",
+    "A clock that steps: a store that trusts the wall clock tells wrong ages for as long.",
+    "A ttl that is cut short by hours or days, where the store does not tell the time left.",
+];
 
 /// How one case ended on one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,20 +65,6 @@ pub enum Outcome {
 }
 
 impl Report {
-    /// Runs every case, one after the other. A case that fails does not end the run.
-    pub async fn run(harness: &dyn Harness) -> Self {
-        let mut results = Vec::new();
-        for case in crate::all() {
-            results.push(CaseResult {
-                store: harness.name(),
-                group: case.group().to_owned(),
-                case: case.name().to_owned(),
-                outcome: ended(case, harness).await,
-            });
-        }
-        Self { results }
-    }
-
     /// How every case ended, in the order of the run.
     #[must_use]
     pub fn results(&self) -> &[CaseResult] {
@@ -136,16 +122,6 @@ impl From<Verdict> for Outcome {
 impl From<Skipped> for Outcome {
     fn from(skipped: Skipped) -> Self {
         Self::Skipped(skipped.why().to_owned())
-    }
-}
-
-async fn ended(case: &Case, harness: &dyn Harness) -> Outcome {
-    let limit = scaled(harness, HUNG);
-    let run = AssertUnwindSafe(case.run(harness)).catch_unwind();
-    match tokio::time::timeout(limit, run).await {
-        Ok(Ok(verdict)) => Outcome::from(verdict),
-        Ok(Err(panic)) => Outcome::Failed(message(&*panic)),
-        Err(_) => Outcome::Failed(format!("no end within {limit:?}")),
     }
 }
 

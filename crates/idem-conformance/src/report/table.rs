@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CaseResult, Outcome, Report};
+use super::{CaseResult, NOT_SHOWN, Outcome, Report};
 
 /// In the order of the documentation.
 const RULES: [&str; 20] = [
@@ -26,7 +26,11 @@ impl fmt::Display for Report {
         self.list(f, "Skipped", |outcome| match outcome {
             Outcome::Skipped(why) => Some(why),
             _ => None,
-        })
+        })?;
+        writeln!(f, "\nNot shown by any case:\n")?;
+        NOT_SHOWN
+            .iter()
+            .try_for_each(|what| writeln!(f, "- {what}"))
     }
 }
 
@@ -145,8 +149,13 @@ mod tests {
         ]
         .into_iter()
         .collect();
+        let printed = report.to_string();
+        let (table, not_shown) = printed
+            .split_once("\nNot shown by any case:\n\n")
+            .expect("it says what is not shown");
+        assert_eq!(not_shown.lines().count(), NOT_SHOWN.len());
         assert_eq!(
-            report.to_string(),
+            table,
             "\
 | store | S1 | S2 | G1 | Watch |
 |---|---|---|---|---|

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::Claim;
+use idem_core::{Claim, Refused};
 use tokio::time::sleep;
 
 use super::scene::{RETENTION, Scene, fingerprint};
@@ -29,8 +29,8 @@ pub(super) async fn as_new(scene: &Scene) -> Result<(), String> {
             format!("key {number}: {one:?}, {other:?}")
         });
         match (&one, &other) {
-            (Ok(Claim::Acquired(first)), Ok(Claim::InFlight { .. }))
-            | (Ok(Claim::InFlight { .. }), Ok(Claim::Acquired(first)))
+            (Ok(Claim::Acquired(first)), Ok(Claim::Refused(Refused::InFlight { .. })))
+            | (Ok(Claim::Refused(Refused::InFlight { .. })), Ok(Claim::Acquired(first)))
                 if first.attempt() == 1 => {}
             _ => {
                 return Err(format!(

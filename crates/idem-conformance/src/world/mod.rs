@@ -1,6 +1,12 @@
 //! A simulated world: clients that retry, processes that crash and pause and whose clocks jump, and
 //! a store that loses, delays and repeats calls, all on virtual time and from one [`Plan`].
 //!
+//! It alone catches a promise of the engine that breaks only when several things go wrong together.
+//!
+//! It does not run over a store behind a server: hours pass here in milliseconds, and a server's
+//! clock, which ages and expiry are measured by, cannot be advanced. There the suite's groups `time`
+//! and `faults` run in real time, and `idem-torture` loads real servers under real faults.
+//!
 //! The engine is the real one. Nothing sleeps: hours pass in milliseconds, on tokio's paused clock
 //! and one thread, so that a plan always runs the same way. After a run the world checks what was
 //! promised:

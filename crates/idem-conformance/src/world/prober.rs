@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Abandonment, Prober, Verdict};
+use idem_core::{Abandonment, ProbeResult, Prober};
 use tokio::time::sleep;
 
 use super::scene::{Scene, World};
@@ -30,25 +30,25 @@ impl Truthful {
 
 #[async_trait]
 impl Prober for Truthful {
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
         sleep(LOOKS).await;
         let Some(shared) = self.world.upgrade() else {
-            return Verdict::Unknown;
+            return ProbeResult::unknown();
         };
         let scene = Scene { shared };
-        let verdict = verdict(&scene, abandoned);
+        let found = find(&scene, abandoned);
         scene.note("prober", || {
             let (key, attempt) = (&abandoned.key, abandoned.attempt);
-            format!("for attempt {attempt} at {key:?}: {verdict:?}")
+            format!("for attempt {attempt} at {key:?}: {found:?}")
         });
-        scene.books().probed(&verdict);
+        scene.books().probed(&found);
         // As long again until the engine hears of it.
         sleep(LOOKS).await;
-        verdict
+        found
     }
 }
 
-fn verdict(scene: &Scene, abandoned: &Abandonment) -> Verdict {
+fn find(scene: &Scene, abandoned: &Abandonment) -> ProbeResult {
     let number = scene
         .shared
         .keys
@@ -56,14 +56,14 @@ fn verdict(scene: &Scene, abandoned: &Abandonment) -> Verdict {
         .position(|key| key.record == abandoned.key);
     let number = number.expect("a prober is asked about keys of the world");
     if scene.doubts() {
-        return Verdict::Unknown;
+        return ProbeResult::unknown();
     }
     let attempt = abandoned.attempt;
     let latest = scene.latest_execution();
     let mut books = scene.books();
     let books = &mut books.keys[number];
     let Some(execution) = books.ledger.probe(attempt, latest) else {
-        return Verdict::NotCommitted;
+        return ProbeResult::retry();
     };
     let answer = scene.shared.plan.answers.payload(execution);
     let call = KeyCall::Resolve {
@@ -80,5 +80,5 @@ fn verdict(scene: &Scene, abandoned: &Abandonment) -> Verdict {
             call,
         });
     }
-    Verdict::Committed(answer)
+    ProbeResult::completed_raw(answer)
 }

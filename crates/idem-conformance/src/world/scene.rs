@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use idem_core::{Fingerprint, Idempotency, OnAbandoned, Policy, Prober, Spawner, Store, Verdict};
+use idem_core::{
+    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, Spawner, Store,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -200,7 +202,7 @@ impl Scene {
         Policy::default()
             .lease(self.shared.plan.lease)
             .retention(RETENTION)
-            .call_timeout(Duration::from_millis(300))
+            .call_timeout(Duration::from_millis(300).min(self.shared.plan.lease / 3))
             .retry_budget(Duration::from_millis(500))
             .on_abandoned(match self.shared.plan.abandoned {
                 Abandoned::Reclaim => OnAbandoned::Reclaim,
@@ -287,12 +289,8 @@ impl Books {
         }
     }
 
-    pub(super) fn probed(&mut self, verdict: &Verdict) {
-        let name = match verdict {
-            Verdict::Committed(_) => "committed",
-            Verdict::NotCommitted => "not committed",
-            Verdict::Unknown => "unknown",
-        };
+    pub(super) fn probed(&mut self, found: &ProbeResult) {
+        let name = found.resolution().map_or("unknown", Resolution::name);
         *self.verdicts.entry(name).or_default() += 1;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::{Claim, Idempotency, machine::Resolution};
+use idem_core::{Claim, Idempotency, Refused, Resolution};
 
 use super::{
     Abandoned, Failure, expired,
@@ -173,10 +173,12 @@ impl Last<'_> {
             },
             Ok(Claim::Replay(payload)) => KeyReply::Replay(payload),
             Ok(Claim::ReplayFailure(payload)) => KeyReply::ReplayFailure(payload),
-            Ok(Claim::Mismatch) => KeyReply::Mismatch,
-            Ok(Claim::InFlight { .. }) => KeyReply::InFlight,
-            Ok(Claim::Abandoned { attempt }) => KeyReply::Abandoned { attempt },
-            Ok(Claim::Exhausted { .. }) => unreachable!("a plan sets no limit to attempts"),
+            Ok(Claim::Refused(Refused::Mismatch)) => KeyReply::Mismatch,
+            Ok(Claim::Refused(Refused::InFlight { .. })) => KeyReply::InFlight,
+            Ok(Claim::Refused(Refused::Abandoned { attempt })) => KeyReply::Abandoned { attempt },
+            Ok(Claim::Refused(Refused::Exhausted { .. })) => {
+                unreachable!("a plan sets no limit to attempts")
+            }
             Err(error) => return Err(format!("G6: the store answers, and a claim fails: {error}")),
         };
         pending.replied(reply.clone());
@@ -191,7 +193,7 @@ impl Last<'_> {
         self.note(|| format!("an operator finds {answer:?}"));
         let resolution = answer
             .clone()
-            .map_or(Resolution::Retry, Resolution::Completed);
+            .map_or(Resolution::retry(), Resolution::completed_raw);
         let call = KeyCall::Resolve { attempt, answer };
         let pending = self.key().history.invoke(usize::MAX, call);
         let resolved = self.engine.resolve(&self.key().record, resolution).await;

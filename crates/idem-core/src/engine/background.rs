@@ -42,10 +42,11 @@ impl Shared {
     }
 }
 
-struct Counted(Arc<Shared>);
+/// Counts as background work until it is dropped.
+pub(super) struct Counted(Arc<Shared>);
 
 impl Counted {
-    fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         shared.background.running.fetch_add(1, Ordering::SeqCst);
         Self(shared)
     }

@@ -110,10 +110,11 @@ impl Builder {
             store: self.store,
             watch: self.watch,
             spawner,
-            waiters: Waiters::new(self.entropy.salt()),
+            waiters: Waiters::default(),
             entropy: self.entropy,
             wall_clock: self.wall_clock,
-            pending: Default::default(),
+            keeper: Default::default(),
+            outage: Default::default(),
             background: Default::default(),
         };
         Ok(Idempotency::tuned(Arc::new(shared), self.policy))

@@ -7,14 +7,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Idempotency, timer::Timer};
-use crate::{RecordKey, StoreError, observe};
+use super::{Idempotency, deadline::deadline};
+use crate::{
+    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
+    machine::{self, Op, Reply, Write},
+    observe,
+};
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Operations for one wish before a store that only ever answers *conflict* counts as broken. In an
+/// honest store a conflict means that somebody else got ahead, which has an end.
+pub(crate) const MAX_ROUNDS: usize = 1000;
 
 /// Bounds a store call. One that takes too long is dropped, and its outcome is unknown.
 ///
@@ -24,13 +32,13 @@ pub(crate) fn bounded<F>(limit: Duration, call: F) -> Bounded<F> {
     Bounded { call, limit, timer }
 }
 
-/// A store call with its limit. The timer is apart, because a call that needs none should not
-/// carry the room for it around.
+/// A store call with its limit.
 #[must_use]
 pub(crate) struct Bounded<F> {
     call: F,
     limit: Duration,
-    timer: Option<Timer>,
+    /// Boxed: a call that is ready at once does not carry the room for it.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T, F> Future for Bounded<F>
@@ -44,8 +52,8 @@ where
         if let Poll::Ready(result) = Pin::new(call).poll(cx) {
             return Poll::Ready(result);
         }
-        let timer = timer.get_or_insert_with(|| Timer::start(*limit));
-        ready!(timer.poll(cx));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep(*limit)));
+        ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(StoreError::unknown(format!(
             "no answer within {limit:?}"
         ))))
@@ -63,23 +71,11 @@ macro_rules! in_place {
 
 pub(crate) use in_place;
 
-/// Polls a future a single time.
-pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    std::future::poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 /// How long to go on asking. Reads no clock before the first failure.
 pub(crate) struct Budget {
     total: Duration,
     deadline: Option<Instant>,
     pause: Duration,
-    longest_pause: Duration,
 }
 
 impl Budget {
@@ -88,25 +84,26 @@ impl Budget {
             total,
             deadline: None,
             pause: FIRST_PAUSE,
-            longest_pause: LONGEST_PAUSE,
         }
     }
 
-    /// Pauses grow up to this.
-    pub(crate) fn longest_pause(mut self, pause: Duration) -> Self {
-        self.longest_pause = pause.max(FIRST_PAUSE);
+    /// Counts from now on and not from the first failure.
+    pub(crate) fn started(mut self) -> Self {
+        self.deadline = Instant::now().checked_add(self.total);
         self
     }
 
     /// The next pause, jittered; `None` when the budget is spent.
     pub(crate) fn next_pause(&mut self, engine: &Idempotency) -> Option<Duration> {
         let now = Instant::now();
-        let deadline = *self.deadline.get_or_insert(now + self.total);
+        let deadline = *self
+            .deadline
+            .get_or_insert_with(|| deadline(now, self.total));
         let left = deadline
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())?;
         let pause = engine.shared().entropy.jittered(self.pause).min(left);
-        self.pause = (self.pause * 2).min(self.longest_pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         Some(pause)
     }
 
@@ -124,27 +121,70 @@ impl Budget {
             return Err(error);
         };
         observe::store_retry(key, &error);
-        tokio::time::sleep(pause).await;
+        sleep(pause).await;
         Ok(())
     }
 }
 
 impl Idempotency {
-    /// Asks until the store answers or the retry budget is spent. The call must be safe to repeat.
-    pub(crate) async fn retrying<T, F>(
-        &self,
-        key: &RecordKey,
-        mut call: impl FnMut() -> F,
-    ) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Unpin,
-    {
-        let mut budget = Budget::new(self.policy().retry_budget);
-        loop {
-            match bounded(self.policy().call_timeout, call()).await {
-                Ok(value) => return Ok(value),
-                Err(error) => budget.retry(self, key, error).await?,
+    /// Performs an operation of the machine, asking once. A reply always comes: with it the error,
+    /// when the call failed.
+    pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
+        let limit = self.policy().call_limit(op.bytes());
+        let store = &self.shared().store;
+        let replied = match op {
+            Op::Create(record) => {
+                let call = store.create(key, record, self.ttl(&record.state));
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Update(Write { expected, record }) => {
+                let call = store.update(key, *expected, record, self.ttl(&record.state));
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Delete(version) => {
+                let call = store.delete(key, version);
+                bounded(limit, call).await.map(Reply::from)
+            }
+            Op::Get => bounded(limit, store.get(key)).await.map(Reply::Found),
+            // Boxed: claims that probe nothing do not carry the room for it.
+            Op::Probe(abandoned) => return (Box::pin(self.probe(key, abandoned)).await, None),
+        };
+        match replied {
+            Ok(reply) => {
+                self.shared().outage.succeeded();
+                (reply, None)
+            }
+            Err(error) => {
+                self.shared().outage.failed();
+                (Reply::Failed(error.kind()), Some(error))
             }
         }
     }
+
+    async fn probe(&self, key: &RecordKey, abandoned: &Record) -> Reply {
+        let abandonment = Abandonment {
+            key: key.clone(),
+            fingerprint: abandoned.fingerprint,
+            attempt: abandoned.attempt,
+            checkpoint: match &abandoned.state {
+                State::InFlight { checkpoint, .. } => checkpoint.clone(),
+                _ => None,
+            },
+        };
+        Reply::Probed(match &self.policy().on_abandoned {
+            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
+            OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
+        })
+    }
+
+    /// The ttl that this engine's policy gives a record in this state.
+    #[must_use]
+    pub fn ttl(&self, state: &State) -> Duration {
+        machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
+    }
+}
+
+/// The error of a store that answers *conflict* without end.
+pub(crate) fn endless() -> StoreError {
+    StoreError::corrupt("the store answers `conflict` without end; check it with idem-conformance")
 }

@@ -8,14 +8,33 @@ use attempt::Attempt;
 use bytes::Bytes;
 use tracing::Instrument;
 
-use super::{Idempotency, call::in_place};
+use super::{Idempotency, call::in_place, keeper::MAX_PENDING};
 use crate::{
-    ClaimError, Execution, Fingerprint, OnAbandoned, OnBusy, RecordKey,
-    machine::{LapsedRule, Request},
+    ClaimError, Execution, Fingerprint, OnBusy, RecordKey, Refused, StoreError, machine::Request,
     observe,
 };
 
 /// What became of a claim.
+///
+/// Deliberately not `#[non_exhaustive]`: each outcome asks for something else of the caller.
+///
+/// ```
+/// use idem_core::{Claim, Fingerprint, Idempotency, RecordKey, Superseded};
+///
+/// # async fn example(
+/// #     idem: Idempotency, key: RecordKey, print: Fingerprint,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// match idem.claim(&key, &print).await? {
+///     Claim::Acquired(execution) => {
+///         // Do the work, then say how it ended.
+///         execution.complete("done").await?;
+///     }
+///     Claim::Replay(answer) => println!("answered before: {answer:?}"),
+///     Claim::ReplayFailure(failure) => println!("failed before: {failure:?}"),
+///     Claim::Refused(refused) => println!("not now: {refused}"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "an acquired execution holds its key until it is ended"]
 pub enum Claim {
@@ -25,23 +44,9 @@ pub enum Claim {
     Replay(Bytes),
     /// It failed for good before; this is the stored failure.
     ReplayFailure(Bytes),
-    /// Another execution is in flight.
-    InFlight {
-        /// Lease left: asking again makes sense after it at the latest.
-        retry_after: Duration,
-    },
-    /// The key belongs to another request; nothing runs, nothing changes (G4).
-    Mismatch,
-    /// An execution vanished half-way, and the policy says to halt.
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// It does not run, and there is no answer: the key is in flight, or belongs to another request,
+    /// or has to be settled by hand.
+    Refused(Refused),
 }
 
 impl Claim {
@@ -50,10 +55,7 @@ impl Claim {
             Self::Acquired(_) => "acquired",
             Self::Replay(_) => "replay",
             Self::ReplayFailure(_) => "replay-failure",
-            Self::InFlight { .. } => "in-flight",
-            Self::Mismatch => "mismatch",
-            Self::Abandoned { .. } => "abandoned",
-            Self::Exhausted { .. } => "exhausted",
+            Self::Refused(refused) => refused.name(),
         }
     }
 }
@@ -78,9 +80,11 @@ impl Idempotency {
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
             let mut claim = in_place!(self.claim_once(key, fingerprint));
-            if let (Ok(Claim::InFlight { .. }), OnBusy::Wait(max)) = (&claim, self.policy().on_busy)
+            if let (Ok(Claim::Refused(Refused::InFlight { retry_after })), OnBusy::Wait(max)) =
+                (&claim, self.policy().on_busy)
             {
-                claim = Box::pin(self.claim_waiting(key, fingerprint, max)).await;
+                let left = *retry_after;
+                claim = Box::pin(self.claim_waiting(key, fingerprint, max, left)).await;
             }
             observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
             claim
@@ -93,11 +97,25 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
-        if let Some(pending) = self.pending_ending(key) {
-            Box::pin(pending.land()).await;
-        }
+        let keeper = &self.shared().keeper;
         let mut attempt = Attempt::new(self, key, self.request(fingerprint));
+        if keeper.endings() >= MAX_PENDING {
+            let source = StoreError::unavailable(
+                "too many endings wait for the store to take them; nothing new is begun",
+            );
+            return Err(ClaimError { source });
+        }
+        if let Some(ending) = keeper.hurry(key) {
+            Box::pin(attempt.wait_for(ending)).await;
+        }
         in_place!(attempt.run()).map_err(|source| ClaimError { source })
+    }
+
+    /// How long a holder is trusted still whose lease is over, because this process could not reach
+    /// the store for a while: for stores that claim within a transaction of the user's.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.shared().outage.grace(self.policy().lease)
     }
 
     /// A wish to run under this engine's policy, with a token of its own: for stores that claim
@@ -111,10 +129,7 @@ impl Idempotency {
             sent: 0,
             created_at: self.shared().wall_clock.stamp(),
             lease: policy.lease,
-            lapsed: match policy.on_abandoned {
-                OnAbandoned::Reclaim => LapsedRule::Reclaim,
-                OnAbandoned::Halt | OnAbandoned::Probe(_) => LapsedRule::Halt,
-            },
+            lapsed: policy.lapsed_rule(),
             max_attempts: policy.max_attempts,
         }
     }

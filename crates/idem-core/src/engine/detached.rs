@@ -5,7 +5,7 @@ use std::future::Future;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-use super::{Failure, Idempotency, Outcome, Running};
+use super::{Failure, Idempotency, Outcome, Running, background::Counted};
 use crate::{ExecuteError, Fingerprint, RecordKey};
 
 impl Idempotency {
@@ -14,6 +14,26 @@ impl Idempotency {
     /// [`drained`](Self::drained) to wait for it.
     pub fn detach(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared().spawn(task);
+    }
+
+    /// Counts a future, for [`drained`](Self::drained), from now until it ends or is dropped.
+    ///
+    /// For work that cannot go through [`detach`](Self::detach) because it is not `Send`: hand what
+    /// this returns to `tokio::task::spawn_local` or the like.
+    ///
+    /// ```
+    /// # async fn example(idem: idem_core::Idempotency) {
+    /// let shared = std::rc::Rc::new(17);
+    /// let work = async move { assert_eq!(*shared, 17) };
+    /// tokio::task::LocalSet::new().spawn_local(idem.counted(work));
+    /// # }
+    /// ```
+    pub fn counted<F: Future>(&self, task: F) -> impl Future<Output = F::Output> + use<F> {
+        let counted = Counted::new(std::sync::Arc::clone(self.shared()));
+        async move {
+            let _counted = counted;
+            task.await
+        }
     }
 
     /// [`execute`](Self::execute) on a task of its own: a caller that goes away loses nothing, and

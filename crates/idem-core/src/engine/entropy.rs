@@ -12,38 +12,28 @@ use crate::ClaimToken;
 /// The thread's own generator, or a seeded one for simulations that have to repeat themselves.
 pub(crate) enum Entropy {
     Thread,
-    Seeded { seed: u64, rng: Box<Mutex<StdRng>> },
+    Seeded { rng: Box<Mutex<StdRng>> },
 }
 
 impl Entropy {
     pub(crate) fn seeded(seed: u64) -> Self {
         let rng = Box::new(Mutex::new(StdRng::seed_from_u64(seed)));
-        Self::Seeded { seed, rng }
+        Self::Seeded { rng }
     }
 
     pub(crate) fn token(&self) -> ClaimToken {
         let bits = match self {
             Self::Thread => bits(&mut rand::rng()),
-            Self::Seeded { rng, .. } => {
-                bits(&mut *rng.lock().unwrap_or_else(PoisonError::into_inner))
-            }
+            Self::Seeded { rng } => bits(&mut *rng.lock().unwrap_or_else(PoisonError::into_inner)),
         };
         ClaimToken::from_bytes(bits.to_ne_bytes())
-    }
-
-    /// What a hash is mixed with. Draws nothing, so that what a seed gives stays as it is.
-    pub(crate) fn salt(&self) -> u64 {
-        match self {
-            Self::Thread => rand::rng().next_u64(),
-            Self::Seeded { seed, .. } => *seed,
-        }
     }
 
     /// Between half of `delay` and all of it.
     pub(crate) fn jittered(&self, delay: Duration) -> Duration {
         let factor = match self {
             Self::Thread => rand::rng().random_range(0.5..=1.0),
-            Self::Seeded { rng, .. } => rng
+            Self::Seeded { rng } => rng
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .random_range(0.5..=1.0),
@@ -60,12 +50,6 @@ fn bits(rng: &mut impl Rng) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_salt_is_the_seed_or_drawn() {
-        assert_eq!(Entropy::seeded(7).salt(), 7);
-        assert_ne!(Entropy::Thread.salt(), Entropy::Thread.salt());
-    }
 
     #[test]
     fn every_byte_of_a_token_is_drawn() {

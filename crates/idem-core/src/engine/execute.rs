@@ -3,12 +3,14 @@
 use std::pin::pin;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Claim, Idempotency, Ran, Running, Stopped, in_place, run::catching};
 use crate::{
-    ClaimError, ExecuteError, Execution, Fingerprint, OnOutage, OnPanic, RecordKey, SerdeError,
-    json, observe,
+    ClaimError, EncodeError, ExecuteError, Execution, Fingerprint, OnOutage, OnPanic, RecordKey,
+    answer::{self, StoredFailure, decode, decode_failure, encode, encode_failure},
+    machine::Ending,
+    observe,
 };
 
 /// What [`Idempotency::execute`] gives: the value, and where it came from.
@@ -30,11 +32,14 @@ pub enum Recording {
     Stored,
     /// The store has not taken it yet; it is retried in the background while the key stays held.
     Pending,
+    /// The store refused the ending for good and has the fallback instead: repeats get that one. See
+    /// [`Execution::end_or`](crate::Execution::end_or).
+    Fallback,
     /// There is no record at all: the work ran under [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).
     Unprotected,
 }
 
-/// How work fails. A bare error turned into this with `?` is final: its effect may have happened.
+/// How work fails. Deliberately not `#[non_exhaustive]`: there is no third way. A bare error turned into this with `?` is final: its effect may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<E> {
     /// For good: stored, and replayed to every repeat.
@@ -49,15 +54,6 @@ impl<E> From<E> for Failure<E> {
     }
 }
 
-/// A stored failure, as JSON: `{"error": …}`, `{"panic": "…"}` or `{"unstorable": "…"}`.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum StoredFailure<E> {
-    Error(E),
-    Panic(String),
-    Unstorable(String),
-}
-
 impl<E> StoredFailure<E> {
     fn into_error(self, replayed: bool) -> ExecuteError<E> {
         match self {
@@ -68,6 +64,40 @@ impl<E> StoredFailure<E> {
     }
 }
 
+/// What came out of the work: as every repeat will read it, and in its stored form (G2).
+enum Ended<T, E> {
+    Completed(T, Bytes),
+    Failed(StoredFailure<E>, Bytes),
+    Retryable(E),
+}
+
+impl<T, E> Ended<T, E>
+where
+    T: Serialize + DeserializeOwned,
+    E: Serialize + DeserializeOwned,
+{
+    fn of(result: Result<T, Failure<E>>) -> Self {
+        match result {
+            Ok(value) => match encode(&value) {
+                Ok((value, payload)) => Self::Completed(value, payload),
+                Err(error) => Self::unstorable(&error),
+            },
+            Err(Failure::Final(error)) => match encode_failure(&error) {
+                Ok((failure, payload)) => Self::Failed(failure, payload),
+                Err(error) => Self::unstorable(&error),
+            },
+            Err(Failure::Retryable(error)) => Self::Retryable(error),
+        }
+    }
+
+    /// It ran, so it must not run again, although its answer cannot be kept.
+    fn unstorable(error: &EncodeError) -> Self {
+        let message = error.to_string();
+        let payload = answer::unstorable(&message);
+        Self::Failed(StoredFailure::Unstorable(message), payload)
+    }
+}
+
 impl Idempotency {
     /// Runs `work` once for this key, and gives every repeat its stored answer.
     ///
@@ -75,6 +105,10 @@ impl Idempotency {
     /// ended: the value or the error as JSON, a panic by the policy's
     /// [`OnPanic`](crate::OnPanic). `null`, `false`, `0` and empty values are answers like any
     /// other.
+    ///
+    /// The value that is returned is the one that a repeat reads: it has been through JSON. One that
+    /// cannot be read back is [`ExecuteError::Unstorable`]. To change the type later, see
+    /// [`DecodeError`](crate::DecodeError).
     ///
     /// # Errors
     /// [`ExecuteError`]: the work's own failure, or why it did not run.
@@ -96,18 +130,19 @@ impl Idempotency {
     {
         match in_place!(self.claim(key, fingerprint)) {
             Ok(Claim::Acquired(execution)) => in_place!(self.run_to_end(execution, work)),
-            Ok(Claim::Replay(payload)) => Ok(Outcome {
-                value: decode(&payload)?,
-                replayed: true,
-                recording: Recording::Stored,
+            Ok(Claim::Replay(payload)) => match decode(&payload) {
+                Ok(value) => Ok(Outcome {
+                    value,
+                    replayed: true,
+                    recording: Recording::Stored,
+                }),
+                Err(error) => Err(ExecuteError::Unreadable(error)),
+            },
+            Ok(Claim::ReplayFailure(payload)) => Err(match decode_failure(&payload) {
+                Ok(failure) => failure.into_error(true),
+                Err(error) => ExecuteError::Unreadable(error),
             }),
-            Ok(Claim::ReplayFailure(payload)) => {
-                Err(decode::<StoredFailure<E>, E>(&payload)?.into_error(true))
-            }
-            Ok(Claim::InFlight { retry_after }) => Err(ExecuteError::InFlight { retry_after }),
-            Ok(Claim::Mismatch) => Err(ExecuteError::Mismatch),
-            Ok(Claim::Abandoned { attempt }) => Err(ExecuteError::Abandoned { attempt }),
-            Ok(Claim::Exhausted { attempts }) => Err(ExecuteError::Exhausted { attempts }),
+            Ok(Claim::Refused(refused)) => Err(ExecuteError::Refused(refused)),
             Err(error) => in_place!(self.run_unprotected(key, fingerprint, error, work)),
         }
     }
@@ -118,45 +153,40 @@ impl Idempotency {
         work: W,
     ) -> Result<Outcome<T>, ExecuteError<E>>
     where
-        T: Serialize,
-        E: Serialize,
+        T: Serialize + DeserializeOwned,
+        E: Serialize + DeserializeOwned,
         W: FnOnce(Running) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
         let running = execution.running();
-        // An `async` block, so that a panic in the closure itself is caught as well. Pinned here,
-        // so that it is not moved from hand to hand.
-        let work = pin!(async { work(running).await });
+        // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
+        // is caught as well. Pinned here, so that it is not moved from hand to hand.
+        let work = pin!(async { Ended::of(work(running).await) });
         match in_place!(execution.run(work)) {
-            Ran::Finished(Ok(value)) => match json::to_bytes(&value) {
-                Ok(payload) => match in_place!(execution.complete(payload)) {
+            Ran::Finished(Ended::Completed(value, payload)) => {
+                match in_place!(execution.end_or(Ending::Complete(payload), refused())) {
+                    Ok(Recording::Fallback) => Err(refused_error()),
                     Ok(recording) => Ok(Outcome {
                         value,
                         replayed: false,
                         recording,
                     }),
                     Err(_) => Err(ExecuteError::Superseded),
-                },
-                Err(source) => {
-                    // It ran, so it must not run again, although its answer cannot be kept.
-                    fail(execution, StoredFailure::Unstorable(source.to_string())).await
                 }
+            }
+            Ran::Finished(Ended::Failed(failure, payload)) => {
+                fail(execution, failure, payload).await
+            }
+            Ran::Finished(Ended::Retryable(error)) => match execution.fail_retryable().await {
+                Ok(_) => Err(ExecuteError::Retryable(error)),
+                Err(_) => Err(ExecuteError::Superseded),
             },
-            Ran::Finished(Err(Failure::Final(error))) => {
-                fail(execution, StoredFailure::Error(error)).await
-            }
-            Ran::Finished(Err(Failure::Retryable(error))) => {
-                match execution.fail_retryable().await {
-                    Ok(_) => Err(ExecuteError::Retryable(error)),
-                    Err(_) => Err(ExecuteError::Superseded),
-                }
-            }
-            Ran::Stopped(Stopped::Superseded) => {
-                drop_superseded(execution).await;
-                Err(ExecuteError::Superseded)
-            }
+            Ran::Stopped(Stopped::Superseded) => Err(ExecuteError::Superseded),
             Ran::Stopped(Stopped::Panicked(message)) => match self.policy().on_panic {
-                OnPanic::Fail => fail(execution, StoredFailure::Panic(message)).await,
+                OnPanic::Fail => {
+                    let payload = answer::panic(&message);
+                    fail(execution, StoredFailure::Panic(message), payload).await
+                }
                 OnPanic::Retry => match execution.fail_retryable().await {
                     Ok(_) => Err(ExecuteError::Panicked {
                         message,
@@ -218,36 +248,24 @@ impl Idempotency {
     }
 }
 
-async fn fail<T, E: Serialize>(
+async fn fail<T, E>(
     execution: Execution,
     failure: StoredFailure<E>,
+    payload: Bytes,
 ) -> Result<T, ExecuteError<E>> {
-    let (payload, failure) = match json::to_bytes(&failure) {
-        Ok(payload) => (payload, failure),
-        Err(source) => {
-            let message = source.to_string();
-            let payload = serde_json::json!({ "unstorable": message })
-                .to_string()
-                .into();
-            (payload, StoredFailure::Unstorable(message))
-        }
-    };
-    match execution.fail(payload).await {
+    match execution.end_or(Ending::Fail(payload), refused()).await {
+        Ok(Recording::Fallback) => Err(refused_error()),
         Ok(_) => Err(failure.into_error(false)),
         Err(_) => Err(ExecuteError::Superseded),
     }
 }
 
-/// The ending of a superseded execution stores nothing, but it is one: nobody forgot it.
-async fn drop_superseded(execution: Execution) {
-    execution.ended(Err(crate::Superseded)).await;
+/// What is stored in place of an answer that the store refuses for good.
+fn refused() -> Ending {
+    Ending::Fail(answer::refused())
 }
 
-fn decode<T: DeserializeOwned, E>(payload: &Bytes) -> Result<T, ExecuteError<E>> {
-    serde_json::from_slice(payload).map_err(|source| {
-        ExecuteError::Serde(SerdeError {
-            context: "the stored answer is of another type than the one asked for",
-            source,
-        })
-    })
+fn refused_error<E>() -> ExecuteError<E> {
+    let message = answer::REFUSED.to_owned();
+    StoredFailure::Unstorable(message).into_error(false)
 }

@@ -1,20 +1,23 @@
-//! Settling a halted key by hand.
+//! Settling an abandoned key by hand.
 
-use super::Idempotency;
+use super::{
+    Idempotency,
+    call::{Budget, MAX_ROUNDS, endless},
+};
 use crate::{
-    RecordKey, ResolveError, Updated,
-    machine::{self, Resolution},
+    RecordKey, Resolution, ResolveError,
+    machine::{Resolved, Resolving},
 };
 
 impl Idempotency {
     /// Settles a key whose execution vanished: what an operator does after looking into it.
     ///
-    /// Only a key that is in flight with its lease over can be settled. The holder, should it be
-    /// alive after all, is superseded from then on.
+    /// Only a key that is in flight with its lease over can be settled. Its holder, if it is alive
+    /// after all, is superseded from then on.
     ///
     /// # Errors
-    /// [`ResolveError::Refused`] says what else the key is; [`ResolveError::Changed`] when somebody
-    /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled;
+    /// [`ResolveError::NotResolvable`] says what else the key is. [`ResolveError::Changed`] when somebody
+    /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled.
     /// [`ResolveError::Store`] when the store did not answer.
     ///
     /// # Cancel safety
@@ -24,28 +27,25 @@ impl Idempotency {
         key: &RecordKey,
         resolution: Resolution,
     ) -> Result<(), ResolveError> {
-        let found = self.lookup(key).await.map_err(ResolveError::Store)?;
-        let token = self.shared().entropy.token();
-        let write = machine::resolve(found.as_ref(), token, resolution)?;
-        let ttl = machine::ttl(&write.record.state, self.policy().retention);
-        let update = || {
-            self.shared()
-                .store
-                .update(key, write.expected, &write.record, ttl)
-        };
-        match self
-            .retrying(key, update)
-            .await
-            .map_err(ResolveError::Store)?
-        {
-            Updated::Conflict(Some(found)) if found.record.version != write.record.version => {
-                Err(ResolveError::Changed)
-            }
-            Updated::Conflict(None) => Err(ResolveError::Changed),
-            Updated::Done | Updated::Conflict(Some(_)) => {
-                self.shared().waiters.wake(key);
-                Ok(())
+        let mut resolving = Resolving::new(self.shared().entropy.token(), resolution);
+        let mut budget = Budget::new(self.policy().retry_budget);
+        for _ in 0..MAX_ROUNDS {
+            let (reply, error) = self.perform(key, resolving.next()).await;
+            match resolving.on_reply(reply) {
+                Resolved::Again => {}
+                Resolved::Later => {
+                    let error = error.unwrap_or_else(endless);
+                    let retried = budget.retry(self, key, error).await;
+                    retried.map_err(ResolveError::Store)?;
+                }
+                Resolved::Done => {
+                    self.shared().waiters.wake(key);
+                    return Ok(());
+                }
+                Resolved::NotResolvable(reason) => return Err(reason.into()),
+                Resolved::Changed => return Err(ResolveError::Changed),
             }
         }
+        Err(ResolveError::Store(endless()))
     }
 }

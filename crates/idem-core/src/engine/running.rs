@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::{Execution, OnOutage};
 use crate::{
     Fingerprint, HoldError, IdempotencyKey, RecordKey, derive::derive_key, execution::Held,
-    machine::Step,
+    machine::Want,
 };
 
 /// What work may see and do while it runs; cheap to clone.
@@ -83,7 +83,7 @@ impl Running {
     /// As [`Execution::checkpoint`](crate::Execution::checkpoint); `Superseded` also after the execution ended.
     pub async fn checkpoint(&self, checkpoint: impl Into<Bytes>) -> Result<(), HoldError> {
         match &self.0 {
-            Inner::Protected(held) => held.step(Step::Checkpoint(checkpoint.into())).await,
+            Inner::Protected(held) => held.step(Want::Checkpoint(checkpoint.into())).await,
             Inner::Unprotected { .. } => Ok(()),
         }
     }

@@ -1,103 +1,284 @@
-//! Waiting for somebody else's ending: woken at once within a process, polling beside it.
+//! Waiting for somebody else's ending: one asks the store for all who wait alike in this process.
+//!
+//! Whoever waits for the same key with the same fingerprint and policy sits in one [`Room`]. One of
+//! them leads: it claims the key again and again, the others listen. An answer that the leader finds
+//! is everybody's. A leader that gets to run leaves, and the next one leads on: nobody runs without
+//! a claim of its own. A leader whose caller went away hands over by dropping its lock.
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
+    collections::HashMap,
     pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use futures_util::future::select;
-use tokio::{sync::Notify, time::Instant};
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
+};
 
-use super::{Claim, Idempotency, call::Budget};
-use crate::{ClaimError, Fingerprint, RecordKey, Watcher};
+use super::{Claim, Idempotency, call::Budget, deadline::deadline};
+use crate::{ClaimError, Fingerprint, RecordKey, Refused, Watcher};
 
-const STRIPES: usize = 64;
+/// Between two questions where the store tells of changes: what it tells may get lost.
+const WATCHED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Who waits for which key in this process. Keys share stripes: a wake-up may be spurious, and
-/// costs a claim.
+/// The least time between two questions that a watcher's hints or the end of a wait bring about.
+const FLOOR: Duration = Duration::from_millis(50);
+
+/// Who waits for which key in this process.
+#[derive(Default)]
 pub(crate) struct Waiters {
-    stripes: Box<[Stripe; STRIPES]>,
-    /// So that nobody can choose keys that share a stripe.
-    salt: u64,
+    rooms: Mutex<HashMap<RecordKey, Vec<Arc<Room>>>>,
     waiting: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Stripe(Notify);
+/// Those who wait for one key with the same fingerprint and policy.
+struct Room {
+    alike: Alike,
+    /// Held by whoever leads, handed on in the order of arrival.
+    lead: tokio::sync::Mutex<Lead>,
+    /// This process changed the record.
+    changed: Notify,
+    news: watch::Sender<News>,
+    /// How many sit here; counted under the lock of [`Waiters`].
+    seats: AtomicUsize,
+}
 
-impl Waiters {
-    pub(super) fn new(salt: u64) -> Self {
-        Self {
-            stripes: Box::new(std::array::from_fn(|_| Stripe::default())),
-            salt,
-            waiting: AtomicUsize::new(0),
+/// What two who share an answer have in common. The policy is told by its address, which a waiter's
+/// engine keeps from being used for another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Alike {
+    fingerprint: Fingerprint,
+    policy: usize,
+}
+
+/// What only the leader needs.
+struct Lead {
+    /// The store's notifications, once somebody asked for them.
+    watcher: Option<Option<Box<dyn Watcher>>>,
+    /// The next question, and the last one; none before the first.
+    next: Option<Instant>,
+    asked: Option<Instant>,
+    /// A notification came since the last question.
+    hinted: bool,
+    pauses: Budget,
+}
+
+/// What a room knows.
+enum News {
+    /// In flight when it was last looked at, with so much of the lease left.
+    InFlight(Instant, Duration),
+    Over(Over),
+}
+
+/// What everybody in a room is told: a [`Claim`] that gives no right to run, or why there is none.
+#[derive(Clone)]
+enum Over {
+    Replay(Bytes),
+    ReplayFailure(Bytes),
+    Refused(Refused),
+    Failed(ClaimError),
+}
+
+impl From<Over> for Result<Claim, ClaimError> {
+    fn from(over: Over) -> Self {
+        match over {
+            Over::Replay(payload) => Ok(Claim::Replay(payload)),
+            Over::ReplayFailure(payload) => Ok(Claim::ReplayFailure(payload)),
+            Over::Refused(refused) => Ok(Claim::Refused(refused)),
+            Over::Failed(error) => Err(error),
         }
-    }
-
-    /// Wakes whoever waits for this key. Call it after the store has taken the change.
-    pub(crate) fn wake(&self, key: &RecordKey) {
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.stripe(key).0.notify_waiters();
-        }
-    }
-
-    fn stripe(&self, key: &RecordKey) -> &Stripe {
-        let mut hasher = DefaultHasher::new();
-        (self.salt, key.as_str()).hash(&mut hasher);
-        &self.stripes[usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or(0)]
-    }
-
-    fn enter(&self) -> Waiting<'_> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(&self.waiting)
     }
 }
 
-struct Waiting<'a>(&'a AtomicUsize);
+impl Waiters {
+    /// Wakes whoever waits for this key. Call it after the store has taken the change.
+    pub(crate) fn wake(&self, key: &RecordKey) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            for room in self.lock().get(key).into_iter().flatten() {
+                room.changed.notify_one();
+            }
+        }
+    }
 
-impl Drop for Waiting<'_> {
+    fn enter<'a>(&'a self, key: &'a RecordKey, alike: Alike, left: Duration) -> Seat<'a> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut all = self.lock();
+        let rooms = match all.get_mut(key) {
+            Some(rooms) => rooms,
+            None => all.entry(key.clone()).or_default(),
+        };
+        let room = match rooms.iter().find(|room| room.alike == alike) {
+            Some(room) => Arc::clone(room),
+            None => {
+                let room = Arc::new(Room {
+                    alike,
+                    lead: Lead::default().into(),
+                    changed: Notify::new(),
+                    news: watch::Sender::new(News::InFlight(Instant::now(), left)),
+                    seats: AtomicUsize::new(0),
+                });
+                rooms.push(Arc::clone(&room));
+                room
+            }
+        };
+        room.seats.fetch_add(1, Ordering::SeqCst);
+        Seat {
+            waiters: self,
+            key,
+            room,
+        }
+    }
+
+    /// Lets nobody in any more: who comes later is to ask anew.
+    fn close(&self, key: &RecordKey, room: &Arc<Room>) {
+        remove(&mut self.lock(), key, room);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RecordKey, Vec<Arc<Room>>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove(all: &mut HashMap<RecordKey, Vec<Arc<Room>>>, key: &RecordKey, room: &Arc<Room>) {
+    if let Some(rooms) = all.get_mut(key) {
+        rooms.retain(|open| !Arc::ptr_eq(open, room));
+        if rooms.is_empty() {
+            all.remove(key);
+        }
+    }
+}
+
+/// One waiter's place in a room; the last one to leave closes it.
+struct Seat<'a> {
+    waiters: &'a Waiters,
+    key: &'a RecordKey,
+    room: Arc<Room>,
+}
+
+impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        // Under the lock nobody enters meanwhile.
+        let mut all = self.waiters.lock();
+        if self.room.seats.fetch_sub(1, Ordering::SeqCst) == 1 {
+            remove(&mut all, self.key, &self.room);
+        }
+        drop(all);
+        self.waiters.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Room {
+    /// In flight, as far as is known.
+    fn in_flight(&self) -> Result<Claim, ClaimError> {
+        match &*self.news.borrow() {
+            News::InFlight(seen, left) => {
+                let retry_after = left.saturating_sub(seen.elapsed());
+                Ok(Claim::Refused(Refused::InFlight { retry_after }))
+            }
+            News::Over(over) => over.clone().into(),
+        }
+    }
+
+    /// Notes that it is in flight; nobody need wake up for that.
+    fn still(&self, left: Duration) {
+        self.news.send_if_modified(|news| {
+            *news = News::InFlight(Instant::now(), left);
+            false
+        });
+    }
+
+    fn over(&self) -> Option<Over> {
+        match &*self.news.borrow() {
+            News::InFlight(..) => None,
+            News::Over(over) => Some(over.clone()),
+        }
     }
 }
 
 impl Idempotency {
-    /// Claims again and again until the key is free or ended, or `max` is over. Every round is a
-    /// whole claim: a waiter never runs without one.
+    /// Claims again and again until the key is free or ended, or `max` is over. `left` is what the
+    /// caller's own claim said of the holder's lease.
     pub(super) async fn claim_waiting(
         &self,
         key: &RecordKey,
         fingerprint: &Fingerprint,
         max: Duration,
+        left: Duration,
     ) -> Result<Claim, ClaimError> {
-        let waiters = &self.shared().waiters;
-        let _waiting = waiters.enter();
-        let deadline = Instant::now() + max;
-        let mut watcher = self.watcher(key).await;
-        let mut pauses = Budget::new(max);
+        let until = deadline(Instant::now(), max);
+        let alike = Alike {
+            fingerprint: *fingerprint,
+            policy: Arc::as_ptr(&self.tuned).addr(),
+        };
+        let seat = self.shared().waiters.enter(key, alike, left);
+        let mut news = seat.room.news.subscribe();
+        let told = pin!(async {
+            let _ = news.wait_for(|news| matches!(news, News::Over(_))).await;
+        });
+        let leading = pin!(seat.room.lead.lock());
+        let timer = pin!(sleep_until(until));
+        let waited = select(told, select(leading, timer)).await;
+        let mut lead = match waited {
+            Either::Left(_) | Either::Right((Either::Right(_), _)) => return seat.room.in_flight(),
+            Either::Right((Either::Left((lead, _)), _)) => lead,
+        };
+        // The answer may have come together with the lead.
+        if let Some(over) = seat.room.over() {
+            return over.into();
+        }
+        self.lead(&seat, &mut lead, fingerprint, until).await
+    }
+
+    async fn lead(
+        &self,
+        seat: &Seat<'_>,
+        lead: &mut Lead,
+        fingerprint: &Fingerprint,
+        until: Instant,
+    ) -> Result<Claim, ClaimError> {
+        if lead.watcher.is_none() {
+            lead.watcher = Some(self.watcher(seat.key).await);
+        }
         loop {
-            let mut woken = pin!(waiters.stripe(key).0.notified());
-            woken.as_mut().enable();
-            let claim = self.claim_once(key, fingerprint).await?;
-            let Claim::InFlight { retry_after } = claim else {
-                return Ok(claim);
+            lead.until_next(&seat.room, until).await;
+            let now = Instant::now();
+            let recent = |asked: Instant| asked + FLOOR > now;
+            if now >= until && lead.asked.is_some_and(recent) {
+                return seat.room.in_flight();
+            }
+            let claim = self.claim_once(seat.key, fingerprint).await;
+            lead.asked = Some(Instant::now());
+            lead.hinted = false;
+            let left = match claim {
+                Ok(Claim::Refused(Refused::InFlight { retry_after })) => retry_after,
+                Ok(Claim::Acquired(execution)) => {
+                    seat.room.still(self.policy().lease);
+                    lead.schedule(self, self.policy().lease);
+                    return Ok(Claim::Acquired(execution));
+                }
+                Ok(Claim::Replay(payload)) => return seat.end(Over::Replay(payload)),
+                Ok(Claim::ReplayFailure(payload)) => return seat.end(Over::ReplayFailure(payload)),
+                Ok(Claim::Refused(refused)) => return seat.end(Over::Refused(refused)),
+                Err(error) => return seat.end(Over::Failed(error)),
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Some(pause) = pauses.next_pause(self).filter(|_| !left.is_zero()) else {
-                return Ok(Claim::InFlight { retry_after });
-            };
-            // A lease that runs out changes nothing in the store, so nobody would wake us.
-            let pause = pause.min(left).min(retry_after);
-            let changed = pin!(changed(&mut watcher));
-            select(select(woken, changed), pin!(tokio::time::sleep(pause))).await;
+            seat.room.still(left);
+            lead.schedule(self, left);
+            if Instant::now() >= until {
+                return seat.room.in_flight();
+            }
         }
     }
 
     async fn watcher(&self, key: &RecordKey) -> Option<Box<dyn Watcher>> {
         let watch = self.shared().watch.as_ref()?;
-        match super::call::bounded(self.policy().call_timeout, watch.watch(key)).await {
+        match super::call::bounded(self.policy().call_limit(0), watch.watch(key)).await {
             Ok(watcher) => Some(watcher),
             Err(error) => {
                 tracing::debug!(%key, %error, "cannot watch the key; polling");
@@ -107,43 +288,66 @@ impl Idempotency {
     }
 }
 
-async fn changed(watcher: &mut Option<Box<dyn Watcher>>) {
-    match watcher {
-        Some(watcher) => watcher.changed().await,
-        None => std::future::pending().await,
+impl Seat<'_> {
+    /// Tells everybody in the room, and gives what it told.
+    fn end(&self, over: Over) -> Result<Claim, ClaimError> {
+        self.waiters.close(self.key, &self.room);
+        self.room.news.send_replace(News::Over(over.clone()));
+        over.into()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{IdempotencyKey, Scope};
+impl Default for Lead {
+    fn default() -> Self {
+        Self {
+            watcher: None,
+            next: None,
+            asked: None,
+            hinted: false,
+            pauses: Budget::new(Duration::MAX),
+        }
+    }
+}
 
-    /// The stripes of some keys.
-    fn stripes(waiters: &Waiters) -> Vec<usize> {
-        let place = |stripe| waiters.stripes.iter().position(|s| std::ptr::eq(s, stripe));
-        let keys = (0..200).map(|n| IdempotencyKey::new(format!("key-{n}")).expect("it is a key"));
-        keys.map(|key| waiters.stripe(&Scope::global().key(&key)))
-            .map(|stripe| place(stripe).expect("it is one of them"))
-            .collect()
+impl Lead {
+    /// The next question after one that found the key in flight: after a pause, and when the lease
+    /// ends, which changes nothing in the store, so that nobody would tell.
+    fn schedule(&mut self, engine: &Idempotency, left: Duration) {
+        let pause = match &self.watcher {
+            Some(Some(_)) => engine.shared().entropy.jittered(WATCHED_PAUSE),
+            _ => self.pauses.next_pause(engine).unwrap_or(WATCHED_PAUSE),
+        };
+        self.next = Some(deadline(Instant::now(), pause.min(left)));
     }
 
-    /// What a simulation repeats has to wake the same waiters.
-    #[test]
-    fn keys_share_stripes_by_the_salt_alone() {
-        let of = |salt| stripes(&Waiters::new(salt));
-        assert_eq!(of(7), of(7));
-        assert_ne!(of(7), of(8));
-    }
-
-    #[test]
-    fn whoever_waits_is_counted_until_it_goes() {
-        let waiters = Waiters::new(0);
-        let (one, other) = (waiters.enter(), waiters.enter());
-        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 2);
-        drop(one);
-        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 1);
-        drop(other);
-        assert_eq!(waiters.waiting.load(Ordering::SeqCst), 0);
+    /// Waits until it is time to ask: at the next question's time, after a change by this process,
+    /// after a hint by the store, or at the end of the leader's own wait.
+    async fn until_next(&mut self, room: &Room, until: Instant) {
+        let Some(mut next) = self.next else {
+            return;
+        };
+        loop {
+            let timer = pin!(sleep_until(next.min(until)));
+            let changed = pin!(room.changed.notified());
+            let waited = match &mut self.watcher {
+                Some(Some(watcher)) if !self.hinted => {
+                    match select(changed, select(timer, watcher.changed())).await {
+                        Either::Right((Either::Right(_), _)) => None,
+                        _ => Some(()),
+                    }
+                }
+                _ => {
+                    select(changed, timer).await;
+                    Some(())
+                }
+            };
+            if waited.is_some() {
+                return;
+            }
+            // One hint brings one question; a watcher that is always ready brings no more.
+            self.hinted = true;
+            next = next.min(self.asked.map_or(next, |asked| asked + FLOOR));
+            self.next = Some(next);
+        }
     }
 }

@@ -1,37 +1,24 @@
 //! What a holder shares between its work, its renewals and its ending.
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use futures_util::lock::Mutex;
-
-use super::end_guard::EndGuard;
-use crate::{
-    Deleted, Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
-    Stored, Superseded, Updated,
-    engine::{Budget, EndFailure, bounded, in_place},
-    machine::{self, Ending, Holding, Settled, Step, Write},
-    observe,
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-/// How an execution ends.
-#[derive(Debug)]
-pub(crate) enum End {
-    Write(Ending),
-    Release,
-    /// A write that went out at least once, and is kept with the holding since.
-    Kept(&'static str),
-}
+use bytes::Bytes;
+use futures_util::lock::{Mutex as TurnMutex, MutexGuard};
+use tokio::sync::{Notify, futures::Notified};
 
-impl End {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Write(ending) => ending.name(),
-            Self::Release => "released",
-            Self::Kept(name) => name,
-        }
-    }
-}
+use crate::{
+    Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
+    Superseded,
+    engine::{Budget, MAX_ROUNDS, endless, in_place},
+    machine::{Held as Reached, Holding, Landed, Want},
+    observe,
+};
 
 /// A claim that was won, for as long as anybody cares.
 pub(crate) struct Held {
@@ -39,34 +26,23 @@ pub(crate) struct Held {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) attempt: u32,
     pub(crate) resumed: Option<Bytes>,
-    pub(super) engine: Idempotency,
+    pub(crate) engine: Idempotency,
     lease: Duration,
-    /// A claim that may never have gone through.
+    /// A claim that may never have gone through, and is given back.
     unseen: bool,
-    progress: Mutex<Progress>,
-}
-
-/// Writes go out one at a time, under a lock.
-struct Progress {
-    holding: Holding,
-    /// The ending that was sent, to be sent again unchanged when its reply is lost.
-    sent: Option<Write>,
-    /// Whether a release may have been applied unnoticed.
-    maybe_released: bool,
-    ended: Option<Result<(), Superseded>>,
+    /// The ending that the caller asked for, until whoever has the turn takes it.
+    asked: Mutex<Option<Want>>,
+    /// The name of the ending that was asked for.
+    ending: OnceLock<&'static str>,
+    over: AtomicBool,
+    /// It is over, or an attempt at its pending ending failed.
+    changed: Notify,
+    /// Operations go out one at a time: whoever has this lock has the turn.
+    holding: TurnMutex<Holding>,
 }
 
 impl Held {
     pub(crate) fn new(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
-        Self::with(engine, key, holding, false)
-    }
-
-    /// A claim that may have gone through without its caller learning of it, to be given back.
-    pub(crate) fn unseen(engine: Idempotency, key: RecordKey, holding: Holding) -> Self {
-        Self::with(engine, key, holding, true)
-    }
-
-    fn with(engine: Idempotency, key: RecordKey, holding: Holding, unseen: bool) -> Self {
         let record = holding.record();
         Self {
             fingerprint: record.fingerprint,
@@ -75,13 +51,12 @@ impl Held {
             key,
             engine,
             lease: holding.lease(),
-            unseen,
-            progress: Mutex::new(Progress {
-                holding,
-                sent: None,
-                maybe_released: unseen,
-                ended: None,
-            }),
+            unseen: holding.ending().is_some(),
+            asked: Mutex::default(),
+            ending: holding.ending().map(OnceLock::from).unwrap_or_default(),
+            over: AtomicBool::new(false),
+            changed: Notify::new(),
+            holding: TurnMutex::new(holding),
         }
     }
 
@@ -89,15 +64,73 @@ impl Held {
         self.lease
     }
 
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Resolves when it is over, and after each attempt at its pending ending that failed.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// An attempt at its pending ending was made.
+    pub(crate) fn tried(&self) {
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn jittered(&self, pause: Duration) -> Duration {
+        self.engine.shared().entropy.jittered(pause)
+    }
+
+    /// The ending that was asked for, which may not have landed yet.
+    pub(crate) fn ending(&self) -> Option<&'static str> {
+        self.ending.get().copied()
+    }
+
+    /// Waits for the turn.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, Holding> {
+        let mut holding = self.holding.lock().await;
+        let asked = self
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(want) = asked {
+            // An execution that is over says so itself.
+            let _ = holding.want(want);
+        }
+        holding
+    }
+
     /// Renews or checkpoints, asking again within the retry budget.
-    pub(crate) async fn step(&self, step: Step) -> Result<(), HoldError> {
+    pub(crate) async fn step(&self, want: Want) -> Result<(), HoldError> {
+        let mut holding = self.turn().await;
+        holding.want(want)?;
         let mut budget = Budget::new(self.engine.policy().retry_budget);
-        self.step_within(step, Some(&mut budget)).await
+        loop {
+            match self.drive(&mut holding).await {
+                Ok(Reached::Kept) => return Ok(()),
+                Ok(_) => return Err(HoldError::Superseded(Superseded)),
+                Err(error) => budget
+                    .retry(&self.engine, &self.key, error)
+                    .await
+                    .map_err(HoldError::Store)?,
+            }
+        }
     }
 
     /// Renews, asking once.
     pub(crate) async fn renew_once(&self) -> Result<(), HoldError> {
-        let renewed = self.step_within(Step::Renew, None).await;
+        let renewed = async {
+            let mut holding = self.turn().await;
+            holding.want(Want::Renew)?;
+            match self.drive(&mut holding).await {
+                Ok(Reached::Kept) => Ok(()),
+                Ok(_) => Err(HoldError::Superseded(Superseded)),
+                Err(error) => Err(HoldError::Store(error)),
+            }
+        };
+        let renewed = renewed.await;
         let result = match &renewed {
             Ok(()) => "done",
             Err(HoldError::Superseded(_)) => "superseded",
@@ -107,173 +140,81 @@ impl Held {
         renewed
     }
 
-    async fn step_within(
-        &self,
-        step: Step,
-        mut budget: Option<&mut Budget>,
-    ) -> Result<(), HoldError> {
-        let mut progress = self.progress.lock().await;
-        if progress.ended.is_some() {
-            return Err(HoldError::Superseded(Superseded));
+    /// Ends the execution: at once if the store takes it, else in the background.
+    pub(crate) async fn end(&self, want: Want) -> Result<Recording, Superseded> {
+        let name = *self.ending.get_or_init(|| want.name());
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(want);
+        let mut ended = in_place!(self.try_end());
+        if matches!(&ended, Err(error) if error.kind() == StoreErrorKind::Unknown) {
+            ended = Box::pin(self.end_again()).await;
         }
-        let mut write = progress.holding.step(step);
-        loop {
-            match self.update(&write).await {
-                Ok(Updated::Done) => break,
-                Ok(Updated::Conflict(found)) => {
-                    match progress.holding.settle(&write, found.as_ref()) {
-                        Settled::Landed => break,
-                        Settled::Again(again) => write = again,
-                        Settled::Superseded => {
-                            self.finish(&mut progress, "superseded", Err(Superseded));
-                            return Err(HoldError::Superseded(Superseded));
-                        }
-                    }
-                }
-                Err(error) => match budget.as_deref_mut() {
-                    Some(budget) => budget
-                        .retry(&self.engine, &self.key, error)
-                        .await
-                        .map_err(HoldError::Store)?,
-                    None => return Err(HoldError::Store(error)),
-                },
-            }
-        }
-        progress.holding.wrote(write);
-        Ok(())
-    }
-
-    /// Ends the execution: at once if the store takes it, else in the background. Dropping the
-    /// future hands the rest over to the background as well.
-    pub(crate) async fn end(held: Arc<Self>, end: End) -> Result<Recording, Superseded> {
-        let mut guard = EndGuard::new(held, end);
-        let mut result = in_place!(guard.try_end());
-        if matches!(&result, Err(EndFailure::Store(e)) if e.kind() == StoreErrorKind::Unknown) {
-            result = in_place!(guard.try_end());
-        }
-        match result {
-            Ok(()) => {
-                guard.disarm();
-                Ok(Recording::Stored)
-            }
-            Err(EndFailure::Superseded(superseded)) => {
-                guard.disarm();
-                Err(superseded)
-            }
-            Err(EndFailure::Store(error)) => {
-                guard.hand_over(Some(&error));
+        match ended {
+            Ok(Ok(Landed::Fallback)) => Ok(Recording::Fallback),
+            Ok(over) => over.map(|_| Recording::Stored),
+            Err(error) => {
+                observe::ending_not_stored(&self.key, name, &error);
                 Ok(Recording::Pending)
             }
         }
     }
 
-    /// Sends the ending once. Safe to call again, also from two tasks.
-    pub(crate) async fn try_end(&self, end: &mut End) -> Result<(), EndFailure> {
-        let mut progress = self.progress.lock().await;
-        if let Some(result) = progress.ended {
-            return result.map_err(EndFailure::Superseded);
+    /// Once more after a lost reply. A renewal goes first: the attempt may have taken a third of the
+    /// lease. It also finds out whether the ending has landed.
+    async fn end_again(&self) -> Result<Result<Landed, Superseded>, StoreError> {
+        match self.renew_once().await {
+            Err(HoldError::Store(error)) => Err(error),
+            Ok(()) | Err(HoldError::Superseded(_)) => self.try_end().await,
         }
-        let name = end.name();
-        let result = if let End::Release = end {
-            // Boxed, so that the usual ending does not carry the room for it.
-            Box::pin(self.try_release(&mut progress)).await
-        } else {
-            // Kept before it goes out: this future may be dropped while it is under way.
-            if let End::Write(ending) = std::mem::replace(end, End::Kept(name)) {
-                progress.sent = Some(progress.holding.end(ending));
+    }
+
+    /// Tries once to end the execution.
+    pub(crate) async fn try_end(&self) -> Result<Result<Landed, Superseded>, StoreError> {
+        let mut holding = self.turn().await;
+        loop {
+            if let Some(over) = holding.over() {
+                return Ok(over);
             }
-            self.try_write(&mut progress).await
+            in_place!(self.drive(&mut holding))?;
+        }
+    }
+
+    /// Performs operations until something is settled or a call fails.
+    async fn drive(&self, holding: &mut Holding) -> Result<Reached, StoreError> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(op) = holding.next() else {
+                break;
+            };
+            let (reply, error) = in_place!(self.engine.perform(&self.key, op));
+            match holding.on_reply(reply) {
+                Reached::Again => {}
+                Reached::Later => return Err(error.unwrap_or_else(endless)),
+                Reached::Kept => return Ok(Reached::Kept),
+                reached @ (Reached::Ended(_) | Reached::Superseded) => {
+                    self.finish(holding);
+                    return Ok(reached);
+                }
+            }
+        }
+        Err(endless())
+    }
+
+    /// Takes note that the execution is over.
+    fn finish(&self, holding: &Holding) {
+        let Some(over) = holding.over() else {
+            return;
         };
-        match result {
-            Ok(()) => self.finish(&mut progress, name, Ok(())),
-            Err(EndFailure::Superseded(_)) => {
-                self.finish(&mut progress, "superseded", Err(Superseded));
-            }
-            Err(EndFailure::Store(_)) => {}
+        if self.over.swap(true, Ordering::AcqRel) {
+            return;
         }
-        result
-    }
-
-    async fn try_write(&self, progress: &mut Progress) -> Result<(), EndFailure> {
-        let Progress { holding, sent, .. } = progress;
-        let write = sent.as_mut().expect("an ending is kept until it is over");
-        loop {
-            match self.update(write).await.map_err(EndFailure::Store)? {
-                Updated::Done => return Ok(()),
-                Updated::Conflict(found) => match holding.settle(write, found.as_ref()) {
-                    Settled::Landed => return Ok(()),
-                    Settled::Again(again) => *write = again,
-                    Settled::Superseded => return Err(EndFailure::Superseded(Superseded)),
-                },
-            }
-        }
-    }
-
-    async fn try_release(&self, progress: &mut Progress) -> Result<(), EndFailure> {
-        loop {
-            let version = progress.holding.record().version;
-            let maybe_released = std::mem::replace(&mut progress.maybe_released, true);
-            let call = self.engine.shared().store.delete(&self.key, version);
-            match bounded(self.engine.policy().call_timeout, call).await {
-                Ok(Deleted::Done) => return Ok(()),
-                Ok(Deleted::Conflict(found)) if progress.holding.still_owns(found.as_ref()) => {
-                    progress.maybe_released = maybe_released;
-                }
-                Ok(Deleted::Conflict(found)) => {
-                    // After a lost reply: a record that is gone, or was made anew since, is what
-                    // a release leaves. A take-over would have counted the attempt up.
-                    let gone = found.is_none_or(|found| found.record.attempt <= self.attempt);
-                    return match maybe_released && gone {
-                        true => Ok(()),
-                        false => Err(EndFailure::Superseded(Superseded)),
-                    };
-                }
-                Err(error) => {
-                    let applied = maybe_released || error.kind() == StoreErrorKind::Unknown;
-                    progress.maybe_released = applied;
-                    return Err(EndFailure::Store(error));
-                }
-            }
-        }
-    }
-
-    fn update<'a>(
-        &'a self,
-        write: &'a Write,
-    ) -> impl Future<Output = Result<Updated, StoreError>> + Send + Unpin + 'a {
-        let policy = self.engine.policy();
-        let ttl = machine::ttl(&write.record.state, policy.retention);
-        let store = &self.engine.shared().store;
-        let call = store.update(&self.key, write.expected, &write.record, ttl);
-        bounded(policy.call_timeout, call)
-    }
-
-    fn finish(&self, progress: &mut Progress, name: &'static str, ended: Result<(), Superseded>) {
-        progress.ended = Some(ended);
-        progress.sent = None;
+        let name = over.map_or("superseded", Landed::name);
         observe::ended(&self.key, if self.unseen { "released" } else { name });
+        self.changed.notify_waiters();
         self.engine.shared().waiters.wake(&self.key);
     }
 
-    pub(crate) async fn prepare(&self, ending: Ending) -> Write {
-        self.progress.lock().await.holding.end(ending)
-    }
-
-    pub(crate) async fn settle(&self, write: &Write, found: Option<&Stored>) -> Settled {
-        self.progress.lock().await.holding.settle(write, found)
-    }
-
-    pub(crate) async fn ended(&self, result: Result<Write, Superseded>) {
-        let mut progress = self.progress.lock().await;
-        match result {
-            Ok(write) => {
-                let name = write.record.state.name();
-                progress.holding.wrote(write);
-                self.finish(&mut progress, name, Ok(()));
-            }
-            // A renewal or a checkpoint may have found out, and said so.
-            Err(_) if progress.ended.is_some() => {}
-            Err(superseded) => self.finish(&mut progress, "superseded", Err(superseded)),
-        }
+    /// Takes note that the holding was driven to its end elsewhere.
+    pub(super) async fn ended(&self) {
+        let holding = self.turn().await;
+        self.finish(&holding);
     }
 }

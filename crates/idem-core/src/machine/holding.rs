@@ -1,115 +1,67 @@
-//! What the holder of a claim may write.
+//! [`Holding`]: what the holder of a key may still write.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Record, State, Stored, Version};
+use super::{Ending, Held, Landed, Op, Reply, Want, Write, end::End};
+use crate::{Record, State, StoreErrorKind, Stored, Superseded, Version};
 
-/// A conditional write: replace the record if its version is still `expected`.
+/// The holder's side of one key, from the claim to the ending.
+///
+/// State what is wanted ([`want`](Self::want)), then perform [`next`](Self::next) and hand each
+/// reply to [`on_reply`](Self::on_reply) until it says something else than [`Held::Again`]. One
+/// operation is under way at a time. A driver that is dropped between the two calls loses nothing:
+/// whatever it sent is recognised when it is found.
+///
+/// An ending stays wanted until it lands. In between the holder may renew: a renewal goes first,
+/// once, and the ending is then built on top of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Write {
-    /// The version that has to be there.
-    pub expected: Version,
-    /// What to put in its place.
-    pub record: Record,
+pub struct Holding {
+    /// The last record that is known to be this holder's and in flight.
+    record: Record,
+    /// The highest revision used: no two writes share one.
+    used: u64,
+    step: Option<Step>,
+    end: Option<End>,
+    /// The write for `step` or `end`, to be sent again unchanged when its reply is lost.
+    write: Option<Write>,
+    over: Option<Result<Landed, Superseded>>,
 }
 
-/// A write that leaves the holder in charge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Start the lease anew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Step {
     Renew,
-    /// Leave something for a successor, and start the lease anew.
     Checkpoint(Bytes),
 }
 
-/// A write that ends the execution. The first ending wins (G2).
-#[derive(Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// Store a success for ever after.
-    Complete(Bytes),
-    /// Store a failure for ever after.
-    Fail(Bytes),
-    /// No effect: let the next claim run.
-    Retry,
-}
-
-impl Ending {
-    /// `completed`, `failed` or `retryable`.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Complete(_) => "completed",
-            Self::Fail(_) => "failed",
-            Self::Retry => "retryable",
-        }
-    }
-}
-
-impl std::fmt::Debug for Ending {
-    /// The kind alone: payloads never reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What became of a write that found another version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It had been applied before; only the reply was lost.
-    Landed,
-    /// An earlier write of this holder had been applied unnoticed: send this one instead.
-    Again(Write),
-    /// Somebody else owns the key, or it is gone (G3).
-    Superseded,
-}
-
-/// How a claimer gives back a claim whose reply it never saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Undo {
-    /// The claim made the record: remove it.
-    Release,
-    /// The claim took a record over: hand it on as retryable, with its history.
-    Retry,
-}
-
-impl Undo {
-    /// How to give back the claim that wrote this record.
-    #[must_use]
-    pub const fn of(record: &Record) -> Self {
-        match record.attempt {
-            1 => Self::Release,
-            _ => Self::Retry,
-        }
-    }
-}
-
-/// What a holder knows of its record: the version it last saw there, and which revisions it has
-/// used up, so that no two of its writes share one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Holding {
-    record: Record,
-    used: u64,
-}
-
 impl Holding {
-    /// The holding of whoever wrote this record.
-    #[must_use]
-    pub fn new(record: Record) -> Self {
-        let used = record.version.revision;
-        Self { record, used }
-    }
-
-    /// The holding of a claim that found its own record: it may have sent revisions up to `sent`
-    /// that were not applied, or not yet.
+    /// The holding of a claim that wrote or found `record`, and has used revisions up to `sent`.
     #[must_use]
     pub fn of_claim(record: Record, sent: u64) -> Self {
-        let used = record.version.revision.max(sent);
-        Self { record, used }
+        Self {
+            used: record.version.revision.max(sent),
+            record,
+            step: None,
+            end: None,
+            write: None,
+            over: None,
+        }
     }
 
-    /// The record as last known.
+    /// The holding of a claim that may never have gone through, and is given back.
+    pub(super) fn given_up(record: Record, sent: u64) -> Self {
+        let end = match record.attempt {
+            1 => End::release(true),
+            _ => End::write(Ending::Retry, None),
+        };
+        Self {
+            end: Some(end),
+            ..Self::of_claim(record, sent)
+        }
+    }
+
+    /// The record as last known to be in flight under this holder.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
@@ -124,88 +76,7 @@ impl Holding {
         }
     }
 
-    /// The write that renews the lease or leaves a checkpoint.
-    #[must_use]
-    pub fn step(&mut self, step: Step) -> Write {
-        let checkpoint = match step {
-            Step::Renew => self.checkpoint().cloned(),
-            Step::Checkpoint(bytes) => Some(bytes),
-        };
-        let lease = self.lease();
-        self.write(State::InFlight { lease, checkpoint })
-    }
-
-    /// The write that ends the execution.
-    #[must_use]
-    pub fn end(&mut self, ending: Ending) -> Write {
-        let state = match ending {
-            Ending::Complete(payload) => State::Completed { payload },
-            Ending::Fail(payload) => State::Failed { payload },
-            Ending::Retry => State::Retryable {
-                checkpoint: self.checkpoint().cloned(),
-            },
-        };
-        self.write(state)
-    }
-
-    /// Takes note that `write` was applied.
-    pub fn wrote(&mut self, write: Write) {
-        self.record = write.record;
-    }
-
-    /// Finds out what became of `write`, which found `found` instead of what it expected.
-    #[must_use]
-    pub fn settle(&mut self, write: &Write, found: Option<&Stored>) -> Settled {
-        let Some(found) = found.map(|stored| &stored.record) else {
-            return Settled::Superseded;
-        };
-        if found.version == write.record.version {
-            return Settled::Landed;
-        }
-        if !self.owns(found) {
-            return Settled::Superseded;
-        }
-        let state = self.rebased(&write.record.state, found);
-        self.used = self.used.max(found.version.revision);
-        self.record = found.clone();
-        Settled::Again(self.write(state))
-    }
-
-    /// The state to write over `found`: a write that only passed the known checkpoint on passes
-    /// the found one on instead, which an unnoticed write of this holder left.
-    fn rebased(&self, state: &State, found: &Record) -> State {
-        let mut state = state.clone();
-        if let State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } = &mut state
-            && checkpoint.as_ref() == self.checkpoint()
-            && let State::InFlight {
-                checkpoint: newer, ..
-            } = &found.state
-        {
-            checkpoint.clone_from(newer);
-        }
-        state
-    }
-
-    /// Whether a record found on a failed release is still this holder's, so that releasing has
-    /// to be tried again at its version; notes that version.
-    #[must_use]
-    pub fn still_owns(&mut self, found: Option<&Stored>) -> bool {
-        let Some(found) = found
-            .map(|stored| &stored.record)
-            .filter(|found| self.owns(found))
-        else {
-            return false;
-        };
-        self.record = found.clone();
-        true
-    }
-
-    fn owns(&self, found: &Record) -> bool {
-        found.version.token == self.record.version.token
-            && matches!(found.state, State::InFlight { .. })
-    }
-
-    /// The lease that the record was claimed with.
+    /// The lease that the key was claimed with.
     #[must_use]
     pub fn lease(&self) -> Duration {
         match self.record.state {
@@ -214,19 +85,185 @@ impl Holding {
         }
     }
 
-    fn write(&mut self, state: State) -> Write {
+    /// How the execution ended, once it has.
+    #[must_use]
+    pub fn over(&self) -> Option<Result<Landed, Superseded>> {
+        self.over
+    }
+
+    /// The ending that is wanted and has not landed: `completed`, `failed`, `retryable` or
+    /// `released`.
+    #[must_use]
+    pub fn ending(&self) -> Option<&'static str> {
+        let end = self.end.as_ref().filter(|_| self.over.is_none());
+        end.map(End::name)
+    }
+
+    /// States what to do next. A new ending replaces one that has not landed.
+    ///
+    /// # Errors
+    /// [`Superseded`] when the execution is over: nothing more can be written.
+    pub fn want(&mut self, want: Want) -> Result<(), Superseded> {
+        if self.over.is_some() {
+            return Err(Superseded);
+        }
+        self.step = None;
+        self.write = None;
+        if let Some(end) = &mut self.end {
+            end.stop_awaiting();
+        }
+        match want {
+            Want::Renew => self.step = Some(Step::Renew),
+            Want::Checkpoint(bytes) => self.step = Some(Step::Checkpoint(bytes)),
+            Want::End { ending, fallback } => self.end = Some(End::write(ending, fallback)),
+            Want::Release => self.end = Some(End::release(false)),
+        }
+        Ok(())
+    }
+
+    /// The next operation, an update or a delete; `None` when nothing is wanted or the execution is
+    /// over. It counts as sent from now on.
+    pub fn next(&mut self) -> Option<Op<'_>> {
+        if self.over.is_some() {
+            return None;
+        }
+        if self.step.is_none()
+            && let Some(End::Release { awaiting, maybe }) = &mut self.end
+        {
+            *maybe |= *awaiting;
+            *awaiting = true;
+            return Some(Op::Delete(self.record.version));
+        }
+        if self.write.is_none() {
+            let state = self.wanted_state()?;
+            self.write = Some(self.build(state));
+        }
+        self.write.as_ref().map(Op::Update)
+    }
+
+    /// Takes the reply to the operation that [`next`](Self::next) gave.
+    pub fn on_reply(&mut self, reply: Reply) -> Held {
+        match reply {
+            Reply::Applied => match self.write.take() {
+                Some(write) => self.landed(write.record),
+                None => self.close(Ok(Landed::Released)),
+            },
+            Reply::Found(found) => self.found(found.map(|found| found.record)),
+            Reply::Failed(kind) => self.failed(kind),
+            Reply::Probed(_) => Held::Later,
+        }
+    }
+
+    /// Takes what a read found, outside of any operation: is the execution still in charge?
+    pub fn on_read(&mut self, found: Option<Stored>) -> Held {
+        match self.found(found.map(|found| found.record)) {
+            Held::Again => Held::Kept,
+            held => held,
+        }
+    }
+
+    /// Takes note that a transaction in which an ending was applied may not have been committed.
+    /// The ending may have landed or not; state what is wanted now.
+    pub fn reopen(&mut self) {
+        self.over = None;
+        self.end = None;
+    }
+
+    fn wanted_state(&self) -> Option<State> {
+        let lease = self.lease();
+        let in_flight = |checkpoint| State::InFlight { lease, checkpoint };
+        match (&self.step, &self.end) {
+            (Some(Step::Renew), _) => Some(in_flight(self.checkpoint().cloned())),
+            (Some(Step::Checkpoint(bytes)), _) => Some(in_flight(Some(bytes.clone()))),
+            (None, Some(End::Write { ending, .. })) => Some(ending.state(self.checkpoint())),
+            (None, _) => None,
+        }
+    }
+
+    fn build(&mut self, state: State) -> Write {
         self.used = self.used.saturating_add(1);
-        let version = Version {
-            revision: self.used,
-            ..self.record.version
-        };
         Write {
             expected: self.record.version,
             record: Record {
-                version,
+                version: Version {
+                    revision: self.used,
+                    ..self.record.version
+                },
                 state,
                 ..self.record.clone()
             },
+        }
+    }
+
+    /// This holder's own record, as written or found.
+    fn landed(&mut self, record: Record) -> Held {
+        let Some(landed) = Landed::of(&record.state) else {
+            self.record = record;
+            self.step = None;
+            return Held::Kept;
+        };
+        let revision = record.version.revision;
+        let is_fallback = self.end.as_ref().is_some_and(|e| e.is_fallback(revision));
+        self.close(Ok(if is_fallback {
+            Landed::Fallback
+        } else {
+            landed
+        }))
+    }
+
+    fn found(&mut self, found: Option<Record>) -> Held {
+        let sent = self.write.take();
+        let attempt = found.as_ref().map(|found| found.attempt);
+        let token = self.record.version.token;
+        let Some(own) = found.filter(|found| found.version.token == token) else {
+            return self.gone(attempt);
+        };
+        let is_sent = sent.is_some_and(|sent| sent.record.version == own.version);
+        if is_sent || own.state.is_ended() {
+            return self.landed(own);
+        }
+        // An earlier write of this holder had landed unseen: the next one goes on top of it.
+        self.used = self.used.max(own.version.revision);
+        self.record = own;
+        if let Some(end) = &mut self.end {
+            end.not_deleted();
+        }
+        Held::Again
+    }
+
+    /// The record is gone, or another claim's. After a lost reply to a delete it is what a release
+    /// leaves if it is gone or was made anew since; a take-over would have counted the attempt up.
+    fn gone(&mut self, attempt: Option<u32>) -> Held {
+        let released = self.end.as_ref().is_some_and(End::may_have_released)
+            && attempt.is_none_or(|attempt| attempt <= self.record.attempt);
+        self.close(if released {
+            Ok(Landed::Released)
+        } else {
+            Err(Superseded)
+        })
+    }
+
+    fn failed(&mut self, kind: StoreErrorKind) -> Held {
+        let Some(end) = &mut self.end else {
+            return Held::Later;
+        };
+        if self.step.take().is_some() {
+            // The ending is not kept waiting by a renewal that fails.
+            self.write = None;
+        } else if end.failed(kind, self.used.saturating_add(1)) {
+            self.write = None;
+            return Held::Again;
+        }
+        Held::Later
+    }
+
+    fn close(&mut self, over: Result<Landed, Superseded>) -> Held {
+        self.over = Some(over);
+        self.step = None;
+        self.write = None;
+        match over {
+            Ok(landed) => Held::Ended(landed),
+            Err(Superseded) => Held::Superseded,
         }
     }
 }

@@ -4,7 +4,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Abandonment, OnAbandoned, Prober, StoreErrorKind, Timestamp, Verdict};
+use idem_core::{
+    Abandonment, OnAbandoned, ProbeResult, Prober, Refused, StoreErrorKind, Timestamp,
+};
 
 use super::{
     store::{Fault, Op},
@@ -34,7 +36,7 @@ async fn s4_a_clock_that_is_off_shows_in_the_stamp_alone() {
         let execution = acquire(&idem, "k").await;
         assert_eq!(store.record(&key("k")).unwrap().created_at, shown);
         match idem.claim(&key("k"), &print("a")).await.unwrap() {
-            Claim::InFlight { retry_after } => assert_eq!(retry_after, LEASE),
+            Claim::Refused(Refused::InFlight { retry_after }) => assert_eq!(retry_after, LEASE),
             other => panic!("{other:?}"),
         }
         execution.complete("ok").await.unwrap();
@@ -49,11 +51,11 @@ async fn g4_a_mismatch_is_told_before_in_flight_and_changes_nothing() {
     let execution = acquire(&idem, "k").await;
     let before = store.record(&key("k"));
     let claim = idem.claim(&key("k"), &print("b")).await.unwrap();
-    assert!(matches!(claim, Claim::Mismatch));
+    assert!(matches!(claim, Claim::Refused(Refused::Mismatch)));
     assert_eq!(store.record(&key("k")), before);
     execution.complete("ok").await.unwrap();
     let claim = idem.claim(&key("k"), &print("b")).await.unwrap();
-    assert!(matches!(claim, Claim::Mismatch));
+    assert!(matches!(claim, Claim::Refused(Refused::Mismatch)));
     assert_eq!(&replayed(&idem, "k").await[..], b"ok");
 }
 
@@ -64,7 +66,9 @@ async fn g1_busy_says_how_much_lease_is_left() {
     let _held = acquire(&idem, "k").await;
     tokio::time::advance(Duration::from_secs(10)).await;
     match idem.claim(&key("k"), &print("a")).await.unwrap() {
-        Claim::InFlight { retry_after } => assert_eq!(retry_after, Duration::from_secs(20)),
+        Claim::Refused(Refused::InFlight { retry_after }) => {
+            assert_eq!(retry_after, Duration::from_secs(20));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -193,7 +197,10 @@ async fn a_key_has_only_so_many_attempts() {
         execution.fail_retryable().await.unwrap();
     }
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
-    assert!(matches!(claim, Claim::Exhausted { attempts: 2 }));
+    assert!(matches!(
+        claim,
+        Claim::Refused(Refused::Exhausted { attempts: 2 })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,28 +215,28 @@ async fn past_its_retention_a_key_is_as_new() {
 }
 
 struct Ledger {
-    verdict: Verdict,
+    result: ProbeResult,
     asked: AtomicUsize,
 }
 
 #[async_trait]
 impl Prober for Ledger {
-    async fn probe(&self, abandoned: &Abandonment) -> Verdict {
+    async fn probe(&self, abandoned: &Abandonment) -> ProbeResult {
         self.asked.fetch_add(1, Ordering::SeqCst);
         assert_eq!(
             (abandoned.attempt, abandoned.checkpoint.as_deref()),
             (1, Some(&b"half"[..]))
         );
         assert_eq!(abandoned.key, key("k"));
-        self.verdict.clone()
+        self.result.clone()
     }
 }
 
-/// What the next claim answers after an execution vanished, under this verdict.
-async fn probed(verdict: Verdict, fault: Option<Fault>) -> (Claim, usize) {
+/// What the next claim answers after an execution vanished, after this probe.
+async fn probed(result: ProbeResult, fault: Option<Fault>) -> (Claim, usize) {
     let store = ScriptedStore::default();
     let ledger = std::sync::Arc::new(Ledger {
-        verdict,
+        result,
         asked: AtomicUsize::new(0),
     });
     let policy = Policy::default().on_abandoned(OnAbandoned::probe(ledger.clone()));
@@ -255,14 +262,19 @@ async fn probed(verdict: Verdict, fault: Option<Fault>) -> (Claim, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn a_prober_completes_reclaims_or_halts() {
-    let paid = || Verdict::Committed("paid".into());
+    let paid = || ProbeResult::completed_raw("paid");
     for fault in [None, Some(Fault::LoseReply)] {
         let (claim, asked) = probed(paid(), fault).await;
         assert!(matches!(claim, Claim::Replay(payload) if &payload[..] == b"paid"));
         assert_eq!(asked, 1);
-        let (claim, _) = probed(Verdict::NotCommitted, fault).await;
+        let (claim, _) = probed(ProbeResult::failed_raw("declined"), fault).await;
+        assert!(matches!(claim, Claim::ReplayFailure(payload) if &payload[..] == b"declined"));
+        let (claim, _) = probed(ProbeResult::retry(), fault).await;
         assert!(matches!(claim, Claim::Acquired(execution) if execution.attempt() == 2));
     }
-    let (claim, _) = probed(Verdict::Unknown, None).await;
-    assert!(matches!(claim, Claim::Abandoned { attempt: 1 }));
+    let (claim, _) = probed(ProbeResult::unknown(), None).await;
+    assert!(matches!(
+        claim,
+        Claim::Refused(Refused::Abandoned { attempt: 1 })
+    ));
 }

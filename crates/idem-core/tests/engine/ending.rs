@@ -1,4 +1,4 @@
-use idem_core::{Recording, State, StoreErrorKind, Superseded};
+use idem_core::{Recording, Refused, State, StoreErrorKind, Superseded};
 
 use super::{
     store::{Fault, Op},
@@ -193,7 +193,7 @@ async fn a_full_store_keeps_the_key_held_until_the_answer_fits() {
         tokio::time::sleep(LEASE / 4).await;
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
         assert!(
-            matches!(claim, Claim::InFlight { .. }),
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
             "the key is renewed meanwhile"
         );
     }
@@ -243,7 +243,7 @@ async fn a_dropped_execution_counts_as_a_crash_and_is_reclaimed_with_its_checkpo
     drop(crashed);
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(claim, Claim::InFlight { .. }),
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
         "nobody knows yet that it is gone"
     );
     tokio::time::advance(LEASE).await;

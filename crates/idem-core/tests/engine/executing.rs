@@ -3,7 +3,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use idem_core::{ExecuteError, Failure, OnPanic, Outcome, Recording, State, StoreErrorKind};
+use idem_core::{
+    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, State, StoreErrorKind,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::*;
@@ -164,12 +166,135 @@ async fn an_answer_that_cannot_be_stored_is_not_run_again() {
             .await;
         match result.unwrap_err() {
             ExecuteError::Unstorable { message, replayed } => {
-                assert_eq!((message.as_str(), replayed), ("no form", again));
+                assert!(
+                    message.ends_with("it does not serialise: no form"),
+                    "{message}"
+                );
+                assert_eq!(replayed, again);
             }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(runs.into_inner(), 1);
+}
+
+/// The first caller and every repeat get the same value, or the same refusal.
+async fn told_alike<T>(name: &str, value: T) -> Result<T, String>
+where
+    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug + Clone,
+{
+    let idem = engine(&ScriptedStore::default());
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        told.push(match answer(&idem, name, value.clone()).await {
+            Ok(outcome) => Ok(outcome.value),
+            Err(ExecuteError::Unstorable { message, .. }) => Err(message),
+            Err(other) => panic!("{name}: {other:?}"),
+        });
+    }
+    assert_eq!(told[0], told[1], "{name}: the repeat differs");
+    told.remove(0)
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Nested(Vec<Self>);
+
+#[tokio::test(start_paused = true)]
+async fn g2_the_first_caller_gets_the_value_that_every_repeat_gets() {
+    for cents in 1..1_000_u32 {
+        let price = f64::from(cents) * 1.19 / 100.0;
+        assert_eq!(
+            told_alike("float", price).await,
+            Ok(price),
+            "to the last bit"
+        );
+    }
+    told_alike("no number", f64::NAN).await.unwrap_err();
+    told_alike("infinite", [1.0, f64::INFINITY])
+        .await
+        .unwrap_err();
+    assert_eq!(told_alike("some none", Some(None::<u8>)).await, Ok(None));
+    assert_eq!(told_alike("large", u128::MAX).await, Ok(u128::MAX));
+    let nested = |depth| (0..depth).fold(Nested(vec![]), |inner, _| Nested(vec![inner]));
+    assert_eq!(told_alike("deep", nested(100)).await, Ok(nested(100)));
+    told_alike("too deep", nested(200)).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn g2_a_failure_is_told_alike_too() {
+    let idem = engine(&ScriptedStore::default());
+    for again in [false, true] {
+        let result: Answer<(), f64> = idem
+            .execute(&key("k"), &print("a"), async |_| {
+                Err(Failure::Final(f64::NAN))
+            })
+            .await;
+        match result.unwrap_err() {
+            ExecuteError::Unstorable { replayed, .. } => assert_eq!(replayed, again),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Panics when it is written or read: its work ran, so its key is not to be left in flight.
+#[derive(Debug)]
+struct Explosive;
+
+impl Serialize for Explosive {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("no form")
+    }
+}
+
+impl<'de> Deserialize<'de> for Explosive {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("no form")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_serde_code_panics_ends_as_a_panic() {
+    let idem = engine(&ScriptedStore::default());
+    for again in [false, true] {
+        let result: Answer<Explosive> = answer(&idem, "k", Explosive).await;
+        match result.unwrap_err() {
+            ExecuteError::Panicked { message, replayed } => {
+                assert_eq!((message.as_str(), replayed), ("no form", again));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A deployment that changes an answer's type is told so, with the type and the way out.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_an_older_release_stored_is_read_or_told_by_its_type() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Receipt {
+        id: u64,
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct WithDefault {
+        id: u64,
+        #[serde(default)]
+        currency: Option<String>,
+    }
+    #[derive(Debug, Serialize, Deserialize)]
+    struct WithoutDefault {
+        id: u64,
+        currency: String,
+    }
+    let idem = engine(&ScriptedStore::default());
+    answer(&idem, "k", Receipt { id: 17 }).await.unwrap();
+    let currency = None;
+    let newer = answer(&idem, "k", WithDefault { id: 0, currency }).await;
+    assert_eq!(newer.unwrap().value.id, 17);
+    let currency = String::new();
+    let strict = answer(&idem, "k", WithoutDefault { id: 0, currency }).await;
+    let told = strict.unwrap_err().to_string();
+    for part in ["WithoutDefault", "missing field `currency`", "still stored"] {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +303,7 @@ async fn an_answer_of_another_type_is_an_error_and_stays_stored() {
     let idem = engine(&store);
     answer(&idem, "k", "text".to_owned()).await.unwrap();
     let wrong: Answer<u32> = answer(&idem, "k", 1).await;
-    assert!(matches!(wrong, Err(ExecuteError::Serde(_))));
+    assert!(matches!(wrong, Err(ExecuteError::Unreadable(_))));
     assert_eq!(
         answer(&idem, "k", String::new()).await.unwrap().value,
         "text"
@@ -250,7 +375,7 @@ async fn g1_a_hundred_at_once_execute_once() {
                     executed += usize::from(!outcome.replayed);
                     assert_eq!(outcome.value, round);
                 }
-                Err(ExecuteError::InFlight { .. }) => {}
+                Err(ExecuteError::Refused(Refused::InFlight { .. })) => {}
                 Err(other) => panic!("{other}"),
             }
         }

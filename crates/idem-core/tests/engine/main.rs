@@ -1,11 +1,16 @@
 //! The engine over a store whose faults are scripted, on virtual time.
 
+#![expect(clippy::disallowed_methods, reason = "a test measures virtual time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod claiming;
+mod counted;
 mod detached;
+mod durations;
 mod ending;
 mod executing;
+mod flat;
+mod leases;
 mod outage;
 mod pending;
 mod renewing;

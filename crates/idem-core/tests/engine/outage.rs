@@ -90,6 +90,11 @@ fn a_policy_that_cannot_work_is_refused_with_the_mend() {
         error(Policy::default().call_timeout(none)),
         PolicyError::NoCallTimeout
     );
+    let (timeout, lease) = (Duration::from_secs(2), Duration::from_secs(5));
+    assert_eq!(
+        error(Policy::default().lease(lease).call_timeout(timeout)),
+        PolicyError::CallTimeoutTooLong { timeout, lease }
+    );
     let error = error(Policy::default().retention(Duration::MAX));
     assert!(error.to_string().starts_with("a retention of"), "{error}");
     assert!(

@@ -1,4 +1,4 @@
-use idem_core::{ExecuteError, Failure, Outcome, Ran, StoreErrorKind};
+use idem_core::{ExecuteError, Failure, Outcome, Ran, Refused, StoreErrorKind};
 
 use super::{
     store::{Fault, Op},
@@ -39,7 +39,7 @@ async fn g1_nobody_takes_over_from_a_holder_that_renews() {
     for _ in 0..14 {
         tokio::time::sleep(LEASE / 3).await;
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
-        assert!(matches!(claim, Claim::InFlight { .. }));
+        assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
     }
     assert!(!work.await.unwrap().unwrap().replayed);
 }

@@ -46,7 +46,11 @@ struct Records(HashMap<RecordKey, (Record, Instant, Duration)>);
 struct Script {
     faults: HashMap<Op, VecDeque<Fault>>,
     down: Option<StoreErrorKind>,
-    no_room_for_answers: bool,
+    refuse_answers: Option<StoreErrorKind>,
+    refuse_renewals: bool,
+    hang_answers: bool,
+    refuse_larger_than: Option<(usize, StoreErrorKind)>,
+    hang_all: bool,
     calls: Vec<(Op, Instant)>,
 }
 
@@ -61,7 +65,32 @@ impl ScriptedStore {
 
     /// Records that hold an answer are refused with `Full`; others find room.
     pub(crate) fn no_room_for_answers(&self, full: bool) {
-        self.script.lock().unwrap().no_room_for_answers = full;
+        self.refuse_answers(full.then_some(StoreErrorKind::Full));
+    }
+
+    /// Records that hold an answer fail like this; others are taken.
+    pub(crate) fn refuse_answers(&self, kind: Option<StoreErrorKind>) {
+        self.script.lock().unwrap().refuse_answers = kind;
+    }
+
+    /// Updates that leave a record in flight are refused.
+    pub(crate) fn refuse_renewals(&self, refuse: bool) {
+        self.script.lock().unwrap().refuse_renewals = refuse;
+    }
+
+    /// Records that hold an answer never arrive, and nobody says so; others are taken.
+    pub(crate) fn hang_answers(&self, hang: bool) {
+        self.script.lock().unwrap().hang_answers = hang;
+    }
+
+    /// No call is answered.
+    pub(crate) fn hang_all(&self, hang: bool) {
+        self.script.lock().unwrap().hang_all = hang;
+    }
+
+    /// Records with more payload than this are refused.
+    pub(crate) fn refuse_larger_than(&self, bytes: usize, kind: StoreErrorKind) {
+        self.script.lock().unwrap().refuse_larger_than = Some((bytes, kind));
     }
 
     /// The next call of this kind meets this fault; several queue up.
@@ -83,6 +112,11 @@ impl ScriptedStore {
 
     pub(crate) fn up(&self) {
         self.script.lock().unwrap().down = None;
+    }
+
+    /// How many calls came since this was asked last.
+    pub(crate) fn forget_calls(&self) -> usize {
+        std::mem::take(&mut self.script.lock().unwrap().calls).len()
     }
 
     pub(crate) fn calls(&self, op: Op) -> usize {
@@ -112,6 +146,33 @@ impl ScriptedStore {
             .map(|stored| stored.record)
     }
 
+    /// What becomes of a record because of what it holds.
+    async fn answer(&self, record: &Record) -> Result<(), StoreError> {
+        let hangs = {
+            let script = self.script.lock().unwrap();
+            let is_final = record.state.is_final();
+            let limit = script.refuse_larger_than;
+            let too_large = limit.filter(|(bytes, _)| record.state.bytes() > *bytes);
+            let refused = script.refuse_answers.filter(|_| is_final);
+            if let Some(kind) = too_large.map(|(_, kind)| kind).or(refused) {
+                return Err(StoreError::new(kind, "not this record"));
+            }
+            if script.refuse_renewals && !is_final {
+                return Err(StoreError::unavailable("no renewals"));
+            }
+            script.hang_answers && is_final
+        };
+        if hangs {
+            self.script
+                .lock()
+                .unwrap()
+                .calls
+                .push((Op::Update, Instant::now()));
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
     async fn call<T>(
         &self,
         op: Op,
@@ -120,10 +181,14 @@ impl ScriptedStore {
         let fault = {
             let mut script = self.script.lock().unwrap();
             script.calls.push((op, Instant::now()));
+            let hang_all = script.hang_all;
             if let Some(kind) = script.down {
                 return Err(StoreError::new(kind, "down"));
             }
-            script.faults.get_mut(&op).and_then(VecDeque::pop_front)
+            match hang_all {
+                true => Some(Fault::Hang),
+                false => script.faults.get_mut(&op).and_then(VecDeque::pop_front),
+            }
         };
         if fault == Some(Fault::Hang) {
             std::future::pending::<()>().await;
@@ -179,9 +244,7 @@ impl Store for ScriptedStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
-        if record.state.is_final() && self.script.lock().unwrap().no_room_for_answers {
-            return Err(StoreError::full("no room for answers"));
-        }
+        self.answer(record).await?;
         self.call(Op::Update, |records| match records.find(key) {
             Some(found) if found.record.version == expected => {
                 records.put(key, record, ttl);

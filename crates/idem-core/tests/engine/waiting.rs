@@ -1,12 +1,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{OnAbandoned, OnBusy, State, StoreError, Watch, Watcher};
+use idem_core::{OnAbandoned, OnBusy, Refused, State, StoreError, Watch, Watcher};
 use tokio::sync::Notify;
 
 use super::{store::Op, *};
 
 const MAX: Duration = Duration::from_secs(5);
+
+/// Every duration that a policy takes may be as long as can be told.
+#[tokio::test(start_paused = true)]
+async fn a_wait_without_end_is_a_wait() {
+    let store = ScriptedStore::default();
+    let policy = Policy::default().on_busy(OnBusy::Wait(Duration::MAX));
+    let idem = with(&store, policy);
+    let holder = acquire(&idem, "k").await;
+    let waiter = tokio::spawn(async move { replayed(&idem, "k").await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    holder.complete("ok").await.unwrap();
+    assert_eq!(&waiter.await.unwrap()[..], b"ok");
+}
 
 fn patient() -> Policy {
     Policy::default().on_busy(OnBusy::Wait(MAX))
@@ -48,7 +61,9 @@ async fn a_waiter_gives_up_after_its_time_and_never_touches_the_record() {
     let before = store.record(&key("k"));
     let start = tokio::time::Instant::now();
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { retry_after } if retry_after == LEASE - MAX));
+    assert!(
+        matches!(claim, Claim::Refused(Refused::InFlight { retry_after }) if retry_after == LEASE - MAX)
+    );
     assert_eq!(start.elapsed(), MAX);
     assert_eq!(store.record(&key("k")), before);
     assert_eq!((store.calls(Op::Update), store.calls(Op::Delete)), (0, 0));
@@ -99,11 +114,210 @@ async fn a_waiter_notices_a_lease_that_runs_out_although_nobody_wakes_it() {
     let halting = with(&store, short.on_abandoned(OnAbandoned::Halt));
     drop(acquire(&halting, "halt").await);
     let claim = halting.claim(&key("halt"), &print("a")).await.unwrap();
-    assert!(matches!(claim, Claim::Abandoned { attempt: 1 }));
+    assert!(matches!(
+        claim,
+        Claim::Refused(Refused::Abandoned { attempt: 1 })
+    ));
     assert!(matches!(
         store.state(&key("halt")),
         Some(State::InFlight { .. })
     ));
+}
+
+/// Calls of the store that a claim makes.
+fn claims(store: &ScriptedStore) -> usize {
+    store.calls(Op::Create) + store.calls(Op::Update)
+}
+
+/// So many waiters in this process, each a task of its own, all of whom wait by now.
+async fn crowd(idem: &Idempotency, size: usize) -> Vec<tokio::task::JoinHandle<idem_core::Bytes>> {
+    let waiters = (0..size)
+        .map(|_| {
+            let idem = idem.clone();
+            tokio::spawn(async move { replayed(&idem, "k").await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    waiters
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_waits_for_one_key_costs_one_pollers_calls() {
+    for size in [1, 1_000, 10_000] {
+        let store = ScriptedStore::default();
+        let holders = store.other_process();
+        let (idem, elsewhere) = (with(&store, patient()), engine(&holders));
+        let holder = acquire(&elsewhere, "k").await;
+        let waiters = crowd(&idem, size).await;
+        tokio::time::sleep(MAX - Duration::from_secs(1)).await;
+        let waited = claims(&store) - size;
+        assert!(waited <= 20, "{size} waiters: {waited} claims in 4 s");
+        let answer = vec![7; 1 << 20];
+        holder.complete(answer.clone()).await.unwrap();
+        for waiter in waiters {
+            assert!(waiter.await.unwrap() == answer);
+        }
+        let read = claims(&store) - size - waited;
+        assert!(read <= 2, "{size} waiters: {read} claims after the end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_reads_an_answer_of_this_process_once() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let holder = acquire(&idem, "k").await;
+    let waiters = crowd(&idem, 1_000).await;
+    let before = claims(&store);
+    holder.complete("ok").await.unwrap();
+    for waiter in waiters {
+        assert_eq!(&waiter.await.unwrap()[..], b"ok");
+    }
+    assert_eq!(claims(&store) - before, 2, "the ending, and one read");
+}
+
+/// The herd is let in one by one: a freed key costs one claim, not one for each who waits.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_becomes_free_is_claimed_by_one_while_the_others_wait_on() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let holder = acquire(&idem, "k").await;
+    let waiters: Vec<_> = (0..1_000)
+        .map(|_| {
+            let idem = idem.clone();
+            tokio::spawn(async move { idem.claim(&key("k"), &print("a")).await.unwrap() })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = claims(&store);
+    holder.release().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(claims(&store) - before, 1);
+    let mut runs = 0;
+    for waiter in waiters {
+        match waiter.await.unwrap() {
+            Claim::Acquired(execution) => {
+                runs += 1;
+                execution.complete("ok").await.unwrap();
+            }
+            Claim::Replay(payload) => assert_eq!(&payload[..], b"ok"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(runs, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_goes_away_hands_over_and_each_waits_its_own_time() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let holder = acquire(&idem, "k").await;
+    let claim = || {
+        let idem = idem.clone();
+        tokio::spawn(async move {
+            let began = tokio::time::Instant::now();
+            let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+            (claim, began.elapsed())
+        })
+    };
+    let dropped = claim();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let early = claim();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let late = claim();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    dropped.abort();
+    let (claim, waited) = early.await.unwrap();
+    assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
+    assert_eq!(waited, MAX);
+    holder.complete("ok").await.unwrap();
+    let (claim, waited) = late.await.unwrap();
+    assert!(matches!(claim, Claim::Replay(_)), "{claim:?}");
+    assert_eq!(waited, MAX - Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_waiters_whose_key_goes_to_another_request_are_told_so_and_its_own_wait_on() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let elsewhere = engine(&store.other_process());
+    let holder = acquire(&elsewhere, "k").await;
+    let claim = |request: &'static str| {
+        let idem = idem.clone();
+        tokio::spawn(async move { idem.claim(&key("k"), &print(request)).await.unwrap() })
+    };
+    let first: Vec<_> = (0..10).map(|_| claim("a")).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    holder.release().await.unwrap();
+    let other = match elsewhere.claim(&key("k"), &print("b")).await.unwrap() {
+        Claim::Acquired(execution) => execution,
+        other => panic!("{other:?}"),
+    };
+    let second: Vec<_> = (0..10).map(|_| claim("b")).collect();
+    for waiter in first {
+        let told = waiter.await.unwrap();
+        assert!(
+            matches!(told, Claim::Refused(Refused::Mismatch)),
+            "{told:?}"
+        );
+    }
+    other.complete("b").await.unwrap();
+    for waiter in second {
+        let told = waiter.await.unwrap();
+        assert!(matches!(told, Claim::Replay(_)), "{told:?}");
+    }
+}
+
+/// Says without end that something changed.
+struct AlwaysReady;
+
+#[async_trait]
+impl Watch for AlwaysReady {
+    async fn watch(&self, _: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
+        Ok(Box::new(Self))
+    }
+}
+
+#[async_trait]
+impl Watcher for AlwaysReady {
+    async fn changed(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_is_always_ready_makes_nobody_ask_without_end() {
+    let store = ScriptedStore::default();
+    let idem = Idempotency::builder(store.clone())
+        .policy(patient())
+        .watch(AlwaysReady)
+        .build()
+        .unwrap();
+    let holder = acquire(&idem, "k").await;
+    let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
+    let asked = claims(&store);
+    assert!(asked <= 105, "{asked} claims in 5 s");
+    holder.complete("ok").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_store_tells_of_changes_it_is_rarely_asked_and_a_lost_hint_costs_a_pause() {
+    let store = ScriptedStore::default();
+    let idem = Idempotency::builder(store.clone())
+        .policy(patient())
+        .watch(Bell::default())
+        .build()
+        .unwrap();
+    let elsewhere = engine(&store.other_process());
+    let holder = acquire(&elsewhere, "k").await;
+    let waiters = crowd(&idem, 100).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = claims(&store) - 100;
+    assert!(asked <= 3, "{asked} claims in 2 s");
+    // Nobody rings.
+    holder.complete("ok").await.unwrap();
+    for waiter in waiters {
+        assert_eq!(&waiter.await.unwrap()[..], b"ok");
+    }
 }
 
 /// Wakes everybody whenever it is told to.

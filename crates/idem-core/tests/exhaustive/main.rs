@@ -39,6 +39,7 @@ fn g1_to_g5_two_workers_with_every_fault() {
                 lapses: 2,
                 crashes: 1,
                 steps: 1,
+                pending_endings: false,
             },
         },
     );
@@ -57,6 +58,7 @@ fn g1_to_g5_three_workers_of_which_one_sends_another_request() {
                 lapses: 1,
                 crashes: 1,
                 steps: 0,
+                pending_endings: false,
             },
         },
     );
@@ -75,6 +77,26 @@ fn g8_under_halt_a_key_runs_once_unless_it_ended_without_effect() {
                 lapses: 2,
                 crashes: 1,
                 steps: 1,
+                pending_endings: false,
+            },
+        },
+    );
+}
+
+#[test]
+fn g1_to_g5_two_workers_whose_endings_are_refused_and_renewed_between() {
+    explore(
+        "two workers, reclaim, pending endings",
+        Protocol {
+            prints: vec![1, 1],
+            rule: LapsedRule::Reclaim,
+            bounds: Bounds {
+                claims: 2,
+                faults: 2,
+                lapses: 1,
+                crashes: 0,
+                steps: 1,
+                pending_endings: true,
             },
         },
     );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use idem_core::{
     Bytes, ClaimToken, Fingerprint, Record, State, Stored, Timestamp, Version,
-    machine::{Ending, Holding, LapsedRule, Request, Write},
+    machine::{Claiming, Ending, Holding, LapsedRule, Op, Request, Write},
 };
 use stateright::{Model, Property};
 
@@ -22,6 +22,8 @@ pub(crate) struct Bounds {
     pub(crate) crashes: u8,
     /// Renewals.
     pub(crate) steps: u8,
+    /// Whether the store may refuse answers, and renewals may go between two attempts at an ending.
+    pub(crate) pending_endings: bool,
 }
 
 pub(crate) struct Protocol {
@@ -58,20 +60,14 @@ pub(crate) enum Phase {
     Idle,
     Claiming(Claiming, Message),
     Running(Holding),
-    Renewing(Holding, Write),
-    Ending(Holding, Write),
-    Releasing(Holding),
+    /// Its work goes on while the renewal is under way.
+    Renewing(Holding, Message),
+    /// The ending, or a renewal between two attempts at it.
+    Ending(Holding, Message),
     /// Takes back, in the background, a claim that it gave up.
     Disowning(Holding, Message),
     /// It has its answer, or died.
     Over,
-}
-
-/// A claim on its way, and the highest revision it has sent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Claiming {
-    pub(crate) token: ClaimToken,
-    pub(crate) sent: u64,
 }
 
 impl Phase {
@@ -83,13 +79,12 @@ impl Phase {
         }
     }
 
-    pub(crate) fn awaited(&self) -> Option<Message> {
+    pub(crate) fn awaited(&self) -> Option<&Message> {
         match self {
-            Self::Claiming(_, message) | Self::Disowning(_, message) => Some(message.clone()),
-            Self::Renewing(_, write) | Self::Ending(_, write) => {
-                Some(Message::Update(write.clone()))
-            }
-            Self::Releasing(holding) => Some(Message::Delete(holding.record().version)),
+            Self::Claiming(_, message)
+            | Self::Renewing(_, message)
+            | Self::Ending(_, message)
+            | Self::Disowning(_, message) => Some(message),
             Self::Idle | Self::Running(_) | Self::Over => None,
         }
     }
@@ -103,6 +98,15 @@ pub(crate) enum Message {
 }
 
 impl Message {
+    pub(crate) fn of(op: Op<'_>) -> Self {
+        match op {
+            Op::Create(record) => Self::Create(record.clone()),
+            Op::Update(write) => Self::Update(write.clone()),
+            Op::Delete(version) => Self::Delete(version),
+            Op::Get | Op::Probe(_) => unreachable!("nothing is read or probed here"),
+        }
+    }
+
     /// Tells messages apart: no two writes share a version.
     fn name(&self) -> (u8, Version) {
         match self {
@@ -116,8 +120,9 @@ impl Message {
 /// What the promises are held against; no worker and no store can see it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Account {
-    /// The ending that was stored first.
+    /// The ending that was stored first, and by which claim.
     pub(crate) ending: Option<State>,
+    pub(crate) ending_token: Option<ClaimToken>,
     /// Claims whose lease ran out, and was not renewed since.
     pub(crate) lapsed: Vec<ClaimToken>,
     /// Claims that were deleted by their own hand. A late copy of such a claim's create may bring
@@ -139,6 +144,9 @@ pub(crate) struct Seen {
     pub(crate) own: bool,
     pub(crate) landed: bool,
     pub(crate) again: bool,
+    pub(crate) fallback: bool,
+    /// An ending landed that its holder had given up for a renewal or for the fallback.
+    pub(crate) earlier: bool,
     pub(crate) superseded: bool,
     pub(crate) mismatch: bool,
     pub(crate) replay: bool,
@@ -172,6 +180,10 @@ pub(crate) enum Action {
     LoseRequest(usize),
     /// It is late: its sender sends it again, and both may arrive.
     Delay(usize),
+    /// It arrives, and the store refuses it for good. Answers alone are refused.
+    Refuse(usize),
+    /// It is late: its sender renews before it sends its ending again.
+    DelayAndRenew(usize),
 }
 
 impl Model for Protocol {
@@ -220,7 +232,7 @@ impl Model for Protocol {
                 Property::sometimes("a take-over", |_, w: &World| w.account.seen.take_over),
                 Property::sometimes("superseded", |_, w: &World| w.account.seen.superseded),
             ]),
-            LapsedRule::Halt => properties
+            LapsedRule::Halt | LapsedRule::Probe => properties
                 .push(Property::sometimes("an abandoned key", |_, w: &World| {
                     w.account.seen.abandoned
                 })),
@@ -230,6 +242,15 @@ impl Model for Protocol {
                 "a write follows an unnoticed one",
                 |_, w: &World| w.account.seen.again,
             ));
+        }
+        if self.bounds.pending_endings {
+            properties.extend([
+                Property::sometimes("a fallback lands", |_, w: &World| w.account.seen.fallback),
+                Property::sometimes(
+                    "an earlier ending than the last one lands",
+                    |_, w: &World| w.account.seen.earlier,
+                ),
+            ]);
         }
         if self.prints.iter().any(|print| *print != self.prints[0]) {
             properties.push(Property::sometimes("a mismatch", |_, w: &World| {
@@ -241,11 +262,11 @@ impl Model for Protocol {
 }
 
 impl Protocol {
-    pub(crate) fn request(&self, worker: usize, claiming: &Claiming) -> Request {
+    pub(crate) fn request(&self, worker: usize, token: ClaimToken) -> Request {
         Request {
             fingerprint: Fingerprint::from_bytes([self.prints[worker]; 32]),
-            token: claiming.token,
-            sent: claiming.sent,
+            token,
+            sent: 0,
             created_at: Timestamp::default(),
             lease: LEASE,
             lapsed: self.rule,
@@ -267,7 +288,12 @@ impl World {
 
 /// An answer that tells who gave it.
 pub(crate) fn answer(holding: &Holding) -> Ending {
-    Ending::Complete(Bytes::copy_from_slice(
-        holding.record().version.token.as_bytes(),
-    ))
+    let token = holding.record().version.token;
+    Ending::Complete(Bytes::copy_from_slice(token.as_bytes()))
+}
+
+/// What is stored instead of an answer that the store refuses.
+pub(crate) fn fallback(holding: &Holding) -> Ending {
+    let token = holding.record().version.token;
+    Ending::Fail(Bytes::copy_from_slice(token.as_bytes()))
 }

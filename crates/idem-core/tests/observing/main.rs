@@ -3,6 +3,7 @@
 //! One test in a process of its own: a log line's first use asks whether anybody listens, and one on
 //! another thread could ask just before the subscriber is there.
 
+#![expect(clippy::disallowed_methods, reason = "a test measures virtual time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[expect(dead_code, reason = "it is made for the tests of the engine")]

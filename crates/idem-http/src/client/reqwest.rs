@@ -1,55 +1,175 @@
 //! [`IdempotencyMiddleware`]: the client's half for reqwest.
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Extensions, Method, StatusCode};
-use idem_core::IdempotencyKey;
-use reqwest::{Request, Response};
-use reqwest_middleware::{Error, Middleware, Next as Chain, Result};
-use tokio::time::{Instant, sleep};
+mod clock;
+mod error;
+mod held;
+#[cfg(test)]
+mod tests;
 
-use super::{Intent, Next, RetryRules, Sent};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use http::{Extensions, Method};
+use reqwest::{Request, Response};
+use reqwest_middleware::{
+    ClientBuilder, ClientWithMiddleware, Error, Middleware, Next as Chain, Result,
+};
+use tokio::time::sleep;
+
+pub use self::error::IntentError;
+use self::{clock::Clock, held::Held};
+use super::{GaveUp, Intent, Next, RetryRules, Sent, StopReason};
 use crate::{Form, KeyHeader};
 
 /// Sends each POST and PATCH with a key of its own, and again under that key until there is an
-/// answer that counts.
-///
-/// A request that has a key already keeps it: set one where the intent outlives the process. A
-/// body that is a stream is sent once, since it cannot be sent again byte for byte.
-///
-/// It gives an answer, the error of a request that nobody ran, or [`GaveUp`](super::GaveUp) as a
-/// middleware error when the outcome is unknown.
+/// outcome.
 ///
 /// ```
+/// use std::time::Duration;
 /// use idem_http::client::{IdempotencyMiddleware, RetryRules};
-/// use reqwest_middleware::ClientBuilder;
 ///
-/// let middleware = IdempotencyMiddleware::new(RetryRules::default());
-/// let client = ClientBuilder::new(reqwest::Client::new()).with(middleware).build();
+/// let http = reqwest::Client::builder().timeout(Duration::from_secs(10));
+/// let client = IdempotencyMiddleware::new(RetryRules::default()).client(http)?;
+/// # let _ = client;
+/// # Ok::<(), reqwest::Error>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+///
+/// Set a timeout: without one, a lost answer is waited for without end.
+///
+/// # What it gives
+/// An answer, with the [`IdempotencyKey`](idem_core::IdempotencyKey) among the extensions of the
+/// response; or an [`IntentError`] that has the key, the last reply, and whether it is safe to
+/// start over. A malformed key in the request's own header is an error of the type
+/// [`Malformed`](crate::Malformed), and nothing is sent.
+///
+/// # Which key
+/// - Without more, a new random key for each POST and PATCH.
+/// - An [`Intent`] among the request's extensions: its key and its rules, for any method. Use this
+///   when the intent has to survive a restart, or when the future may be dropped.
+/// - A key in the request's own header: that key, for any method. Since it may have been sent
+///   before, the intent is treated as resumed: it may have run from the start, and its first
+///   sending counts as now.
+///
+/// ```no_run
+/// use idem_http::client::{Intent, RetryRules};
+/// # async fn pay(client: reqwest_middleware::ClientWithMiddleware) -> reqwest_middleware::Result<()> {
+/// let intent = Intent::new(RetryRules::default());
+/// // store intent.key() and the time, then:
+/// let request = client.post("https://shop.example/payments").with_extension(intent);
+/// let answer = request.body(r#"{"amount":500}"#).send().await?;
+/// # let _ = answer; Ok(())
+/// # }
+/// ```
+///
+/// # Bodies
+/// The body of an answer is read before the intent is done, up to
+/// [`body_limit`](Self::body_limit): a success whose body breaks off is sent again, and gets the
+/// stored answer. A request body that is a stream is sent once, since it cannot be sent again.
+///
+/// # Cancel safety
+/// When the future is dropped, the request may have run, and a key that the middleware drew is
+/// lost. Give it an [`Intent`] whose key is kept.
+#[derive(Debug, Clone)]
 pub struct IdempotencyMiddleware {
     rules: RetryRules,
+    body_limit: usize,
+    trusts_connect_errors: bool,
+}
+
+impl Default for IdempotencyMiddleware {
+    /// With the default rules.
+    fn default() -> Self {
+        Self::new(RetryRules::default())
+    }
 }
 
 impl IdempotencyMiddleware {
-    /// A middleware with these rules. Give the client a timeout: without one, a lost answer is
-    /// waited for for ever.
+    /// The most that is read of an answer's body where nothing else is said: 1 MiB.
+    pub const DEFAULT_BODY_LIMIT: usize = 1 << 20;
+
+    /// A middleware with these rules. [`client`](Self::client) makes a client of it.
+    ///
+    /// In a chain of your own, put it last, so that nothing below it sends a request again.
     #[must_use]
     pub fn new(rules: RetryRules) -> Self {
-        Self { rules }
+        Self {
+            rules,
+            body_limit: Self::DEFAULT_BODY_LIMIT,
+            trusts_connect_errors: false,
+        }
     }
 
-    /// The intent behind a request, which may have been given a key by its sender.
-    fn intent(&self, request: &Request) -> Result<Intent> {
+    /// How much of a successful answer is read before the intent is done, in bytes. With zero, a
+    /// success is handed on as its body arrives.
+    ///
+    /// A larger answer is handed on with its rest unread. If that rest breaks off, go on with the
+    /// key among the response's extensions. Event streams (`text/event-stream`) are never read;
+    /// use zero for other answers that stay open.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Takes a failed connection for proof that nothing was sent. Without it, such an intent ends
+    /// as *outcome unknown*.
+    ///
+    /// It is proof only if nothing below sends a request a second time: the client follows no
+    /// redirects ([`Policy::none`](reqwest::redirect::Policy::none)), has no retry policy
+    /// ([`never`](reqwest::retry::never)), and no other middleware below repeats requests. With
+    /// redirects, a request may run, be redirected, and fail to connect to where it was sent.
+    /// [`client`](Self::client) sets all of this.
+    #[must_use]
+    pub fn trust_connect_errors(mut self) -> Self {
+        self.trusts_connect_errors = true;
+        self
+    }
+
+    /// A client with this middleware alone, that follows no redirects and has no other retries, so
+    /// that a failed connection proves that nothing was sent.
+    ///
+    /// A 307 is handed on as an answer, and the key and the body go to no other origin.
+    ///
+    /// # Errors
+    /// Those of [`reqwest::ClientBuilder::build`].
+    pub fn client(self, builder: reqwest::ClientBuilder) -> reqwest::Result<ClientWithMiddleware> {
+        let client = builder
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .build()?;
+        Ok(ClientBuilder::new(client)
+            .with(self.trust_connect_errors())
+            .build())
+    }
+
+    /// The intent behind a request, `None` for a request that is sent as it is.
+    fn intent(&self, request: &Request, extensions: &Extensions) -> Result<Option<Intent>> {
+        if let Some(intent) = extensions.get::<Intent>() {
+            return Ok(Some(intent.clone()));
+        }
         let header = KeyHeader {
             name: self.rules.header.clone(),
             form: Form::Lenient,
         };
-        let known = header.read(request.headers()).map_err(Error::middleware)?;
-        let key = known.unwrap_or_else(IdempotencyKey::random);
-        Ok(Intent::with_key(key, self.rules.clone()))
+        let rules = self.rules.clone();
+        let now = SystemTime::now();
+        Ok(
+            match header.read(request.headers()).map_err(Error::middleware)? {
+                Some(key) => Some(Intent::resume(key, now, now, rules)),
+                None if is_protected(request.method()) => Some(Intent::new(rules)),
+                None => None,
+            },
+        )
     }
+
+    /// Whether an error proves that the request was not sent.
+    fn is_not_sent(&self, error: &Error) -> bool {
+        self.trusts_connect_errors && (error.is_connect() || error.is_builder())
+    }
+}
+
+fn is_protected(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PATCH)
 }
 
 #[async_trait]
@@ -60,72 +180,87 @@ impl Middleware for IdempotencyMiddleware {
         extensions: &mut Extensions,
         chain: Chain<'_>,
     ) -> Result<Response> {
-        if !matches!(*request.method(), Method::POST | Method::PATCH) {
+        let Some(mut intent) = self.intent(&request, extensions)? else {
             return chain.run(request, extensions).await;
-        }
-        let mut intent = self.intent(&request)?;
+        };
         intent
             .sign(request.headers_mut())
             .map_err(Error::middleware)?;
-        let first = Instant::now();
+        let clock = Clock::start(&intent);
         loop {
-            let Some(sending) = request.try_clone() else {
-                return chain.run(request, extensions).await;
+            if let Err(gave_up) = intent.begin(clock.elapsed()) {
+                return Err(failure(&intent, gave_up, None));
+            }
+            let (sending, again) = match request.try_clone() {
+                Some(copy) => (copy, Some(request)),
+                None => (request, None),
             };
-            let came = came(chain.clone().run(sending, extensions).await).await?;
-            match intent.after(came.sent(), first.elapsed(), rand::random()) {
-                Next::Done => return came.result,
-                Next::SendAgain(pause) => sleep(pause).await,
-                Next::GiveUp(super::GaveUp::NothingRan) => return came.result,
-                Next::GiveUp(unknown) => return Err(Error::middleware(unknown)),
+            let reply = match chain.clone().run(sending, extensions).await {
+                Ok(response) => Held::read(response, self.body_limit)
+                    .await
+                    .map_err(Error::from),
+                Err(error) => Err(error),
+            };
+            let next = self.next(&mut intent, &reply, &clock);
+            match (next, again) {
+                (Next::Done, _) => return answer(&intent, reply),
+                (Next::SendAgain(pause), Some(again)) => {
+                    request = again;
+                    sleep(pause).await;
+                }
+                (Next::SendAgain(_), None) => {
+                    let gave_up = intent.give_up(StopReason::NotSendable);
+                    return Err(failure(&intent, gave_up, Some(reply)));
+                }
+                (Next::GiveUp(gave_up), _) => {
+                    return Err(failure(&intent, gave_up, Some(reply)));
+                }
             }
         }
     }
 }
 
-/// What came of a sending, with the body of a 409, which says what kind it is.
-struct Came {
-    result: Result<Response>,
-    conflict: Bytes,
-}
-
-async fn came(result: Result<Response>) -> Result<Came> {
-    match result {
-        Ok(response) if response.status() == StatusCode::CONFLICT => {
-            let mut whole = http::Response::new(());
-            *whole.status_mut() = response.status();
-            *whole.headers_mut() = response.headers().clone();
-            // A conflict whose body breaks off counts as a lost answer.
-            Ok(match response.bytes().await {
-                Ok(conflict) => Came {
-                    result: Ok(whole.map(|()| conflict.clone()).into()),
-                    conflict,
-                },
-                Err(error) => Came {
-                    result: Err(error.into()),
-                    conflict: Bytes::new(),
-                },
-            })
+impl IdempotencyMiddleware {
+    fn next(&self, intent: &mut Intent, reply: &Result<Held>, clock: &Clock) -> Next {
+        let (elapsed, jitter) = (clock.elapsed(), rand::random());
+        match reply {
+            Ok(held) => {
+                let sent = Sent::Answered {
+                    status: held.head().status,
+                    headers: &held.head().headers,
+                    body: &held.bytes(),
+                };
+                intent.after(sent, elapsed, jitter)
+            }
+            Err(error) => {
+                let sent = match self.is_not_sent(error) {
+                    true => Sent::NotSent,
+                    false => Sent::Lost,
+                };
+                match (intent.after(sent, elapsed, jitter), error.is_builder()) {
+                    // An invalid request stays invalid.
+                    (Next::SendAgain(_), true) => {
+                        Next::GiveUp(intent.give_up(StopReason::NotSendable))
+                    }
+                    (next, _) => next,
+                }
+            }
         }
-        Err(Error::Middleware(error)) => Err(Error::Middleware(error)),
-        Err(Error::Reqwest(error)) if error.is_builder() => Err(error.into()),
-        result => Ok(Came {
-            result,
-            conflict: Bytes::new(),
-        }),
     }
 }
 
-impl Came {
-    fn sent(&self) -> Sent<'_> {
-        match &self.result {
-            Ok(response) => Sent::Answered {
-                status: response.status(),
-                headers: response.headers(),
-                body: &self.conflict,
-            },
-            Err(Error::Reqwest(error)) if error.is_connect() => Sent::NotSent,
-            Err(_) => Sent::Lost,
-        }
-    }
+/// The outcome, with the intent's key.
+fn answer(intent: &Intent, reply: Result<Held>) -> Result<Response> {
+    let mut response = reply?.into_response();
+    response.extensions_mut().insert(intent.key().clone());
+    Ok(response)
+}
+
+fn failure(intent: &Intent, gave_up: GaveUp, last: Option<Result<Held>>) -> Error {
+    let error = IntentError::new(intent.key().clone(), gave_up);
+    Error::middleware(match last {
+        Some(Ok(held)) => error.with_response(held.into_read()),
+        Some(Err(source)) => error.with_source(source),
+        None => error,
+    })
 }

@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! u8       format (1)
-//! u8       body: 0 kept, 1 omitted, 2 kept and compressed (zstd)
+//! u8       body: 0 kept, 1 omitted, 2 kept and compressed (zstd); plus 128 with trailers
 //! u16      status, big-endian
 //! number   header lines
 //!   u8       name: 0 spelled out, else its place in a fixed table
 //!   bytes    name                 (spelled out only; number of bytes, then the bytes)
 //!   bytes    value
+//! number   trailer lines, then each as a header line   (with trailers only)
 //! number   length of the body before compression   (compressed only)
 //! rest     body
 //! u32      CRC-32 (IEEE) of all before it, big-endian
@@ -29,10 +30,11 @@ pub const FORMAT: u8 = 1;
 const KEPT: u8 = 0;
 const OMITTED: u8 = 1;
 const COMPRESSED: u8 = 2;
+const TRAILERS: u8 = 0x80;
 const CHECKSUM_LEN: usize = 4;
 
 /// Names that take one byte. Their places are part of the format: append only.
-const KNOWN: [HeaderName; 9] = [
+const KNOWN: [HeaderName; 11] = [
     header::CONTENT_TYPE,
     header::CONTENT_LANGUAGE,
     header::CONTENT_ENCODING,
@@ -42,6 +44,8 @@ const KNOWN: [HeaderName; 9] = [
     header::ETAG,
     header::LAST_MODIFIED,
     header::LINK,
+    header::VARY,
+    header::CACHE_CONTROL,
 ];
 
 /// Why a payload is no stored response.
@@ -57,6 +61,9 @@ pub enum StoredError {
     /// Compressed, and this build has the `zstd` feature turned off.
     #[error("the stored response is compressed; turn the `zstd` feature on to read it")]
     Compressed,
+    /// Its body comes to more bytes than the reader allows.
+    #[error("the stored response has a body of more than {0} bytes")]
+    TooLarge(usize),
 }
 
 impl StoredError {
@@ -67,6 +74,7 @@ pub(super) fn encode(
     status: StatusCode,
     headers: &[(&HeaderName, &HeaderValue)],
     body: Option<&Bytes>,
+    trailers: &[(&HeaderName, &HeaderValue)],
     compress_from: Option<usize>,
 ) -> Bytes {
     let smaller = body
@@ -77,11 +85,15 @@ pub(super) fn encode(
         (None, Some(body)) => (KEPT, body.as_ref()),
         (None, None) => (OMITTED, [].as_slice()),
     };
-    let mut out = BytesMut::with_capacity(capacity(headers, stored.len()));
+    let room = capacity(headers, stored.len()) + capacity(trailers, 0);
+    let mut out = BytesMut::with_capacity(room);
     out.put_u8(FORMAT);
-    out.put_u8(form);
+    out.put_u8(form | if trailers.is_empty() { 0 } else { TRAILERS });
     out.put_u16(status.as_u16());
     put_headers(&mut out, headers);
+    if !trailers.is_empty() {
+        put_headers(&mut out, trailers);
+    }
     if let (Some(_), Some(whole)) = (&smaller, body) {
         put_number(&mut out, u32::try_from(whole.len()).unwrap_or(u32::MAX));
     }
@@ -114,7 +126,7 @@ fn put_headers(out: &mut BytesMut, headers: &[(&HeaderName, &HeaderValue)]) {
     }
 }
 
-pub(super) fn decode(payload: &Bytes) -> Result<StoredResponse, StoredError> {
+pub(super) fn decode(payload: &Bytes, limit: usize) -> Result<StoredResponse, StoredError> {
     match payload.first() {
         None => return Err(StoredError::Damaged("it is empty")),
         Some(&FORMAT) => {}
@@ -133,14 +145,21 @@ pub(super) fn decode(payload: &Bytes) -> Result<StoredResponse, StoredError> {
     let status = u16::from_be_bytes([reader.byte()?, reader.byte()?]);
     let status =
         StatusCode::from_u16(status).map_err(|_| StoredError::Damaged("its status is none"))?;
-    let headers = headers(&mut reader)?;
-    let body = match form {
+    let headers = lines(&mut reader)?;
+    let trailers = match form & TRAILERS {
+        0 => Vec::new(),
+        _ => lines(&mut reader)?,
+    };
+    if form & TRAILERS != 0 && trailers.is_empty() {
+        return Err(StoredError::Damaged("it announces trailers and has none"));
+    }
+    let body = match form & !TRAILERS {
         KEPT => StoredBody::Kept(payload.slice(body_end - reader.0.len()..body_end)),
         OMITTED if reader.0.is_empty() => StoredBody::Omitted,
         OMITTED => return Err(StoredError::Damaged("it has bytes left over")),
         COMPRESSED => {
             let len = reader.number()? as usize;
-            StoredBody::Kept(decompressed(reader.0, len)?)
+            StoredBody::Kept(decompressed(reader.0, len, limit)?)
         }
         _ => return Err(StoredError::Damaged("its body has no known form")),
     };
@@ -148,10 +167,11 @@ pub(super) fn decode(payload: &Bytes) -> Result<StoredResponse, StoredError> {
         status,
         headers,
         body,
+        trailers,
     })
 }
 
-fn headers(reader: &mut Reader<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, StoredError> {
+fn lines(reader: &mut Reader<'_>) -> Result<Vec<(HeaderName, HeaderValue)>, StoredError> {
     let lines = reader.number()? as usize;
     // Each line takes two bytes at least: a number that lies does not get its memory.
     let mut headers = Vec::with_capacity(lines.min(reader.0.len() / 2));
@@ -192,12 +212,16 @@ fn compressed(_: &[(&HeaderName, &HeaderValue)], _: &Bytes, _: usize) -> Option<
     None
 }
 
-/// Memory grows with what really comes out, never by what a damaged length claims.
+/// Memory grows with what really comes out, up to the limit, and never by what a stored length
+/// claims.
 #[cfg(feature = "zstd")]
-fn decompressed(bytes: &[u8], len: usize) -> Result<Bytes, StoredError> {
+fn decompressed(bytes: &[u8], len: usize, limit: usize) -> Result<Bytes, StoredError> {
     use std::io::Read;
 
     const BROKEN: StoredError = StoredError::Damaged("its compressed body is broken");
+    if len > limit {
+        return Err(StoredError::TooLarge(limit));
+    }
     let mut body = Vec::new();
     zstd::Decoder::with_buffer(bytes)
         .and_then(|decoder| decoder.take(len as u64 + 1).read_to_end(&mut body))
@@ -209,6 +233,6 @@ fn decompressed(bytes: &[u8], len: usize) -> Result<Bytes, StoredError> {
 }
 
 #[cfg(not(feature = "zstd"))]
-fn decompressed(_: &[u8], _: usize) -> Result<Bytes, StoredError> {
+fn decompressed(_: &[u8], _: usize, _: usize) -> Result<Bytes, StoredError> {
     Err(StoredError::Compressed)
 }

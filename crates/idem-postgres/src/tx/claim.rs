@@ -1,15 +1,17 @@
 //! Claiming within a transaction.
 
-use std::time::Duration;
-
 use idem_core::{
-    Bytes, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Running, StoreError, Updated,
-    machine::{self, Decision, Ending, Holding, Request, Write},
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Refused, Running, StoreError, Superseded,
+    machine::{Claimed, Claiming, Ending, Held, Holding, Request, Want},
 };
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::{CommitError, Completion, Transactional, completion::Holder, statements::Broken};
+use super::{
+    CommitError, Completion, Transactional,
+    completion::Holder,
+    statements::{Broken, MAX_ROUNDS, raced},
+};
 
 /// What became of a claim within a transaction.
 #[derive(Debug)]
@@ -21,24 +23,10 @@ pub enum InTx {
     Replay(Bytes),
     /// It failed for good before; this is the stored failure.
     ReplayFailure(Bytes),
-    /// Another execution is in flight.
-    InFlight {
-        /// Lease left, or how long its row was waited for already.
-        retry_after: Duration,
-    },
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// An execution that claimed outside of its transaction vanished, and the policy says to halt
-    /// or to ask a prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// It does not run, and there is no answer. [`Refused::Abandoned`] says that an execution which
+    /// claimed outside of its transaction vanished, and that the policy says to halt or to ask a
+    /// prober, which needs [`Idempotency::claim`](idem_core::Idempotency::claim).
+    Refused(Refused),
 }
 
 /// A key that is held by a row of a transaction, and by nothing else: rolled back, it was never
@@ -82,7 +70,7 @@ impl Transactional {
     /// A duplicate waits for the transaction that holds the key, as long as the store's
     /// [`lock_timeout`](crate::PostgresConfig::lock_timeout) says; see
     /// [`once_in_tx`](Self::once_in_tx) for the one exception. After
-    /// [`InFlight`](InTx::InFlight) the transaction may be of no use any more: roll it back.
+    /// [`InFlight`](Refused::InFlight) the transaction may be of no use any more: roll it back.
     ///
     /// # Errors
     /// When the statement failed: roll the transaction back. At REPEATABLE READ or SERIALIZABLE a
@@ -109,9 +97,9 @@ impl Transactional {
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
         match self.claim_rounds(tx, key, request).await {
-            Err(broken) if broken.is_lock_timeout() => Ok(InTx::InFlight {
+            Err(broken) if broken.is_lock_timeout() => Ok(InTx::Refused(Refused::InFlight {
                 retry_after: self.store.sessions().config().lock_timeout,
-            }),
+            })),
             claimed => claimed,
         }
     }
@@ -120,27 +108,24 @@ impl Transactional {
         &self,
         tx: &mut PgConnection,
         key: &RecordKey,
-        mut request: Request,
+        request: Request,
     ) -> Result<InTx, Broken> {
-        loop {
-            let first = machine::first(&mut request);
-            let mut found = match self.create_in_tx(tx, key, &first).await? {
-                Created::New => return Ok(acquired(key, first)),
-                Created::Exists(found) => Some(found),
-            };
-            // Every round, somebody else's write went through; a key that is gone is created.
-            while let Some(there) = found {
-                let write = match machine::decide(&mut request, &there) {
-                    Decision::TakeOver(write) => write,
-                    Decision::Own => return Ok(acquired(key, there.record)),
-                    refusal => return Ok(refused(refusal)),
-                };
-                found = match self.update_in_tx(tx, key, &write).await? {
-                    Updated::Done => return Ok(acquired(key, write.record)),
-                    Updated::Conflict(found) => found,
-                };
-            }
+        let mut claiming = Claiming::in_transaction(request);
+        for _ in 0..MAX_ROUNDS {
+            let reply = self.perform_in_tx(tx, key, claiming.next()).await?;
+            return Ok(match claiming.on_reply(reply, self.engine.grace()) {
+                // Somebody else's write went through.
+                Claimed::Again | Claimed::Later => continue,
+                Claimed::Own(holding) => InTx::Acquired(Once {
+                    key: key.clone(),
+                    holding,
+                }),
+                Claimed::Replay(payload) => InTx::Replay(payload),
+                Claimed::ReplayFailure(payload) => InTx::ReplayFailure(payload),
+                Claimed::Refused(refused) => InTx::Refused(refused),
+            });
         }
+        Err(raced())
     }
 
     /// Stores the answer of a claim within the same transaction.
@@ -153,40 +138,26 @@ impl Transactional {
     pub async fn complete_once_in_tx(
         &self,
         tx: &mut PgConnection,
-        mut once: Once,
+        once: Once,
         answer: impl Into<Bytes>,
     ) -> Result<Completion, CommitError> {
         let began = Instant::now();
-        let write: Write = once.holding.end(Ending::Complete(answer.into()));
-        match self.end_in_tx(tx, &once.key, &write, true).await {
-            Ok(Updated::Done) => Ok(Completion {
+        let Once { key, mut holding } = once;
+        let want = Want::end(Ending::Complete(answer.into()));
+        let ended = match holding.want(want) {
+            Ok(()) => self.end_holding(tx, &key, &mut holding, true).await,
+            Err(Superseded) => Ok(Held::Superseded),
+        };
+        match ended {
+            Ok(Held::Ended(_)) => Ok(Completion {
                 transactional: self.clone(),
-                key: once.key,
-                write,
-                holder: Holder::Once,
+                key,
+                holder: Holder::Once(Box::new(holding)),
                 began,
             }),
             // Its retention was over before it was there.
-            Ok(Updated::Conflict(_)) => Err(CommitError::Superseded(idem_core::Superseded)),
+            Ok(_) => Err(CommitError::Superseded(Superseded)),
             Err(broken) => Err(CommitError::RolledBack(broken.into_store_error())),
         }
-    }
-}
-
-fn acquired(key: &RecordKey, record: Record) -> InTx {
-    InTx::Acquired(Once {
-        key: key.clone(),
-        holding: Holding::new(record),
-    })
-}
-
-fn refused(decision: Decision) -> InTx {
-    match decision {
-        Decision::Replay(payload) => InTx::Replay(payload),
-        Decision::ReplayFailure(payload) => InTx::ReplayFailure(payload),
-        Decision::Busy { retry_after } => InTx::InFlight { retry_after },
-        Decision::Abandoned { attempt, .. } => InTx::Abandoned { attempt },
-        Decision::Exhausted { attempts } => InTx::Exhausted { attempts },
-        Decision::Mismatch | Decision::Own | Decision::TakeOver(_) => InTx::Mismatch,
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    Created, Execution, Record, RecordKey, Store, StoreError, Superseded, Updated,
-    machine::{self, Ending, Settled, Write},
+    Created, Execution, RecordKey, Store, StoreError, Superseded,
+    machine::{Claiming, Ending, Held, Holding, Landed, Op, Reply, Want},
 };
 use sqlx::{Connection, Postgres, Transaction};
 use tokio::time::{Instant, sleep, timeout};
@@ -71,24 +71,25 @@ impl Completion {
         let Self {
             transactional,
             key,
-            write,
             holder,
             began,
         } = self;
         let is_over = || began.elapsed() >= transactional.retention();
         match holder {
             Holder::Execution(execution) => {
-                let settling = transactional.settle_execution(execution, write, lost.clone());
+                let settling = transactional.settle_execution(execution, lost.clone());
                 match settling.await {
                     Err(CommitError::Superseded(_)) if is_over() => Err(CommitError::Unknown(lost)),
                     settled => settled,
                 }
             }
-            Holder::Once => match transactional.look_behind(&key, &write, &lost).await? {
-                Verdict::Committed => Ok(()),
-                Verdict::RolledBack if is_over() => Err(CommitError::Unknown(lost)),
-                Verdict::RolledBack => Err(CommitError::RolledBack(lost)),
-            },
+            Holder::Once(holding) => {
+                match transactional.look_behind(&key, *holding, &lost).await? {
+                    Verdict::Committed => Ok(()),
+                    Verdict::RolledBack if is_over() => Err(CommitError::Unknown(lost)),
+                    Verdict::RolledBack => Err(CommitError::RolledBack(lost)),
+                }
+            }
         }
     }
 }
@@ -98,45 +99,52 @@ impl Transactional {
     async fn settle_execution(
         &self,
         execution: Execution,
-        written: Write,
         lost: StoreError,
     ) -> Result<(), CommitError> {
-        let key = execution.key().clone();
-        let mut free = execution.prepare(Ending::Retry).await;
+        match self.make_free(&execution).await {
+            Some(Held::Ended(Landed::Retryable)) => {
+                execution.ended().await;
+                Err(CommitError::RolledBack(lost))
+            }
+            Some(Held::Ended(_)) => {
+                execution.ended().await;
+                Ok(())
+            }
+            Some(_) => {
+                execution.ended().await;
+                Err(CommitError::Superseded(Superseded))
+            }
+            None => {
+                // Goes on in the background, where a commit that went through stands.
+                let _ = execution.fail_retryable().await;
+                Err(CommitError::Unknown(lost))
+            }
+        }
+    }
+
+    /// What became of the execution; `None` when the server could not be asked.
+    async fn make_free(&self, execution: &Execution) -> Option<Held> {
+        let mut holding = execution.holding().await;
+        holding.reopen();
+        holding.want(Want::end(Ending::Retry)).ok()?;
         let mut patience = Patience::new(self);
         loop {
-            let Write { expected, record } = &free;
-            let ttl = self.ttl(&record.state);
-            match self.store.update(&key, *expected, record, ttl).await {
-                Ok(Updated::Done) => {
-                    execution.ended(Ok(free)).await;
-                    return Err(CommitError::RolledBack(lost));
-                }
-                Ok(Updated::Conflict(Some(found)))
-                    if found.record.version == written.record.version =>
-                {
-                    execution.ended(Ok(written)).await;
-                    return Ok(());
-                }
-                Ok(Updated::Conflict(found)) => {
-                    match execution.settle(&free, found.as_ref()).await {
-                        Settled::Landed => {
-                            execution.ended(Ok(free)).await;
-                            return Err(CommitError::RolledBack(lost));
-                        }
-                        Settled::Again(again) => free = again,
-                        Settled::Superseded => {
-                            execution.ended(Err(Superseded)).await;
-                            return Err(CommitError::Superseded(Superseded));
-                        }
-                    }
-                }
-                Err(error) if error.kind().is_transient() && patience.pause().await => {}
-                Err(_) => {
-                    // Goes on in the background, where a commit that went through stands.
-                    let _ = execution.fail_retryable().await;
-                    return Err(CommitError::Unknown(lost));
-                }
+            let Some(Op::Update(write)) = holding.next() else {
+                return None;
+            };
+            let ttl = self.ttl(&write.record.state);
+            let update = self
+                .store
+                .update(execution.key(), write.expected, &write.record, ttl);
+            let (reply, error) = match update.await {
+                Ok(updated) => (Reply::from(updated), None),
+                Err(error) => (Reply::Failed(error.kind()), Some(error)),
+            };
+            match (holding.on_reply(reply), error) {
+                (Held::Later, Some(error)) if !error.kind().is_transient() => return None,
+                (Held::Later, _) if !patience.pause().await => return None,
+                (Held::Again | Held::Later | Held::Kept, _) => {}
+                (held, _) => return Some(held),
             }
         }
     }
@@ -145,12 +153,13 @@ impl Transactional {
     async fn look_behind(
         &self,
         key: &RecordKey,
-        written: &Write,
+        mut holding: Holding,
         lost: &StoreError,
     ) -> Result<Verdict, CommitError> {
+        holding.reopen();
         let mut patience = Patience::new(self);
         loop {
-            match self.look_once(key, &written.record).await {
+            match self.look_once(key, holding.clone()).await {
                 Ok(verdict) => return Ok(verdict),
                 Err(error) if error.kind().is_transient() && patience.pause().await => {}
                 Err(_) => return Err(CommitError::Unknown(lost.clone())),
@@ -158,21 +167,27 @@ impl Transactional {
         }
     }
 
-    async fn look_once(&self, key: &RecordKey, written: &Record) -> Result<Verdict, StoreError> {
+    async fn look_once(
+        &self,
+        key: &RecordKey,
+        mut holding: Holding,
+    ) -> Result<Verdict, StoreError> {
         let mut connection = self.store.sessions().acquire().await?;
         let begin = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
         let begun = begin.await;
         let mut tx = begun.map_err(|error| store_error(error, Stage::Connecting))?;
-        let mut request = self.engine.request(&written.fingerprint);
-        let probe = machine::first(&mut request);
+        let request = self.engine.request(&holding.record().fingerprint);
+        let mut probe = Claiming::in_transaction(request);
         let verdict = async {
             // Waits for a transaction that inserted the row, and then for one that updated it.
-            if let Created::New = self.create_in_tx(&mut tx, key, &probe).await? {
+            if let Op::Create(record) = probe.next()
+                && let Created::New = self.create_in_tx(&mut tx, key, record).await?
+            {
                 return Ok(Verdict::RolledBack);
             }
             let found = self.lock_in_tx(&mut tx, key).await?;
-            Ok(match found {
-                Some(found) if found.record.version == written.version => Verdict::Committed,
+            Ok(match holding.on_read(found) {
+                Held::Ended(_) => Verdict::Committed,
                 _ => Verdict::RolledBack,
             })
         };

@@ -1,8 +1,8 @@
 //! [`Completion`]: an answer that is stored in a transaction, and not yet committed.
 
 use idem_core::{
-    Bytes, Execution, RecordKey, Superseded, Updated,
-    machine::{Ending, Settled, Write},
+    Bytes, Execution, RecordKey, Superseded,
+    machine::{Ending, Held, Holding, Want},
 };
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ use super::{CommitError, Transactional, statements::Broken};
 pub struct Completion {
     pub(super) transactional: Transactional,
     pub(super) key: RecordKey,
-    pub(super) write: Write,
     pub(super) holder: Holder,
     /// A moment before the answer was stored: its retention is not over before it is since then.
     pub(super) began: Instant,
@@ -30,7 +29,7 @@ pub(super) enum Holder {
     /// A claim that was committed beforehand.
     Execution(Execution),
     /// The row of the same transaction.
-    Once,
+    Once(Box<Holding>),
 }
 
 /// Says in the server's log why it was rolled back.
@@ -82,21 +81,17 @@ impl Transactional {
     ) -> Result<Completion, CommitError> {
         let (key, began) = (execution.key().clone(), Instant::now());
         match self.end_execution(tx, &execution, ending).await {
-            Ok(Ok(write)) => {
-                let holder = Holder::Execution(execution);
-                Ok(Completion {
-                    transactional: self.clone(),
-                    key,
-                    write,
-                    holder,
-                    began,
-                })
-            }
-            Ok(Err(superseded)) => {
+            Ok(Held::Ended(_)) => Ok(Completion {
+                transactional: self.clone(),
+                key,
+                holder: Holder::Execution(execution),
+                began,
+            }),
+            Ok(_) => {
                 // It cannot go through even if the caller takes no notice (G3).
                 let _ = sqlx::raw_sql(ABORT).execute(&mut *tx).await;
-                execution.ended(Err(superseded)).await;
-                Err(CommitError::Superseded(superseded))
+                execution.ended().await;
+                Err(CommitError::Superseded(Superseded))
             }
             Err(broken) => {
                 let error = broken.into_store_error();
@@ -112,18 +107,14 @@ impl Transactional {
         tx: &mut PgConnection,
         execution: &Execution,
         ending: Ending,
-    ) -> Result<Result<Write, Superseded>, Broken> {
-        let mut write = execution.prepare(ending).await;
-        loop {
-            let found = match self.end_in_tx(tx, execution.key(), &write, false).await? {
-                Updated::Done => return Ok(Ok(write)),
-                Updated::Conflict(found) => found,
-            };
-            match execution.settle(&write, found.as_ref()).await {
-                Settled::Landed => return Ok(Ok(write)),
-                Settled::Again(again) => write = again,
-                Settled::Superseded => return Ok(Err(Superseded)),
+    ) -> Result<Held, Broken> {
+        let mut holding = execution.holding().await;
+        match holding.want(Want::end(ending)) {
+            Ok(()) => {
+                self.end_holding(tx, execution.key(), &mut holding, false)
+                    .await
             }
+            Err(Superseded) => Ok(Held::Superseded),
         }
     }
 }
@@ -161,13 +152,14 @@ impl Completion {
     /// Takes note that the transaction was committed by other means.
     pub async fn committed(self) {
         if let Holder::Execution(execution) = self.holder {
-            execution.ended(Ok(self.write)).await;
+            execution.ended().await;
         }
     }
 
     /// Makes the key free after a transaction that was rolled back by other means.
     pub(super) async fn let_go(self) {
         if let Holder::Execution(execution) = self.holder {
+            execution.holding().await.reopen();
             // What the store does not take now it takes in the background.
             let _ = execution.fail_retryable().await;
         }

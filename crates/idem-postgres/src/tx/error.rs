@@ -1,8 +1,8 @@
 //! What can go wrong in a transaction.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use idem_core::{Bytes, ClaimError, CommitError};
+use idem_core::{Bytes, ClaimError, CommitError, DecodeError, EncodeError, Refused};
 
 /// Why [`execute_in_tx`](crate::Transactional::execute_in_tx) and
 /// [`once_in_tx`](crate::Transactional::once_in_tx) have no value to give. `E` is the work's own
@@ -16,29 +16,17 @@ pub enum TxError<E> {
     Panicked(String),
     /// The database failed before or at the commit, or another execution took the key over.
     Commit(CommitError),
-    /// The work succeeded and its value does not serialise, or the stored answer is of another
-    /// type than the one asked for. In the first case it was rolled back.
-    Serde(serde_json::Error),
+    /// The work succeeded and its value cannot be stored as an answer. What the work wrote was
+    /// rolled back, nothing was committed, and the next call runs again.
+    Unstorable(EncodeError),
+    /// The stored answer does not read as the type that was asked for. It is still stored; see
+    /// [`DecodeError`] for how to change the type of an answer.
+    Unreadable(DecodeError),
     /// The key ended in a failure that was stored by other means than these; its bytes.
     FailedBefore(Bytes),
-    /// The key belongs to another request (G4).
-    Mismatch,
-    /// Another execution is in flight; ask again in about this time.
-    InFlight {
-        /// Lease left, or how long it was waited for already.
-        retry_after: Duration,
-    },
-    /// An execution vanished and the policy says to halt; see
-    /// [`resolve`](idem_core::Idempotency::resolve).
-    Abandoned {
-        /// The lost execution's fencing number.
-        attempt: u32,
-    },
-    /// The key has had all the attempts that the policy allows.
-    Exhausted {
-        /// How many it had.
-        attempts: u32,
-    },
+    /// The work did not run, and there is no answer: the key is in flight, or belongs to another
+    /// request, or has to be settled by hand.
+    Refused(Refused),
     /// The store did not let the claim through; nothing ran (G6).
     Claim(ClaimError),
 }
@@ -57,24 +45,10 @@ impl<E: fmt::Display> fmt::Display for TxError<E> {
                 write!(f, "the work panicked and was rolled back: {message}")
             }
             Self::Commit(error) => error.fmt(f),
-            Self::Serde(error) => write!(f, "the answer is of another type, or of none: {error}"),
+            Self::Unstorable(error) => write!(f, "rolled back: {error}"),
+            Self::Unreadable(error) => error.fmt(f),
             Self::FailedBefore(_) => f.write_str("the key ended in a failure before"),
-            Self::Mismatch => {
-                f.write_str("the key was used for another request; draw a new key for a new intent")
-            }
-            Self::InFlight { retry_after } => {
-                write!(
-                    f,
-                    "another execution is in flight; ask again in {retry_after:?}"
-                )
-            }
-            Self::Abandoned { attempt } => write!(
-                f,
-                "execution {attempt} of this key vanished half-way; its outcome is unknown"
-            ),
-            Self::Exhausted { attempts } => {
-                write!(f, "the key has had all its {attempts} attempts")
-            }
+            Self::Refused(refused) => refused.fmt(f),
             Self::Claim(error) => error.fmt(f),
         }
     }
@@ -85,7 +59,8 @@ impl<E: std::error::Error + 'static> std::error::Error for TxError<E> {
         match self {
             Self::Work(error) => Some(error),
             Self::Commit(error) => std::error::Error::source(error),
-            Self::Serde(error) => Some(error),
+            Self::Unstorable(error) => std::error::Error::source(error),
+            Self::Unreadable(error) => std::error::Error::source(error),
             Self::Claim(error) => Some(&error.source),
             _ => None,
         }

@@ -5,6 +5,7 @@ use std::{any::Any, panic::AssertUnwindSafe};
 use futures_util::FutureExt;
 use idem_core::{
     Bytes, Claim, Execution, Fingerprint, Ran, RecordKey, Running, Stopped, StoreError, Superseded,
+    machine::Held, spi,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Row, Transaction};
@@ -51,10 +52,7 @@ impl Transactional {
             Claim::Acquired(execution) => return self.run_execution(execution, work).await,
             Claim::Replay(answer) => return replay(&answer),
             Claim::ReplayFailure(failure) => TxError::FailedBefore(failure),
-            Claim::InFlight { retry_after } => TxError::InFlight { retry_after },
-            Claim::Mismatch => TxError::Mismatch,
-            Claim::Abandoned { attempt } => TxError::Abandoned { attempt },
-            Claim::Exhausted { attempts } => TxError::Exhausted { attempts },
+            Claim::Refused(refused) => TxError::Refused(refused),
         })
     }
 
@@ -64,7 +62,7 @@ impl Transactional {
         work: W,
     ) -> Result<Committed<T>, TxError<E>>
     where
-        T: Serialize,
+        T: Serialize + DeserializeOwned,
         W: AsyncFnOnce(&mut PgConnection, Running) -> Result<T, E>,
     {
         let (mut tx, renews) = match self.begin_for(&execution).await {
@@ -74,13 +72,14 @@ impl Transactional {
                 return Err(CommitError::RolledBack(error).into());
             }
             Err(NotBegun::Superseded) => {
-                execution.ended(Err(Superseded)).await;
+                execution.ended().await;
                 return Err(CommitError::Superseded(Superseded).into());
             }
         };
         let running = execution.running();
-        // An `async` block, so that a panic in the closure itself is caught as well.
-        let work = async { work(&mut tx, running).await };
+        // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
+        // is caught as well.
+        let work = async { stored_form(work(&mut tx, running).await) };
         let ran = match renews {
             true => execution.run(work).await,
             false => run_unrenewed(work).await,
@@ -90,13 +89,9 @@ impl Transactional {
             Err(error) => {
                 // A connection that is lost is rolled back by the server.
                 let _ = tx.rollback().await;
-                match error {
-                    TxError::Commit(CommitError::Superseded(superseded)) => {
-                        execution.ended(Err(superseded)).await;
-                    }
-                    // What the store does not take now it takes in the background.
-                    _ => drop(execution.fail_retryable().await),
-                }
+                // What the store does not take now it takes in the background. An execution that
+                // was superseded is over already.
+                let _ = execution.fail_retryable().await;
                 return Err(error);
             }
         };
@@ -119,9 +114,8 @@ impl Transactional {
         }
         let locked = self.lock_in_tx(&mut tx, execution.key()).await;
         let found = locked.map_err(|broken| NotBegun::Store(broken.into_store_error()))?;
-        // Whoever claimed last has a token of its own.
-        match found {
-            Some(found) if found.record.attempt == execution.attempt() => Ok((tx, false)),
+        match execution.holding().await.on_read(found) {
+            Held::Kept => Ok((tx, false)),
             _ => Err(NotBegun::Superseded),
         }
     }
@@ -143,26 +137,30 @@ async fn run_unrenewed<F: Future>(work: F) -> Ran<F::Output> {
     }
 }
 
-/// The value and its bytes, or why there is none.
-fn answer<T: Serialize, E>(ran: Ran<Result<T, E>>) -> Result<(T, Vec<u8>), TxError<E>> {
+/// The value that every repeat will read and its stored form, or why there is none.
+pub(super) fn stored_form<T, E>(worked: Result<T, E>) -> Result<(T, Bytes), TxError<E>>
+where
+    T: Serialize + DeserializeOwned,
+{
+    spi::encode(&worked.map_err(TxError::Work)?).map_err(TxError::Unstorable)
+}
+
+/// What the work made, or why there is nothing.
+fn answer<T, E>(ran: Ran<Result<(T, Bytes), TxError<E>>>) -> Result<(T, Bytes), TxError<E>> {
     match ran {
-        Ran::Finished(Ok(value)) => match serde_json::to_vec(&value) {
-            Ok(answer) => Ok((value, answer)),
-            Err(error) => Err(TxError::Serde(error)),
-        },
-        Ran::Finished(Err(error)) => Err(TxError::Work(error)),
+        Ran::Finished(answered) => answered,
         Ran::Stopped(Stopped::Panicked(message)) => Err(TxError::Panicked(message)),
         Ran::Stopped(Stopped::Superseded) => Err(CommitError::Superseded(Superseded).into()),
     }
 }
 
 pub(super) fn replay<T: DeserializeOwned, E>(answer: &Bytes) -> Result<Committed<T>, TxError<E>> {
-    match serde_json::from_slice(answer) {
+    match spi::decode(answer) {
         Ok(value) => Ok(Committed {
             value,
             replayed: true,
         }),
-        Err(error) => Err(TxError::Serde(error)),
+        Err(error) => Err(TxError::Unreadable(error)),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use idem_core::{ClaimError, Fingerprint, RecordKey, StoreError};
+use idem_core::{ClaimError, Fingerprint, RecordKey, Refused, StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{
     Committed, InTx, Once, Transactional, TxError,
-    execute::{panic_message, replay},
+    execute::{panic_message, replay, stored_form},
     statements::Broken,
 };
 use crate::error::{Stage, store_error};
@@ -98,17 +98,14 @@ impl Transactional {
         work: W,
     ) -> Result<Committed<T>, TxError<E>>
     where
-        T: Serialize,
+        T: Serialize + DeserializeOwned,
         W: AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     {
-        // An `async` block, so that a panic in the closure itself is caught as well.
-        let ran = AssertUnwindSafe(async { work(&mut tx).await });
+        // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
+        // is caught as well.
+        let ran = AssertUnwindSafe(async { stored_form(work(&mut tx).await) });
         let answered = match ran.catch_unwind().await {
-            Ok(Ok(value)) => match serde_json::to_vec(&value) {
-                Ok(answer) => Ok((value, answer)),
-                Err(error) => Err(TxError::Serde(error)),
-            },
-            Ok(Err(error)) => Err(TxError::Work(error)),
+            Ok(answered) => answered,
             Err(panic) => Err(TxError::Panicked(panic_message(&*panic))),
         };
         let (value, answer) = match answered {
@@ -136,10 +133,8 @@ fn refuse<T: DeserializeOwned, E>(refused: InTx) -> Result<Committed<T>, TxError
     Err(match refused {
         InTx::Replay(answer) => return replay(&answer),
         InTx::ReplayFailure(failure) => TxError::FailedBefore(failure),
-        InTx::InFlight { retry_after } => TxError::InFlight { retry_after },
-        InTx::Abandoned { attempt } => TxError::Abandoned { attempt },
-        InTx::Exhausted { attempts } => TxError::Exhausted { attempts },
-        InTx::Mismatch | InTx::Acquired(_) => TxError::Mismatch,
+        InTx::Refused(refused) => TxError::Refused(refused),
+        InTx::Acquired(_) => TxError::Refused(Refused::Mismatch),
     })
 }
 
@@ -149,10 +144,7 @@ fn count(claimed: &InTx) {
         InTx::Acquired(_) => "acquired",
         InTx::Replay(_) => "replay",
         InTx::ReplayFailure(_) => "replay-failure",
-        InTx::InFlight { .. } => "in-flight",
-        InTx::Mismatch => "mismatch",
-        InTx::Abandoned { .. } => "abandoned",
-        InTx::Exhausted { .. } => "exhausted",
+        InTx::Refused(refused) => refused.name(),
     };
     metrics::counter!("idem_claims_total", "outcome" => outcome).increment(1);
 }

@@ -5,6 +5,10 @@ use idem_core::{Execution, Recorder, machine::Ending};
 use sqlx::{Postgres, Transaction};
 
 use super::{CommitError, Transactional};
+use crate::{
+    error::{Stage, store_error},
+    session::Failure,
+};
 
 /// An open transaction, to be committed by whoever ends the execution that wrote in it.
 ///
@@ -65,5 +69,18 @@ impl Recorder for TxRecorder {
         }
         let stored = transactional.store_in_tx(&mut tx, execution, ending).await;
         stored?.commit(tx).await
+    }
+
+    async fn commit_unprotected(self: Box<Self>) -> Result<(), CommitError> {
+        match self.tx.commit().await {
+            Ok(()) => Ok(()),
+            // The server said no: a deferred constraint, a conflict at SERIALIZABLE.
+            Err(error) if Failure::is_refusal(&error) => Err(CommitError::RolledBack(store_error(
+                error,
+                Stage::Connecting,
+            ))),
+            // There is no record to ask what became of a commit whose reply was lost.
+            Err(error) => Err(CommitError::Unknown(store_error(error, Stage::Sent))),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use idem_core::{
-    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version, machine,
-    machine::Write,
+    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version,
+    machine::{Held, Holding, Op, Reply, Write},
 };
 use sqlx::{PgConnection, postgres::PgRow};
 
@@ -18,6 +18,9 @@ use crate::{
 
 /// As for the store's own calls: each time somebody else's write went through.
 const MAX_RACES: usize = 1000;
+
+/// Operations of the machine for one wish: each time somebody else's write went through.
+pub(super) const MAX_ROUNDS: usize = 1000;
 
 /// A statement in a transaction that failed, and the transaction with it.
 #[derive(Debug)]
@@ -41,6 +44,43 @@ impl Broken {
 }
 
 impl Transactional {
+    /// Performs an operation of a claim.
+    pub(super) async fn perform_in_tx(
+        &self,
+        tx: &mut PgConnection,
+        key: &RecordKey,
+        op: Op<'_>,
+    ) -> Result<Reply, Broken> {
+        Ok(match op {
+            Op::Create(record) => self.create_in_tx(tx, key, record).await?.into(),
+            Op::Update(write) => self.update_in_tx(tx, key, write).await?.into(),
+            Op::Delete(_) | Op::Get | Op::Probe(_) => {
+                unreachable!("a claim in a transaction creates and updates")
+            }
+        })
+    }
+
+    /// Drives a holding that wants to end. `own` says that this transaction holds the row already.
+    pub(super) async fn end_holding(
+        &self,
+        tx: &mut PgConnection,
+        key: &RecordKey,
+        holding: &mut Holding,
+        own: bool,
+    ) -> Result<Held, Broken> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(Op::Update(write)) = holding.next() else {
+                break;
+            };
+            let reply = self.end_in_tx(tx, key, write, own).await?.into();
+            match holding.on_reply(reply) {
+                Held::Again | Held::Later | Held::Kept => {}
+                held => return Ok(held),
+            }
+        }
+        Err(raced())
+    }
+
     /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting for the row
     /// no longer than the configuration says.
     pub(super) async fn create_in_tx(
@@ -172,7 +212,7 @@ impl Transactional {
     }
 
     pub(super) fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.retention())
+        self.engine.ttl(state)
     }
 
     pub(super) fn retention(&self) -> Duration {
@@ -229,7 +269,7 @@ fn only_answer(rows: &[PgRow]) -> Result<Option<Answer>, Broken> {
     said.map_err(|error| Broken(Failure::Unreadable(error)))
 }
 
-fn raced() -> Broken {
+pub(super) fn raced() -> Broken {
     Broken(Failure::Unreadable(StoreError::unavailable(
         "the statement raced with others without end",
     )))

@@ -3,7 +3,7 @@
 use std::{env, fmt, time::Duration};
 
 use idem_core::{
-    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
+    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Refused, Scope,
 };
 use idem_postgres::{PostgresConfig, PostgresStore, Protocol, Transactional, TxError};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
@@ -85,6 +85,7 @@ async fn work(task: Task) {
         .await
         .unwrap();
     let policy = Policy::default()
+        .lease(Duration::from_secs(180))
         .retry_budget(Duration::from_secs(60))
         .call_timeout(Duration::from_secs(60))
         .on_busy(OnBusy::Wait(Duration::from_secs(60)));
@@ -134,7 +135,7 @@ impl Caller {
             let work = async |tx: &mut PgConnection| run(tx, round).await;
             match self.transactional.once_in_tx(key, request, work).await {
                 Ok(committed) => return committed.value,
-                Err(TxError::InFlight { .. }) => {}
+                Err(TxError::Refused(Refused::InFlight { .. })) => {}
                 Err(error) => panic!("{error}"),
             }
         }

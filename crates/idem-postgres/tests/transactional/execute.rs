@@ -1,5 +1,6 @@
 //! `execute_in_tx`: the claim commits first, the effects with their completion.
 
+use idem_core::Refused;
 use idem_postgres::{CommitError, TxError};
 use sqlx::{PgConnection, Row};
 
@@ -16,6 +17,7 @@ in_every_world!(
     g7_the_claim_is_there_while_the_work_runs,
     g4_another_request_neither_runs_nor_changes_anything,
     a_value_of_another_type_is_told_and_stays,
+    g2_a_value_that_cannot_be_replayed_is_rolled_back,
     a_refusal_that_is_a_value_is_replayed,
     work_that_swallows_a_failed_statement_cannot_commit,
 );
@@ -113,7 +115,10 @@ async fn g7_the_claim_is_there_while_the_work_runs(world: World) {
                     Ok::<_, String>(String::new())
                 })
                 .await;
-            assert!(matches!(again, Err(TxError::InFlight { .. })), "{again:?}");
+            assert!(
+                matches!(again, Err(TxError::Refused(Refused::InFlight { .. }))),
+                "{again:?}"
+            );
             Ok::<_, String>("p-1".to_owned())
         })
         .await
@@ -137,7 +142,10 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
                 panic!("G4: it runs")
             })
             .await;
-        assert!(matches!(refused, Err(TxError::Mismatch)), "{refused:?}");
+        assert!(
+            matches!(refused, Err(TxError::Refused(Refused::Mismatch))),
+            "{refused:?}"
+        );
     }
     assert_eq!(world.record().await, record);
     assert_eq!(world.payments().await, 1);
@@ -155,8 +163,20 @@ async fn a_value_of_another_type_is_told_and_stays(world: World) {
             Ok::<u64, String>(1)
         })
         .await;
-    assert!(matches!(number, Err(TxError::Serde(_))), "{number:?}");
+    assert!(matches!(number, Err(TxError::Unreadable(_))), "{number:?}");
     assert_eq!(world.record().await.unwrap(), "completed 1");
+}
+
+async fn g2_a_value_that_cannot_be_replayed_is_rolled_back(world: World) {
+    let failed = world
+        .transactional
+        .execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
+            pay(tx).await.map(|_| f64::NAN)
+        })
+        .await;
+    assert!(matches!(failed, Err(TxError::Unstorable(_))), "{failed:?}");
+    assert_eq!(world.payments().await, 0);
+    assert_eq!(world.record().await.unwrap(), "retryable 1");
 }
 
 async fn a_refusal_that_is_a_value_is_replayed(world: World) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use idem_core::Refused;
 use idem_postgres::{CommitError, TxError};
 use sqlx::Row;
 use tokio::sync::oneshot;
@@ -15,6 +16,7 @@ in_every_world!(
     g7_all_of_it_commits_together,
     g7_an_error_leaves_no_trace,
     g7_a_panic_leaves_no_trace,
+    g2_a_value_that_cannot_be_replayed_leaves_no_trace,
     g1_a_duplicate_waits_and_replays,
     g1_a_duplicate_of_what_is_rolled_back_runs,
     g1_a_duplicate_that_waited_too_long_is_told_in_flight,
@@ -52,6 +54,18 @@ async fn g7_an_error_leaves_no_trace(world: World) {
     assert_eq!(world.payments().await, 0);
     assert!(is_absent(&world.transactional, &world.key).await);
     assert_eq!(world.record().await, None);
+}
+
+async fn g2_a_value_that_cannot_be_replayed_leaves_no_trace(world: World) {
+    let failed = world
+        .transactional
+        .once_in_tx(&world.key, &world.fingerprint, async |tx| {
+            pay(tx).await.map(|_| f64::NAN)
+        })
+        .await;
+    assert!(matches!(failed, Err(TxError::Unstorable(_))), "{failed:?}");
+    assert_eq!(world.payments().await, 0);
+    assert!(is_absent(&world.transactional, &world.key).await);
 }
 
 async fn g7_a_panic_leaves_no_trace(world: World) {
@@ -141,7 +155,7 @@ async fn g1_a_duplicate_that_waited_too_long_is_told_in_flight(world: World) {
     );
     let waited = waited.await;
     assert!(
-        matches!(waited, Err(TxError::InFlight { .. })),
+        matches!(waited, Err(TxError::Refused(Refused::InFlight { .. }))),
         "{waited:?}"
     );
     go_on.send(()).unwrap();
@@ -156,7 +170,7 @@ async fn g1_a_key_that_was_claimed_outside_is_in_flight(world: World) {
         .once_in_tx(&world.key, &world.fingerprint, pay)
         .await;
     assert!(
-        matches!(refused, Err(TxError::InFlight { .. })),
+        matches!(refused, Err(TxError::Refused(Refused::InFlight { .. }))),
         "{refused:?}"
     );
     execution.complete(&b"\"p-0\""[..]).await.unwrap();
@@ -194,7 +208,10 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
             panic!("G4: it runs")
         })
         .await;
-    assert!(matches!(refused, Err(TxError::Mismatch)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(TxError::Refused(Refused::Mismatch))),
+        "{refused:?}"
+    );
     assert_eq!(world.record().await, record);
 }
 

@@ -144,7 +144,7 @@ impl Connector {
 fn connection_config(config: &RedisConfig) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(config.connect_timeout))
-        .set_response_timeout(Some(config.response_timeout + config.durability.patience()))
+        .set_response_timeout(Some(config.answer_within()))
         .set_pipeline_buffer_size(QUEUE)
 }
 

@@ -100,13 +100,15 @@ fn resp3(info: ConnectionInfo) -> ConnectionInfo {
 }
 
 fn cluster(nodes: Vec<ConnectionInfo>, config: &RedisConfig) -> ClusterClientBuilder {
-    let response_timeout = config.response_timeout + config.durability.patience();
+    let response_timeout = config.answer_within();
     ClusterClientBuilder::new(nodes)
         .retries(0)
         .connection_timeout(config.connect_timeout)
         .response_timeout(response_timeout)
         // A call may wait for the driver to find its way in the Cluster again.
-        .overall_response_timeout(Some(response_timeout + config.connect_timeout))
+        .overall_response_timeout(Some(
+            response_timeout.saturating_add(config.connect_timeout),
+        ))
         .tcp_settings(tcp_settings())
 }
 

@@ -17,7 +17,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use idem_core::{Idempotency, IdempotencyKey, Policy, Record, RecordKey, Scope, Store};
 use idem_memory::MemoryStore;
-use idem_tower::{Builder, IdempotencyLayer, Scoped};
+use idem_tower::{IdempotencyLayer, PathFrom};
 use tower::ServiceExt;
 
 /// An answer, read whole.
@@ -136,12 +136,13 @@ pub async fn record(idem: &Idempotency, key: &str) -> Option<Record> {
 }
 
 /// A layer whose scope is the header `merchant`.
-pub fn layer(idem: &Idempotency) -> Builder<Scoped> {
-    IdempotencyLayer::builder(idem.clone()).scope(|parts| {
+pub fn layer(idem: &Idempotency) -> IdempotencyLayer {
+    let layer = IdempotencyLayer::new(idem.clone(), |parts| {
         let merchant = parts
             .headers
             .get("merchant")
             .map(|name| name.to_str().unwrap());
         Ok(Scope::new(merchant.unwrap_or("default"))?)
-    })
+    });
+    layer.path_from(PathFrom::AsSeen)
 }

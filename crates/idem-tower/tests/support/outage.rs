@@ -19,6 +19,7 @@ use idem_memory::MemoryStore;
 #[derive(Clone, Default)]
 pub struct Cable {
     cut: Arc<AtomicBool>,
+    misconfigured: Arc<AtomicBool>,
 }
 
 impl Cable {
@@ -30,7 +31,15 @@ impl Cable {
         self.cut.store(false, Ordering::SeqCst);
     }
 
+    /// The store refuses as one whose password is wrong does.
+    pub fn misconfigure(&self) {
+        self.misconfigured.store(true, Ordering::SeqCst);
+    }
+
     fn check(&self) -> Result<(), StoreError> {
+        if self.misconfigured.load(Ordering::SeqCst) {
+            return Err(StoreError::config("the password is wrong"));
+        }
         match self.cut.load(Ordering::SeqCst) {
             true => Err(StoreError::unavailable("the cable is cut")),
             false => Ok(()),

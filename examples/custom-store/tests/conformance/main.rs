@@ -31,6 +31,11 @@ impl Harness for Redb {
         SHARED.get_or_init(|| Arc::new(File::create())).clone()
     }
 
+    /// Each is on disk before the next call; and a file has no cache that forgets.
+    fn records_to_keep(&self) -> usize {
+        2_000
+    }
+
     async fn restart(&self) -> Option<Box<dyn Restart>> {
         Some(Box::new(Own::default()))
     }

@@ -48,7 +48,7 @@ impl Posting {
     /// do; else at once.
     pub(crate) async fn settle(self, run: &Run) -> Result<Transfer, LedgerError> {
         if let Some(Open { transactional, tx }) = self.open {
-            match run.record_with() {
+            match run.commit_with() {
                 Some(record) => record.hand_over(transactional.recorder(tx))?,
                 None => tx.commit().await.map_err(LedgerError::Unknown)?,
             }

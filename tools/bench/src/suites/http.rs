@@ -20,7 +20,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use idem_core::{Idempotency, Scope};
 use idem_memory::MemoryStore;
-use idem_tower::IdempotencyLayer;
+use idem_tower::{IdempotencyLayer, PathFrom};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::case::{Case, Load};
@@ -133,13 +133,12 @@ struct Shop {
 impl Shop {
     async fn layered() -> Result<Self> {
         let idem = Idempotency::builder(MemoryStore::new()).build()?;
-        let layer = IdempotencyLayer::builder(idem)
-            .scope(|parts| {
-                let merchant = parts.headers.get(header::AUTHORIZATION);
-                let merchant = merchant.and_then(|value| value.to_str().ok());
-                Ok(Scope::new(merchant.ok_or(StatusCode::UNAUTHORIZED)?)?)
-            })
-            .build();
+        let layer = IdempotencyLayer::new(idem, |parts| {
+            let merchant = parts.headers.get(header::AUTHORIZATION);
+            let merchant = merchant.and_then(|value| value.to_str().ok());
+            Ok(Scope::new(merchant.ok_or(StatusCode::UNAUTHORIZED)?)?)
+        });
+        let layer = layer.path_from(PathFrom::AsSeen);
         Self::open(router().layer(layer)).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use idem_core::{Claim, ClaimError};
+use idem_core::{Claim, ClaimError, Refused};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
 
@@ -72,11 +72,11 @@ impl Client {
                 service.hold(key, request, held, &mut self.rng).await;
                 2
             }
-            Some((_, Ok(Claim::Abandoned { attempt }))) => {
+            Some((_, Ok(Claim::Refused(Refused::Abandoned { attempt })))) => {
                 service.operate(key, attempt).await;
                 2
             }
-            Some((_, Ok(Claim::InFlight { .. }))) => 16,
+            Some((_, Ok(Claim::Refused(Refused::InFlight { .. })))) => 16,
             Some((_, Err(_))) => 50,
             _ => 8,
         }
@@ -108,10 +108,10 @@ fn told(claimed: &Result<Claim, ClaimError>) -> Told {
         },
         Ok(Claim::Replay(payload)) => Told::Replay(digest(payload)),
         Ok(Claim::ReplayFailure(payload)) => Told::ReplayFailure(digest(payload)),
-        Ok(Claim::InFlight { .. }) => Told::InFlight,
-        Ok(Claim::Mismatch) => Told::Mismatch,
-        Ok(Claim::Abandoned { attempt }) => Told::Abandoned { attempt: *attempt },
-        Ok(Claim::Exhausted { .. }) => Told::Exhausted,
+        Ok(Claim::Refused(Refused::InFlight { .. })) => Told::InFlight,
+        Ok(Claim::Refused(Refused::Mismatch)) => Told::Mismatch,
+        Ok(Claim::Refused(Refused::Abandoned { attempt })) => Told::Abandoned { attempt: *attempt },
+        Ok(Claim::Refused(Refused::Exhausted { .. })) => Told::Exhausted,
         Err(error) => Told::Failed(error.source.kind().into()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::Claim;
+use idem_core::{Claim, Refused};
 use tokio::task::JoinSet;
 
 use super::{
@@ -46,8 +46,10 @@ impl Service {
                     self.complete(held, execution).await;
                 }
                 Some((_, Ok(Claim::Replay(_) | Claim::ReplayFailure(_)))) => return,
-                Some((_, Ok(Claim::Mismatch))) => request = 1 - request,
-                Some((_, Ok(Claim::Abandoned { attempt }))) => self.operate(key, attempt).await,
+                Some((_, Ok(Claim::Refused(Refused::Mismatch)))) => request = 1 - request,
+                Some((_, Ok(Claim::Refused(Refused::Abandoned { attempt })))) => {
+                    self.operate(key, attempt).await
+                }
                 _ => tokio::time::sleep(PAUSE).await,
             }
         }

@@ -1,7 +1,7 @@
 //! Settling keys by hand.
 
 use bytes::Bytes;
-use idem_core::{Refusal, Resolution, ResolveError};
+use idem_core::{NotResolvable, Resolution, ResolveError};
 use rand::{RngExt, rngs::StdRng};
 
 use super::{ledger::Finding, plan, service::Service};
@@ -18,9 +18,9 @@ impl Service {
         let (resolution, ending) = match finding {
             Finding::Effect(answer) => {
                 let (bytes, digest) = plan::completed(&answer);
-                (Resolution::Completed(bytes), Ending::Complete(digest))
+                (Resolution::completed_raw(bytes), Ending::Complete(digest))
             }
-            Finding::Fenced => (Resolution::Retry, Ending::Retry),
+            Finding::Fenced => (Resolution::retry(), Ending::Retry),
         };
         self.resolve(key, resolution, ending).await;
     }
@@ -30,12 +30,12 @@ impl Service {
         let answer = format!("{key} by hand {:x}", rng.random::<u64>());
         let (resolution, ending) = match rng.random_range(0..3) {
             0 => with(
-                Resolution::Completed,
+                Resolution::completed_raw,
                 Ending::Complete,
                 plan::completed(&answer),
             ),
-            1 => with(Resolution::Failed, Ending::Fail, plan::failed(&answer)),
-            _ => (Resolution::Retry, Ending::Retry),
+            1 => with(Resolution::failed_raw, Ending::Fail, plan::failed(&answer)),
+            _ => (Resolution::retry(), Ending::Retry),
         };
         self.resolve(key, resolution, ending).await;
     }
@@ -47,8 +47,8 @@ impl Service {
         let ask = |_| engine.resolve(&record_key, resolution);
         self.ask(key, what, None, ask, |result| match result {
             Ok(()) => Told::Done,
-            Err(ResolveError::Refused(
-                Refusal::Absent | Refusal::Running { .. } | Refusal::Ended(_),
+            Err(ResolveError::NotResolvable(
+                NotResolvable::Absent | NotResolvable::Running { .. } | NotResolvable::Ended(_),
             )) => Told::Refused,
             Err(ResolveError::Store(error)) => Told::Failed(error.kind().into()),
             Err(_) => Told::Changed,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::{ExecuteError, Failure, Outcome, Recording, Running};
+use idem_core::{ExecuteError, Failure, Outcome, Recording, Refused, Running};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -44,7 +44,7 @@ impl Service {
         let what = Action::Execute { request };
         let (_, executed) = self.ask(key, what, patience, execute, told).await?;
         match executed {
-            Err(ExecuteError::Abandoned { attempt }) => Some(attempt),
+            Err(ExecuteError::Refused(Refused::Abandoned { attempt })) => Some(attempt),
             _ => None,
         }
     }
@@ -135,13 +135,16 @@ fn told_error(error: &ExecuteError<String>) -> Told {
         ExecuteError::Failed { .. }
         | ExecuteError::Panicked { .. }
         | ExecuteError::Retryable(_) => Told::Pending,
-        ExecuteError::Mismatch => Told::Mismatch,
-        ExecuteError::InFlight { .. } => Told::InFlight,
-        ExecuteError::Abandoned { attempt } => Told::Abandoned { attempt: *attempt },
-        ExecuteError::Exhausted { .. } => Told::Exhausted,
+        ExecuteError::Refused(Refused::Mismatch) => Told::Mismatch,
+        ExecuteError::Refused(Refused::InFlight { .. }) => Told::InFlight,
+        ExecuteError::Refused(Refused::Abandoned { attempt }) => {
+            Told::Abandoned { attempt: *attempt }
+        }
+        ExecuteError::Refused(Refused::Exhausted { .. }) => Told::Exhausted,
         ExecuteError::Superseded => Told::Superseded,
         ExecuteError::Claim(error) => Told::Failed(error.source.kind().into()),
-        ExecuteError::Unstorable { .. } | ExecuteError::Serde(_) => Told::Nonsense,
         ExecuteError::Lost => Told::Gone,
+        // An answer of the plans is storable and readable.
+        _ => Told::Nonsense,
     }
 }

@@ -7,7 +7,7 @@ use idem_core::{Created, Deleted, StoreError, StoreErrorKind, Updated};
 use super::Scene;
 use crate::{
     Fault, Harness, Verdict,
-    call::{expect_record, look, put, when_back},
+    call::{expect_record, look, put, when_back, why},
     sample::{self, LONG},
 };
 
@@ -198,7 +198,8 @@ fn expect_honest<T: Debug>(told: &Option<Result<T, StoreError>>, applied: bool) 
             expect_transient(error);
             assert!(
                 !applied || error.kind() == StoreErrorKind::Unknown,
-                "S9: it was applied, but the error says it was not: {error}"
+                "S9: it was applied, but the error says it was not: {}",
+                why(error)
             );
         }
         Some(Ok(answer)) => panic!("S9: this cannot be answered: {answer:?}"),
@@ -209,8 +210,9 @@ fn expect_honest<T: Debug>(told: &Option<Result<T, StoreError>>, applied: bool) 
 fn expect_transient(error: &StoreError) {
     assert!(
         error.kind().is_transient(),
-        "S9: a fault on the way is `Unavailable` or `Unknown`, not {:?}: {error}",
-        error.kind()
+        "S9: a fault on the way is `Unavailable` or `Unknown`, not {:?}: {}",
+        error.kind(),
+        why(error)
     );
 }
 

@@ -15,7 +15,7 @@ use crate::{
 const LOOKS: u32 = 12;
 const BETWEEN: Duration = Duration::from_millis(10);
 /// By how much the two clocks may part while a case runs: one of them may be adjusted.
-const DRIFT: Duration = Duration::from_millis(500);
+pub(super) const DRIFT: Duration = Duration::from_millis(500);
 
 /// **S4.** The age grows as time passes, by no less and no more than what passed.
 pub async fn s4_the_age_is_the_time_since_the_last_write(harness: &dyn Harness) -> Verdict {
@@ -126,13 +126,13 @@ pub async fn s4_the_time_left_is_the_ttl_less_the_age(harness: &dyn Harness) -> 
 }
 
 /// When a write was sent and when it was answered; it was applied in between.
-struct Written {
+pub(super) struct Written {
     before: Instant,
     after: Instant,
 }
 
 impl Written {
-    async fn create(store: &dyn Store, key: &RecordKey) -> Self {
+    pub(super) async fn create(store: &dyn Store, key: &RecordKey) -> Self {
         let before = Instant::now();
         put(store, key, &sample::claim(), LONG).await;
         Self {
@@ -141,7 +141,7 @@ impl Written {
         }
     }
 
-    async fn expect_age_of(&self, store: &dyn Store, key: &RecordKey) {
+    pub(super) async fn expect_age_of(&self, store: &dyn Store, key: &RecordKey) {
         let asked = Instant::now();
         let found = look(store, key).await;
         self.expect_age("get", asked, found.as_ref());

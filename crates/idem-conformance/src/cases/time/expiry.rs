@@ -1,7 +1,7 @@
 //! S5: past its ttl a record is absent to all four operations, purged or not; before it, it is
 //! there.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use idem_core::{Created, Deleted, Record, RecordKey, State, Store, Updated};
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{GRAIN, SHORT};
 use crate::{
     Harness, Verdict,
-    call::{all, expect_record, look, ok, put, replace, scaled, until},
+    call::{all, expect_record, handles, look, ok, put, replace, scaled, until},
     sample::{self, Keys, LONG},
 };
 
@@ -34,17 +34,13 @@ pub async fn s5_a_record_lives_as_long_as_its_ttl(harness: &dyn Harness) -> Verd
     Ok(())
 }
 
-/// **S5.** A create over an expired record is new, although nothing purged it, and its record has
-/// a life of its own.
+/// **S5.** A create over an expired record is new, although nothing purged it.
 pub async fn s5_a_create_over_an_expired_record_is_new(harness: &dyn Harness) -> Verdict {
     let (store, keys) = (harness.store().await, Keys::draw(harness));
     let expired = Expired::wait(harness, &*store, &keys, 1).await;
     let (key, record) = (&expired.keys[0], sample::claim());
     put(&*store, key, &record, LONG).await;
-    let found = look(&*store, key).await.expect("S5: the new record lives");
-    assert_eq!(found.record, record, "S5: the new record is there");
-    let age = found.age.expect("S4: a record in flight has an age");
-    assert!(age < LONG / 2, "S4: it has an age of its own: {age:?}");
+    expect_record(&*store, key, &record, "S5: the new record is there").await;
     Ok(())
 }
 
@@ -124,23 +120,27 @@ pub async fn s5_an_update_can_shorten_a_life(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
-/// **S1, S5.** Of concurrent creates over one expired record exactly one is new.
+/// **S1, S5.** Of concurrent creates over one expired record, through several handles, exactly one
+/// is new.
 pub async fn s1_single_winner_over_an_expired_record(harness: &dyn Harness) -> Verdict {
     const KEYS: usize = 20;
     const TASKS: usize = 8;
-    let (store, keys) = (harness.store().await, Keys::draw(harness));
-    let expired = Expired::wait(harness, &*store, &keys, KEYS).await;
+    let (stores, keys) = (handles(harness).await, Keys::draw(harness));
+    let expired = Expired::wait(harness, &*stores[0], &keys, KEYS).await;
     for key in &expired.keys {
-        let tasks = (0..TASKS).map(|_| {
-            let (store, key): (Arc<dyn Store>, _) = (store.clone(), key.clone());
+        let tasks = (0..TASKS).map(|n| {
+            let (store, key) = (stores[n % stores.len()].clone(), key.clone());
             tokio::spawn(async move {
                 let claim = sample::claim();
-                ok("create", store.create(&key, &claim, LONG).await)
+                (ok("create", store.create(&key, &claim, LONG).await), claim)
             })
         });
         let ended = all(tasks).await.into_iter();
-        let winners = ended.filter(|created| *created == Created::New).count();
-        assert_eq!(winners, 1, "S1: exactly one of {TASKS} creates wins");
+        let winners: Vec<_> = ended
+            .filter(|(created, _)| *created == Created::New)
+            .collect();
+        assert_eq!(winners.len(), 1, "S1: exactly one of {TASKS} creates wins");
+        expect_record(&*stores[0], key, &winners[0].1, "S1: the winner's stays").await;
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ impl Expired {
     }
 }
 
-async fn until_gone(harness: &dyn Harness, store: &dyn Store, key: &RecordKey) {
+pub(super) async fn until_gone(harness: &dyn Harness, store: &dyn Store, key: &RecordKey) {
     until(harness, "S5: a record is absent past its ttl", || async {
         look(store, key).await.is_none().then_some(())
     })

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
-    Abandonment, Claim, Idempotency, OnAbandoned, Policy, Prober, Ran, RecordKey, Resolution,
-    Verdict as Found,
+    Abandonment, Claim, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Ran, RecordKey,
+    Refused, Resolution,
 };
 use tokio::time::Instant;
 
@@ -95,7 +95,7 @@ pub async fn g1_halt_leaves_an_abandoned_key_alone(harness: &dyn Harness) -> Ver
     let before = record_at(&*store, &key).await;
     for _ in 0..3 {
         match claim(&engine, &key).await {
-            Claim::Abandoned { attempt: 1 } => {}
+            Claim::Refused(Refused::Abandoned { attempt: 1 }) => {}
             other => panic!("G8: halted means halted, but the claim is told {other:?}"),
         }
     }
@@ -104,7 +104,7 @@ pub async fn g1_halt_leaves_an_abandoned_key_alone(harness: &dyn Harness) -> Ver
         before,
         "G8: nothing changed"
     );
-    let resolution = Resolution::Completed("by hand".into());
+    let resolution = Resolution::completed_raw("by hand");
     let resolved = engine.resolve(&key, resolution).await;
     assert!(
         resolved.is_ok(),
@@ -118,27 +118,32 @@ pub async fn g1_halt_leaves_an_abandoned_key_alone(harness: &dyn Harness) -> Ver
 /// committed is run again, unknown is left alone.
 pub async fn g1_probe_decides_over_an_abandoned_key(harness: &dyn Harness) -> Verdict {
     let keys = Keys::draw(harness);
-    for verdict in [
-        Found::Committed("found".into()),
-        Found::NotCommitted,
-        Found::Unknown,
+    for found in [
+        ProbeResult::completed_raw("found"),
+        ProbeResult::failed_raw("found"),
+        ProbeResult::retry(),
+        ProbeResult::unknown(),
     ] {
         let key = keys.random();
         abandon(harness, &key).await;
-        let policy = patient(harness).on_abandoned(OnAbandoned::probe(Says(verdict.clone())));
+        let policy = patient(harness).on_abandoned(OnAbandoned::probe(Says(found.clone())));
         let engine = engine::fresh(harness, policy).await;
-        match (verdict, claim(&engine, &key).await) {
-            (Found::Committed(payload), Claim::Replay(replayed)) => {
-                assert_eq!(replayed, payload);
+        let name = found.resolution().map_or("unknown", Resolution::name);
+        match (name, claim(&engine, &key).await) {
+            ("completed", Claim::Replay(replayed)) => {
+                assert_eq!(&replayed[..], b"found");
                 let other = engine::fresh(harness, patient(harness)).await;
-                expect_replay(&other, &key, &payload).await;
+                expect_replay(&other, &key, b"found").await;
             }
-            (Found::NotCommitted, Claim::Acquired(execution)) => {
+            ("failed", Claim::ReplayFailure(replayed)) => {
+                assert_eq!(&replayed[..], b"found");
+            }
+            ("retryable", Claim::Acquired(execution)) => {
                 assert_eq!(execution.attempt(), 2, "G1: the fencing number grows");
                 expect_stored(execution.release().await);
             }
-            (Found::Unknown, Claim::Abandoned { attempt: 1 }) => {}
-            (verdict, told) => panic!("G8: found {verdict:?}, but the claim is told {told:?}"),
+            ("unknown", Claim::Refused(Refused::Abandoned { attempt: 1 })) => {}
+            (_, told) => panic!("G8: found {found:?}, but the claim is told {told:?}"),
         }
     }
     Ok(())
@@ -151,7 +156,10 @@ pub async fn g4_another_request_never_takes_over(harness: &dyn Harness) -> Verdi
     let before = record_at(&*store, &key).await;
     let engine = engine::over(store.clone(), patient(harness));
     let told = engine.claim(&key, &engine::other_request()).await;
-    assert!(matches!(told, Ok(Claim::Mismatch)), "G4: {told:?}");
+    assert!(
+        matches!(told, Ok(Claim::Refused(Refused::Mismatch))),
+        "G4: {told:?}"
+    );
     assert_eq!(
         record_at(&*store, &key).await,
         before,
@@ -177,7 +185,7 @@ pub async fn g1_single_winner_of_concurrent_takeovers(harness: &dyn Harness) -> 
     for claim in all(tasks).await {
         match claim {
             Claim::Acquired(execution) => winners.push(execution),
-            Claim::InFlight { .. } => {}
+            Claim::Refused(Refused::InFlight { .. }) => {}
             other => panic!("G1: somebody runs it, but a claim is told {other:?}"),
         }
     }
@@ -190,11 +198,11 @@ pub async fn g1_single_winner_of_concurrent_takeovers(harness: &dyn Harness) -> 
     Ok(())
 }
 
-struct Says(Found);
+struct Says(ProbeResult);
 
 #[async_trait]
 impl Prober for Says {
-    async fn probe(&self, _: &Abandonment) -> Found {
+    async fn probe(&self, _: &Abandonment) -> ProbeResult {
         self.0.clone()
     }
 }
@@ -240,7 +248,7 @@ pub(super) async fn taken_over(
             async move {
                 match engine.claim(key, &request()).await {
                     Ok(Claim::Acquired(execution)) => Some(execution),
-                    Ok(Claim::InFlight { .. }) => None,
+                    Ok(Claim::Refused(Refused::InFlight { .. })) => None,
                     other => panic!("G1: the key is in flight, but a claim is told {other:?}"),
                 }
             }

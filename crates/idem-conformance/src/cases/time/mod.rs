@@ -4,12 +4,14 @@
 mod age;
 mod expiry;
 mod lease;
+mod long;
 mod superseded;
 mod sweep;
 
 pub use age::*;
 pub use expiry::*;
 pub use lease::*;
+pub use long::*;
 pub use superseded::*;
 pub use sweep::*;
 

@@ -1,6 +1,6 @@
 //! A request that arrives at `claim`: claim, run, end.
 
-use idem_core::{Claim, Execution, Ran, Stopped};
+use idem_core::{Claim, Execution, Ran, Refused, Stopped};
 
 use super::{Answer, Claiming, Handling};
 use crate::{
@@ -27,12 +27,16 @@ pub(super) async fn handle(handling: &Handling) -> Answer {
             KeyReply::ReplayFailure(payload.clone()),
             Answer::Stored(payload),
         ),
-        Ok(Claim::InFlight { .. }) => (KeyReply::InFlight, Answer::NotNow("in flight")),
-        Ok(Claim::Mismatch) => (KeyReply::Mismatch, Answer::Never("mismatch")),
-        Ok(Claim::Abandoned { attempt }) => {
+        Ok(Claim::Refused(Refused::InFlight { .. })) => {
+            (KeyReply::InFlight, Answer::NotNow("in flight"))
+        }
+        Ok(Claim::Refused(Refused::Mismatch)) => (KeyReply::Mismatch, Answer::Never("mismatch")),
+        Ok(Claim::Refused(Refused::Abandoned { attempt })) => {
             (KeyReply::Abandoned { attempt }, Answer::NotNow("abandoned"))
         }
-        Ok(Claim::Exhausted { .. }) => unreachable!("a plan sets no limit to attempts"),
+        Ok(Claim::Refused(Refused::Exhausted { .. })) => {
+            unreachable!("a plan sets no limit to attempts")
+        }
         Err(error) => {
             handling.note(|| format!("claim: {error}"));
             return Answer::NotNow("the store is out of reach");

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use idem_core::{ExecuteError, Failure, Outcome, Superseded};
+use idem_core::{ExecuteError, Failure, Outcome, Refused, Superseded};
 
 use super::{Answer, Claiming, Handling, json};
 use crate::{
@@ -71,9 +71,13 @@ fn without_work(handling: &Handling, claiming: &mut Claiming<'_>, executed: Exec
         }
         Err(ExecuteError::Failed { error, .. }) => failure("error", &error),
         Err(ExecuteError::Panicked { message, .. }) => failure("panic", &message),
-        Err(ExecuteError::InFlight { .. }) => (KeyReply::InFlight, Answer::NotNow("in flight")),
-        Err(ExecuteError::Mismatch) => (KeyReply::Mismatch, Answer::Never("mismatch")),
-        Err(ExecuteError::Abandoned { attempt }) => {
+        Err(ExecuteError::Refused(Refused::InFlight { .. })) => {
+            (KeyReply::InFlight, Answer::NotNow("in flight"))
+        }
+        Err(ExecuteError::Refused(Refused::Mismatch)) => {
+            (KeyReply::Mismatch, Answer::Never("mismatch"))
+        }
+        Err(ExecuteError::Refused(Refused::Abandoned { attempt })) => {
             (KeyReply::Abandoned { attempt }, Answer::NotNow("abandoned"))
         }
         Err(error) => {

@@ -1,11 +1,8 @@
-//! Flaws in what the four operations do.
+//! Flaws in what an update, a delete and a get do.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
-use idem_core::{
-    Created, Deleted, Record, RecordKey, State, Store, StoreError, StoreErrorKind, Stored, Updated,
-    Version,
-};
+use idem_core::{Deleted, Record, RecordKey, State, Store, StoreError, Stored, Updated, Version};
 use tokio::task::yield_now;
 
 use super::{
@@ -13,88 +10,11 @@ use super::{
     store::{BrokenStore, lock},
 };
 
-impl BrokenStore {
-    pub(super) async fn create_broken(
-        &self,
-        key: &RecordKey,
-        record: &Record,
-        ttl: Duration,
-    ) -> Result<Created, StoreError> {
-        let raw = &self.raw;
-        match self.flaw {
-            Flaw::CheckThenInsert => {
-                if let Some(found) = raw.get(key).await? {
-                    return Ok(Created::Exists(found));
-                }
-                yield_now().await;
-                raw.put(key, record, ttl);
-                return Ok(Created::New);
-            }
-            Flaw::ExpiredCheckThenInsert => {
-                let expired = raw.peek(key).is_some() && raw.get(key).await?.is_none();
-                if expired {
-                    yield_now().await;
-                    raw.put(key, record, ttl);
-                    return Ok(Created::New);
-                }
-            }
-            Flaw::CreateOverwrites => {
-                raw.put(key, record, ttl);
-                return Ok(Created::New);
-            }
-            Flaw::EarlierStampWins => {
-                let there = raw.get(key).await?;
-                if there.is_some_and(|there| record.created_at < there.record.created_at) {
-                    raw.put(key, record, ttl);
-                    return Ok(Created::New);
-                }
-            }
-            Flaw::ExpiredStopsCreate | Flaw::Tombstone => {
-                if let Some(found) = raw.peek(key) {
-                    return Ok(Created::Exists(found));
-                }
-            }
-            Flaw::UnreadableOverwritten if raw.get(key).await.is_err() => {
-                raw.put(key, record, ttl);
-                return Ok(Created::New);
-            }
-            Flaw::Evicting => {
-                let mut entries = raw.entries();
-                while entries.len() >= self.shared.most.load(Ordering::SeqCst) {
-                    entries.pop_first();
-                }
-            }
-            _ => {}
-        }
-        match (self.flaw, self.inner.create(key, record, ttl).await) {
-            (Flaw::FullEvicts, Err(error)) if error.kind() == StoreErrorKind::Full => {
-                raw.entries().pop_first();
-                raw.put(key, record, ttl);
-                Ok(Created::New)
-            }
-            (Flaw::LostReplyIsSuccess, Err(error)) if error.kind() == StoreErrorKind::Unknown => {
-                Ok(Created::New)
-            }
-            (Flaw::LoserToldItself, Ok(Created::Exists(found))) => Ok(Created::Exists(Stored {
-                record: record.clone(),
-                ..found
-            })),
-            (Flaw::LoserToldUnavailable, Ok(Created::Exists(_))) => {
-                Err(StoreError::unavailable("somebody else was faster"))
-            }
-            (Flaw::LoserToldOldRecord, Ok(Created::Exists(found))) => {
-                let before = lock(&self.shared.before).get(key).cloned().flatten();
-                Ok(Created::Exists(before.unwrap_or(found)))
-            }
-            (Flaw::CreateForgetsItself, Ok(Created::Exists(found)))
-                if found.record.version == record.version =>
-            {
-                Ok(Created::New)
-            }
-            (_, result) => result,
-        }
-    }
+fn same_bits(there: Version, expected: Version, bits: u64) -> bool {
+    there.revision & bits == expected.revision & bits
+}
 
+impl BrokenStore {
     /// Whether the flaw lets an update through, or a delete.
     pub(super) fn lets_through(
         &self,
@@ -110,6 +30,18 @@ impl BrokenStore {
             (Flaw::UnfencedRenew, Some(_)) => renewal,
             (Flaw::RevisionIgnored, Some(_)) | (Flaw::DeleteIgnoresRevision, None) => {
                 there.token == expected.token
+            }
+            (Flaw::TokenHalfCompared, _) => {
+                there.token.as_bytes()[..8] == expected.token.as_bytes()[..8]
+            }
+            (Flaw::RevisionModulo8Bits, _) => {
+                there.token == expected.token && same_bits(there, expected, 0xff)
+            }
+            (Flaw::RevisionModulo32Bits, _) => {
+                there.token == expected.token && same_bits(there, expected, 0xffff_ffff)
+            }
+            (Flaw::RevisionAsDouble, _) => {
+                there.token == expected.token && there.revision as f64 == expected.revision as f64
             }
             (Flaw::TokenIgnored, Some(_)) => there.revision == expected.revision,
             (Flaw::NewerRevisionTaken, Some(_)) => {
@@ -192,6 +124,9 @@ impl BrokenStore {
         expected: Version,
     ) -> Result<Deleted, StoreError> {
         let raw = &self.raw;
+        if let Some(entry) = raw.entries().get(key.as_str()) {
+            lock(&self.shared.deleted).insert(key.clone(), entry.written);
+        }
         let there = match self.flaw {
             Flaw::ExpiredToDelete => raw.peek(key),
             _ => raw.get(key).await.unwrap_or_default(),
@@ -228,6 +163,7 @@ impl BrokenStore {
     pub(super) async fn get_broken(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
         match self.flaw {
             Flaw::ExpiredToGet => Ok(self.raw.peek(key)),
+            Flaw::EmptyScopeIsNull if key.scope().is_empty() => Ok(None),
             Flaw::StaleReplica => {
                 let before = lock(&self.shared.before).get(key).cloned();
                 match before {

@@ -6,7 +6,17 @@ use idem_core::{
     Bytes, Record, RecordKey, State, StoreError, StoreErrorKind, Stored, Timestamp, codec,
 };
 
-use super::{Flaw, store::BrokenStore};
+use super::{
+    Flaw,
+    store::{BrokenStore, lock},
+};
+use crate::reference::LIMIT;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn cut(bytes: &Bytes, length: usize) -> Bytes {
+    bytes.slice(..bytes.len().min(length))
+}
 
 impl BrokenStore {
     pub(super) fn key(&self, key: &RecordKey) -> RecordKey {
@@ -17,6 +27,20 @@ impl BrokenStore {
             Flaw::KeysCut => (scope, text.chars().take(200).collect()),
             Flaw::KeysFolded => (scope, text.to_lowercase()),
             Flaw::KeysTrimmed => (scope, format!("{}.", text.trim())),
+            Flaw::KeysAsNumbers => match text.parse::<u64>() {
+                Ok(number) => (scope, number.to_string()),
+                Err(_) => (scope, text),
+            },
+            Flaw::KeysWithoutIgnorable => {
+                (scope, text.replace(['\u{200b}', '\u{ad}', '\u{2060}'], ""))
+            }
+            Flaw::KeysFullWidthFolded => {
+                let narrow = |c: char| match c {
+                    '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+                    c => c,
+                };
+                (scope, text.chars().map(narrow).collect())
+            }
             Flaw::KeysNormalised => (scope, text.replace("e\u{301}", "é")),
             _ => return key.clone(),
         };
@@ -40,9 +64,12 @@ impl BrokenStore {
             record.state = self.ended(record.state);
             return record;
         };
-        if self.flaw == Flaw::EmptyCheckpointLost {
-            *checkpoint = checkpoint.take().filter(|bytes| !bytes.is_empty());
-        }
+        *checkpoint = match (self.flaw, checkpoint.take()) {
+            (Flaw::EmptyCheckpointLost, Some(bytes)) if bytes.is_empty() => None,
+            (Flaw::CheckpointCut, Some(bytes)) => Some(cut(&bytes, 64 << 10)),
+            (Flaw::TooLargeIsCut, Some(bytes)) => Some(cut(&bytes, LIMIT)),
+            (_, checkpoint) => checkpoint,
+        };
         record
     }
 
@@ -53,7 +80,8 @@ impl BrokenStore {
                 .split(|byte| *byte == 0)
                 .next()
                 .map_or_else(Default::default, Bytes::copy_from_slice),
-            Flaw::PayloadCut => payload.slice(..payload.len().min(1 << 20)),
+            Flaw::PayloadCut => cut(&payload, 1 << 20),
+            Flaw::TooLargeIsCut => cut(&payload, LIMIT),
             _ => payload,
         };
         match state {
@@ -62,6 +90,9 @@ impl BrokenStore {
             }
             State::Completed { payload } => State::Completed {
                 payload: change(payload),
+            },
+            State::Failed { payload } if self.flaw == Flaw::FailureCut => State::Failed {
+                payload: cut(&payload, 64 << 10),
             },
             State::Failed { payload } => State::Failed {
                 payload: change(payload),
@@ -74,6 +105,18 @@ impl BrokenStore {
         match (self.flaw, &record.state) {
             (Flaw::TtlIsLease, State::InFlight { lease, .. }) => *lease,
             (Flaw::TtlInSeconds, _) => Duration::from_secs(ttl.as_secs()),
+            (Flaw::TtlOver30DaysIsOver, _) if ttl > 30 * DAY => Duration::ZERO,
+            (Flaw::TtlIn32BitsOfMicros, _) => {
+                Duration::from_micros((ttl.as_micros() % (1 << 32)) as u64)
+            }
+            (Flaw::TtlIn32BitsOfMillis, _) => {
+                Duration::from_millis((ttl.as_millis() % (1 << 32)) as u64)
+            }
+            (Flaw::TtlCapped, _) => ttl.min(DAY),
+            (Flaw::TtlPanics, _) if u32::try_from(ttl.as_millis()).is_err() => {
+                panic!("a ttl that does not fit")
+            }
+            (Flaw::TtlZeroIsForEver, _) if ttl.is_zero() => 365 * DAY,
             _ => ttl,
         }
     }
@@ -110,9 +153,23 @@ impl BrokenStore {
             (Flaw::AgeBackwards, Some(age)) if asked % 7 == 6 => Some(age / 2),
             (_, age) => age,
         };
-        if self.flaw == Flaw::RemainingIsTtl {
-            found.remaining = found.age.zip(found.remaining).map(|(age, left)| age + left);
-        }
+        let whole = found.age.zip(found.remaining).map(|(age, left)| age + left);
+        found.remaining = match (self.flaw, found.remaining) {
+            (Flaw::RemainingIsTtl, _) => whole,
+            (Flaw::RemainingOfFirstTtl, left) => {
+                let first = lock(&self.shared.first_ttl);
+                let first = first.get(&found.record.version.token).copied();
+                first
+                    .zip(found.age)
+                    .map(|(ttl, age)| ttl.saturating_sub(age))
+                    .or(left)
+            }
+            (Flaw::RemainingRoundedUp, Some(left)) => {
+                Some(Duration::from_secs(left.as_secs_f64().ceil() as u64))
+            }
+            (Flaw::RemainingIsZero, Some(_)) => Some(Duration::ZERO),
+            (_, left) => left,
+        };
         Some(found)
     }
 
@@ -135,6 +192,9 @@ impl BrokenStore {
             }
             (Flaw::FaultIsConfig, StoreErrorKind::Unknown | StoreErrorKind::Unavailable) => {
                 StoreError::config("broken").with_source(error)
+            }
+            (Flaw::TooLargeIsFull, StoreErrorKind::TooLarge) => {
+                StoreError::full("broken").with_source(error)
             }
             _ => error,
         }

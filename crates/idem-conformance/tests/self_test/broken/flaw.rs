@@ -20,6 +20,10 @@ pub(crate) enum Flaw {
     EarlierStampWins,
     /// Answers `New` to whoever sends the same create again.
     CreateForgetsItself,
+    /// Takes a key that was there, and is gone when it looks, for its own new record.
+    CreateTakesGoneForNew,
+    /// Removes an expired record and then inserts, which is one step within a handle alone.
+    ExpiredRemovedThenInserted,
 
     // S2: update
     /// Does not look at the version.
@@ -46,6 +50,14 @@ pub(crate) enum Flaw {
     StaleReplica,
     /// Each handle remembers what it read first.
     ReadCache,
+    /// Compares the first 8 bytes of the token.
+    TokenHalfCompared,
+    /// Compares the revision's last byte.
+    RevisionModulo8Bits,
+    /// Compares the revision's last 4 bytes.
+    RevisionModulo32Bits,
+    /// Compares revisions as floating-point numbers.
+    RevisionAsDouble,
 
     // S3: delete
     /// Does not look at the version.
@@ -76,6 +88,16 @@ pub(crate) enum Flaw {
     RestartForgetsAge,
     /// Tells the whole ttl as the time left.
     RemainingIsTtl,
+    /// Counts the time left from the ttl that the claim was created with.
+    RemainingOfFirstTtl,
+    /// Tells the time left in whole seconds, rounded up.
+    RemainingRoundedUp,
+    /// Tells that no time is left.
+    RemainingIsZero,
+    /// A create over an expired record keeps its age.
+    ExpiredKeepsAge,
+    /// A create after a delete keeps the age.
+    DeletedKeepsAge,
 
     // S5: expiry
     /// Takes the lease for the ttl.
@@ -96,9 +118,23 @@ pub(crate) enum Flaw {
     UpdateKeepsTtl,
     /// An update leaves the shorter of the two ttls.
     UpdateShortensTtl,
+    /// Takes a ttl over 30 days for a date, which is long past.
+    TtlOver30DaysIsOver,
+    /// Keeps a ttl as microseconds in 32 bits.
+    TtlIn32BitsOfMicros,
+    /// Keeps a ttl as milliseconds in 32 bits.
+    TtlIn32BitsOfMillis,
+    /// Keeps no record for longer than a day.
+    TtlCapped,
+    /// Panics at a ttl that does not fit 32 bits of milliseconds.
+    TtlPanics,
+    /// Takes a ttl of nothing for "no ttl".
+    TtlZeroIsForEver,
+    /// Cannot tell when a record is over that it cannot read.
+    UnreadableForEver,
 
     // S6: nothing goes
-    /// Keeps the last thousand records, or fewer.
+    /// Keeps the last ten thousand records, or fewer.
     Evicting,
     /// Makes room when it is full.
     FullEvicts,
@@ -118,6 +154,10 @@ pub(crate) enum Flaw {
     CString,
     /// Cuts payloads at 1 MiB.
     PayloadCut,
+    /// Cuts failures at 64 KiB.
+    FailureCut,
+    /// Cuts checkpoints at 64 KiB.
+    CheckpointCut,
     /// Takes an empty checkpoint for none.
     EmptyCheckpointLost,
     /// Keeps revisions as signed 64-bit integers, clamped.
@@ -148,6 +188,14 @@ pub(crate) enum Flaw {
     DeleteByPattern,
     /// Takes look-alike characters for equal.
     KeysNormalised,
+    /// Takes keys that are digits for numbers.
+    KeysAsNumbers,
+    /// Skips characters that nobody sees.
+    KeysWithoutIgnorable,
+    /// Folds full-width characters.
+    KeysFullWidthFolded,
+    /// Takes the empty scope for NULL, which equals nothing.
+    EmptyScopeIsNull,
 
     // S9: errors
     /// Says `Unavailable` where the reply was lost.
@@ -158,12 +206,26 @@ pub(crate) enum Flaw {
     FaultIsConfig,
     /// Says `New` where the reply was lost.
     LostReplyIsSuccess,
+    /// Says `Full` where a record can never fit.
+    TooLargeIsFull,
+    /// Cuts what is too large, and says nothing.
+    TooLargeIsCut,
 
     // S10: dropped calls
     /// Writes the version, pauses, and then writes the rest.
     HalfWritten,
     /// A dropped call keeps its slot.
     LeakedSlots,
+    /// A dropped get keeps its slot.
+    LeakedSlotsOfGets,
+    /// A dropped update keeps its slot.
+    LeakedSlotsOfUpdates,
+    /// Blocks its thread for a moment, as only a runtime with several threads allows.
+    BlocksInPlace,
+    /// Takes a second slot while it holds its first.
+    TwoSlotsPerCall,
+    /// Never answers a delete.
+    HangsOnDelete,
     /// A dropped get leaves its answer to the next.
     AnswersMixedUp,
 
@@ -174,14 +236,24 @@ pub(crate) enum Flaw {
     WakeUpLost,
     /// Wakes on updates alone.
     DeleteWakesNobody,
+    /// Always says that something may have changed.
+    AlwaysReady,
     /// Sweeps live records as well.
     SweepsLive,
     /// Sweeps nothing.
     SweepsNothing,
     /// Sweeps more than it was told to.
     SweepsTooMany,
+    /// Sweeps what is over within a second.
+    SweepsEarly,
+    /// Looks for what expired, and then deletes it, with a pause between the two.
+    SelectThenSweep,
     /// Skips a record between two pages.
     BrowseSkips,
+    /// Goes on after a number of records.
+    BrowseByOffset,
+    /// Takes a page that expired records made short for the last.
+    BrowseEndsAtShortPage,
     /// Lists what expired.
     BrowseListsExpired,
     /// Takes any cursor for the beginning.

@@ -14,7 +14,7 @@ use super::{
     optional::BrokenOptional,
     store::{BrokenStore, Shared},
 };
-use crate::reference::{Reference, ReferenceStore};
+use crate::reference::{LIMIT, Reference, ReferenceStore};
 
 #[derive(Clone)]
 pub(crate) struct Broken {
@@ -59,7 +59,14 @@ impl Harness for Broken {
 
     /// Some flaws show only when nothing happens for long enough: that shall not take long.
     fn time_scale(&self) -> f64 {
-        0.25
+        match self.flaw {
+            Flaw::HangsOnDelete => 0.025,
+            _ => 0.25,
+        }
+    }
+
+    fn payload_limit(&self) -> Option<usize> {
+        Some(LIMIT)
     }
 
     async fn store(&self) -> Arc<dyn Store> {
@@ -110,9 +117,8 @@ impl Restart for Broken {
         self.handle()
     }
 
+    /// At once, as an embedded database opens its file again.
     async fn restart(&self) {
-        // As long as a server may take.
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         let mut entries = self.raw.entries();
         match self.flaw {
             Flaw::RestartForgets => entries.clear(),

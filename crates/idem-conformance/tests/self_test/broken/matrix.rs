@@ -71,8 +71,8 @@ macro_rules! caught {
 }
 
 caught! {
-    s1_check_then_insert: CheckThenInsert by create::s1_single_winner_under_contention;
-    s1_island_per_handle: IslandPerHandle by create::s1_single_winner_over_two_handles;
+    s1_check_then_insert: CheckThenInsert by create::s1_single_winner_over_several_handles;
+    s1_island_per_handle: IslandPerHandle by create::s1_single_winner_over_several_handles;
     s1_create_overwrites: CreateOverwrites
         by create::s1_a_create_over_a_record_tells_it_and_changes_nothing;
     s1_loser_told_itself: LoserToldItself by create::s1_every_loser_is_told_the_winner;
@@ -80,6 +80,17 @@ caught! {
     s1_loser_told_old_record: LoserToldOldRecord by create::s1_a_loser_is_told_what_the_winner_left;
     s1_earlier_stamp_wins: EarlierStampWins by create::s1_stamps_decide_nothing;
     g5_create_forgets_itself: CreateForgetsItself by create::g5_a_create_sent_again_finds_itself;
+
+    s1_create_takes_gone_for_new: CreateTakesGoneForNew
+        by delete::s3_a_delete_and_a_create_never_both_lose;
+    s1_expired_removed_then_inserted: ExpiredRemovedThenInserted
+        by time::s1_single_winner_over_an_expired_record;
+
+    s2_token_half_compared: TokenHalfCompared by version::s2_every_byte_of_the_token_counts;
+    s2_revision_modulo_8_bits: RevisionModulo8Bits by version::s2_every_bit_of_the_revision_counts;
+    s2_revision_modulo_32_bits: RevisionModulo32Bits
+        by version::s2_every_bit_of_the_revision_counts;
+    s2_revision_as_double: RevisionAsDouble by version::s2_every_bit_of_the_revision_counts;
 
     s2_unfenced_update: UnfencedUpdate by update::s2_another_token_is_refused;
     g3_unfenced_update: UnfencedUpdate by time::g3_a_superseded_complete_changes_nothing;
@@ -116,6 +127,21 @@ caught! {
     s4_restart_forgets_age: RestartForgetsAge by restart::s4_the_age_goes_on_over_a_restart;
     s4_remaining_is_ttl: RemainingIsTtl by time::s4_the_time_left_is_the_ttl_less_the_age;
 
+    s4_remaining_of_first_ttl: RemainingOfFirstTtl by time::s4_the_time_left_is_of_the_last_write;
+    s4_remaining_rounded_up: RemainingRoundedUp by time::s4_the_time_left_is_the_ttl_less_the_age;
+    s4_remaining_is_zero: RemainingIsZero by time::s4_the_time_left_is_of_the_last_write;
+    s4_expired_keeps_age: ExpiredKeepsAge
+        by time::s4_a_create_over_an_expired_record_starts_the_age_anew;
+    s4_deleted_keeps_age: DeletedKeepsAge by time::s4_a_create_after_a_delete_starts_the_age_anew;
+
+    s5_ttl_over_30_days_is_over: TtlOver30DaysIsOver by time::s5_a_long_ttl_is_not_over_at_once;
+    s5_ttl_in_32_bits_of_micros: TtlIn32BitsOfMicros by time::s5_a_long_ttl_is_not_over_at_once;
+    s5_ttl_in_32_bits_of_millis: TtlIn32BitsOfMillis by time::s5_a_long_ttl_is_not_over_at_once;
+    s5_ttl_capped: TtlCapped by time::s5_a_long_ttl_is_not_over_at_once;
+    s5_ttl_panics: TtlPanics by time::s5_a_long_ttl_is_not_over_at_once;
+    s5_ttl_zero_is_for_ever: TtlZeroIsForEver by time::s5_a_ttl_of_nothing_is_not_for_ever;
+    s5_unreadable_for_ever: UnreadableForEver by time::s5_an_unknown_format_expires_like_any_other;
+
     g1_ttl_is_lease: TtlIsLease by time::g1_a_lapsed_lease_that_nobody_claimed_may_still_complete;
     g1_ttl_is_lease_forgets_attempts: TtlIsLease by time::g1_a_lease_that_ran_out_is_taken_over;
     s5_ttl_in_seconds: TtlInSeconds by time::s5_a_record_lives_as_long_as_its_ttl;
@@ -141,7 +167,9 @@ caught! {
     s7_text_payload: TextPayload by fidelity::s7_payloads_are_bytes;
     g2_text_payload: TextPayload by engine::g2_a_replay_is_byte_for_byte;
     s7_c_string: CString by fidelity::s7_payloads_are_bytes;
-    s7_payload_cut: PayloadCut by fidelity::s7_a_payload_of_16_mib_comes_back_whole;
+    s7_payload_cut: PayloadCut by size::s7_a_payload_of_16_mib_comes_back_whole;
+    s7_failure_cut: FailureCut by size::s7_every_payload_is_as_long_as_it_was;
+    s7_checkpoint_cut: CheckpointCut by size::s7_every_payload_is_as_long_as_it_was;
     s7_empty_checkpoint_lost: EmptyCheckpointLost by fidelity::s7_no_checkpoint_is_not_an_empty_one;
     s7_signed_revision: SignedRevision by fidelity::s7_numbers_come_back_at_the_ends_of_their_ranges;
     s7_signed_attempt: SignedAttempt by fidelity::s7_numbers_come_back_at_the_ends_of_their_ranges;
@@ -160,6 +188,15 @@ caught! {
     s8_delete_by_pattern: DeleteByPattern by keys::s8_hostile_keys_are_keys_like_any_other;
     s8_keys_normalised: KeysNormalised by keys::s8_hostile_keys_are_keys_like_any_other;
 
+    s8_keys_as_numbers: KeysAsNumbers by keys::s8_hostile_keys_are_keys_like_any_other;
+    s8_keys_without_ignorable: KeysWithoutIgnorable
+        by keys::s8_hostile_keys_are_keys_like_any_other;
+    s8_keys_full_width_folded: KeysFullWidthFolded
+        by keys::s8_hostile_keys_are_keys_like_any_other;
+    s8_empty_scope_is_null: EmptyScopeIsNull by keys::s8_the_empty_scope_is_a_scope;
+
+    s9_too_large_is_full: TooLargeIsFull by size::s9_a_payload_over_the_limit_is_too_large;
+    s9_too_large_is_cut: TooLargeIsCut by size::s9_a_payload_over_the_limit_is_too_large;
     s9_lost_reply_is_unavailable: LostReplyIsUnavailable by faults::g5_a_create_whose_reply_is_lost;
     s9_lost_update_is_unavailable: LostReplyIsUnavailable
         by faults::g5_an_update_whose_reply_is_lost;
@@ -171,11 +208,22 @@ caught! {
 
     s10_half_written: HalfWritten by dropped::s10_a_dropped_update_is_applied_or_not;
     s10_leaked_slots: LeakedSlots by dropped::s10_dropped_calls_harm_no_others;
+    s10_leaked_slots_of_gets: LeakedSlotsOfGets by dropped::s10_dropped_calls_use_nothing_up;
+    s10_leaked_slots_of_updates: LeakedSlotsOfUpdates by dropped::s10_dropped_calls_use_nothing_up;
+    s10_blocks_in_place: BlocksInPlace by load::s10_calls_work_on_a_runtime_with_one_thread;
+    s10_two_slots_per_call: TwoSlotsPerCall by load::s10_a_thousand_calls_at_once_all_end;
+    s10_hangs_on_delete: HangsOnDelete by delete::s3_a_delete_at_its_version_removes_the_record;
     s10_answers_mixed_up: AnswersMixedUp by dropped::s10_a_dropped_get_harms_nothing;
 
     watch_never_wakes: NeverWakes by optional::watch_wakes_on_an_ending_elsewhere;
     watch_wake_up_lost: WakeUpLost by optional::watch_keeps_a_wake_up_for_who_is_not_looking;
     watch_delete_wakes_nobody: DeleteWakesNobody by optional::watch_wakes_on_a_delete;
+    watch_always_ready: AlwaysReady by optional::watch_is_quiet_while_nothing_changes;
+    sweep_sweeps_early: SweepsEarly by time::sweep_takes_nothing_before_its_ttl;
+    sweep_select_then_sweep: SelectThenSweep by time::sweep_never_takes_a_record_made_anew;
+    browse_by_offset: BrowseByOffset by optional::browse_lists_every_record_while_others_go;
+    browse_ends_at_short_page: BrowseEndsAtShortPage
+        by time::browse_lists_what_lives_among_what_expired;
     sweep_sweeps_live: SweepsLive by time::sweep_purges_what_expired_and_nothing_else;
     sweep_sweeps_nothing: SweepsNothing by time::sweep_purges_what_expired_and_nothing_else;
     sweep_sweeps_too_many: SweepsTooMany by time::sweep_purges_what_expired_and_nothing_else;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod content;
+mod creates;
 mod flaw;
 mod harness;
 mod matrix;

@@ -1,9 +1,9 @@
 //! `Watch`, `Sweep` and `Browse` with flaws.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use idem_conformance::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Sweep, Watch, Watcher};
+use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Stored, Sweep, Watch, Watcher};
 use tokio::sync::Notify;
 
 use super::Flaw;
@@ -19,6 +19,7 @@ impl Watch for BrokenOptional {
     async fn watch(&self, key: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
         Ok(match self.flaw {
             Flaw::NeverWakes => Box::new(Never),
+            Flaw::AlwaysReady => Box::new(Always),
             Flaw::WakeUpLost => Box::new(Forgetful::new(self.raw.watch(key).await?)),
             Flaw::DeleteWakesNobody => Box::new(DeafToDeletes {
                 store: self.raw.clone(),
@@ -37,6 +38,13 @@ impl Watcher for Never {
     async fn changed(&mut self) {
         std::future::pending::<()>().await;
     }
+}
+
+struct Always;
+
+#[async_trait]
+impl Watcher for Always {
+    async fn changed(&mut self) {}
 }
 
 /// Passes a change on to whoever waits at that moment, and to nobody later.
@@ -71,7 +79,7 @@ impl Drop for Forgetful {
 impl Watcher for Forgetful {
     async fn changed(&mut self) {
         // By now the listening task has seen whatever happened before.
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         self.change.notified().await;
     }
 }
@@ -100,6 +108,30 @@ impl Sweep for BrokenOptional {
         match self.flaw {
             Flaw::SweepsNothing => Ok(0),
             Flaw::SweepsTooMany => self.raw.sweep(usize::MAX).await,
+            Flaw::SweepsEarly => {
+                let soon = |stored: &Stored| stored.remaining < Some(Duration::from_secs(1));
+                let mut entries = self.raw.entries();
+                let before = entries.len();
+                entries.retain(|_, entry| {
+                    let stored = entry.stored().ok().flatten();
+                    stored.is_some_and(|stored| !soon(&stored))
+                });
+                Ok((before - entries.len()).min(limit))
+            }
+            Flaw::SelectThenSweep => {
+                let expired: Vec<_> = {
+                    let entries = self.raw.entries();
+                    let over = entries
+                        .iter()
+                        .filter(|(_, entry)| matches!(entry.stored(), Ok(None)));
+                    over.map(|(key, _)| key.clone()).take(limit).collect()
+                };
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                for key in &expired {
+                    self.raw.entries().remove(key);
+                }
+                Ok(expired.len())
+            }
             Flaw::SweepsLive => {
                 let swept = self.raw.sweep(limit).await?;
                 self.raw.entries().pop_first();
@@ -123,6 +155,19 @@ impl Browse for BrokenOptional {
                 if page.next.is_some() {
                     page.records.truncate(limit);
                 }
+                Ok(page)
+            }
+            Flaw::BrowseByOffset => {
+                let offset = after.map_or(Ok(0), |Cursor(text)| text.parse::<usize>());
+                let offset = offset.map_err(|_| StoreError::config("begin the listing anew"))?;
+                let all = self.raw.browse(None, usize::MAX).await?.records;
+                let records: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
+                let next = (records.len() == limit).then(|| Cursor((offset + limit).to_string()));
+                Ok(Page { records, next })
+            }
+            Flaw::BrowseEndsAtShortPage => {
+                let mut page = self.raw.browse(after, limit).await?;
+                page.next = page.next.filter(|_| page.records.len() == limit);
                 Ok(page)
             }
             Flaw::BrowseListsExpired => {

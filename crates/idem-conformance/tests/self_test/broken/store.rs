@@ -9,9 +9,11 @@ use std::{
     time::Duration,
 };
 
-use idem_conformance::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
-use tokio::task::yield_now;
+use idem_conformance::{Op, async_trait};
+use idem_core::{
+    ClaimToken, Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version,
+};
+use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 
 use super::Flaw;
 use crate::reference::ReferenceStore;
@@ -34,22 +36,29 @@ pub(crate) struct Shared {
     /// How many records are too many for a store that evicts.
     pub(super) most: AtomicUsize,
     pub(super) asked: AtomicU64,
+    /// The ttl that each claim was created with, and when what was deleted had been written.
+    pub(super) first_ttl: Mutex<HashMap<ClaimToken, Duration>>,
+    pub(super) deleted: Mutex<HashMap<RecordKey, Instant>>,
     /// What was there before the last write of each key.
     pub(super) before: Mutex<HashMap<RecordKey, Option<Stored>>>,
     /// Answers on their way back.
     pub(super) answers: Mutex<VecDeque<Option<Stored>>>,
     slots_taken: AtomicIsize,
+    slots: Semaphore,
 }
 
 impl Default for Shared {
     fn default() -> Self {
         Self {
             handles: AtomicU64::default(),
-            most: AtomicUsize::new(1000),
+            most: AtomicUsize::new(10_000),
+            first_ttl: Mutex::default(),
+            deleted: Mutex::default(),
             asked: AtomicU64::default(),
             before: Mutex::default(),
             answers: Mutex::default(),
             slots_taken: AtomicIsize::default(),
+            slots: Semaphore::new(256),
         }
     }
 }
@@ -57,6 +66,8 @@ impl Default for Shared {
 pub(super) struct Handle {
     pub(super) number: u64,
     pub(super) seen: Mutex<HashMap<RecordKey, Option<Stored>>>,
+    /// Held by a handle that does one thing at a time.
+    pub(super) one_at_a_time: tokio::sync::Mutex<()>,
 }
 
 const SLOTS: isize = 16;
@@ -83,6 +94,7 @@ impl BrokenStore {
             handle: Arc::new(Handle {
                 number,
                 seen: Mutex::default(),
+                one_at_a_time: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -94,8 +106,25 @@ impl BrokenStore {
     }
 
     /// Takes a slot and never gives it back when the call is dropped.
-    async fn slot(&self) -> Result<(), StoreError> {
-        if self.flaw == Flaw::LeakedSlots {
+    async fn slot(&self, op: Op) -> Result<(), StoreError> {
+        match self.flaw {
+            Flaw::BlocksInPlace => tokio::task::block_in_place(|| ()),
+            Flaw::HangsOnDelete if op == Op::Delete => std::future::pending().await,
+            Flaw::TwoSlotsPerCall => {
+                let first = self.shared.slots.acquire().await;
+                yield_now().await;
+                let second = self.shared.slots.acquire().await;
+                drop((first, second));
+            }
+            _ => {}
+        }
+        let leaks = matches!(
+            (self.flaw, op),
+            (Flaw::LeakedSlots, _)
+                | (Flaw::LeakedSlotsOfGets, Op::Get)
+                | (Flaw::LeakedSlotsOfUpdates, Op::Update)
+        );
+        if leaks {
             if self.shared.slots_taken.fetch_add(1, Ordering::SeqCst) >= SLOTS {
                 self.shared.slots_taken.fetch_sub(1, Ordering::SeqCst);
                 return Err(StoreError::unavailable("all slots are taken"));
@@ -119,11 +148,15 @@ impl Store for BrokenStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
-        self.slot().await?;
+        self.slot(Op::Create).await?;
         let (key, record) = (&self.key(key), &self.record(record));
         let previous = self.raw.peek(key);
-        let created = self.create_broken(key, record, self.ttl(record, ttl)).await;
+        let ttl = self.ttl(record, ttl);
+        let created = self.create_broken(key, record, ttl).await;
         if matches!(created, Ok(Created::New)) {
+            let mut first_ttl = lock(&self.shared.first_ttl);
+            first_ttl.entry(record.version.token).or_insert(ttl);
+            drop(first_ttl);
             lock(&self.shared.before).insert(key.clone(), previous);
         }
         match created.map_err(|error| self.error(error))? {
@@ -142,7 +175,7 @@ impl Store for BrokenStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
-        self.slot().await?;
+        self.slot(Op::Update).await?;
         let (key, record) = (&self.key(key), &self.record(record));
         let ttl = self.updated_ttl(key, record, ttl);
         self.note(key);
@@ -154,7 +187,7 @@ impl Store for BrokenStore {
     }
 
     async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
-        self.slot().await?;
+        self.slot(Op::Delete).await?;
         let key = &self.key(key);
         self.note(key);
         let deleted = self.delete_broken(key, expected).await;
@@ -165,7 +198,7 @@ impl Store for BrokenStore {
     }
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        self.slot().await?;
+        self.slot(Op::Get).await?;
         let key = &self.key(key);
         let found = self
             .get_broken(key)

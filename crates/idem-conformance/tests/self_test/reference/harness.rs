@@ -7,7 +7,7 @@ use idem_conformance::{
 };
 use idem_core::{Bytes, RecordKey, Store, Watch};
 
-use super::ReferenceStore;
+use super::{LIMIT, ReferenceStore};
 
 #[derive(Clone, Default)]
 pub(crate) struct Reference(pub(crate) ReferenceStore);
@@ -20,6 +20,10 @@ impl Harness for Reference {
 
     async fn store(&self) -> Arc<dyn Store> {
         Arc::new(self.0.clone())
+    }
+
+    fn payload_limit(&self) -> Option<usize> {
+        Some(LIMIT)
     }
 
     async fn restart(&self) -> Option<Box<dyn Restart>> {

@@ -11,18 +11,24 @@ use std::{
 
 use idem_conformance::async_trait;
 use idem_core::{
-    Bytes, Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version, codec,
+    Bytes, Created, Deleted, Record, RecordKey, State, Store, StoreError, Stored, Updated, Version,
+    codec,
 };
 use tokio::{sync::broadcast, time::Instant};
 
 pub(crate) use harness::Reference;
 
-/// A record as bytes, and when they were written.
+/// A record as bytes, when they were written, and for how long: beside the bytes, so that a record
+/// which cannot be read expires as any other.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) value: Bytes,
     pub(crate) written: Instant,
+    ttl: Duration,
 }
+
+/// The longest payload that the store takes.
+pub(crate) const LIMIT: usize = 16 << 20;
 
 pub(crate) type Entries = BTreeMap<String, Entry>;
 
@@ -60,7 +66,7 @@ impl ReferenceStore {
     /// What lies under the key, expired or not.
     pub(crate) fn peek(&self, key: &RecordKey) -> Option<Stored> {
         let entry = self.entries().get(key.as_str()).cloned()?;
-        let (record, age, _) = entry.read().ok()?;
+        let (record, age) = entry.read().ok()?;
         Some(Stored {
             record,
             age: Some(age),
@@ -106,13 +112,25 @@ impl ReferenceStore {
         ttl: Duration,
     ) -> Result<(), StoreError> {
         let entry = Entry::new(record, ttl);
+        if payload(&record.state).is_some_and(|bytes| bytes.len() > LIMIT) {
+            return Err(StoreError::too_large("the reference store takes 16 MiB"));
+        }
+        let room = *self.room();
         let old = entries.get(key.as_str()).map_or(0, |old| old.value.len());
-        if used(entries) - old + entry.value.len() > *self.room() {
+        // Adding them all up takes time: only where there is an end.
+        if room < usize::MAX && used(entries) - old + entry.value.len() > room {
             return Err(StoreError::full("the reference store has no room left"));
         }
         entries.insert(key.as_str().to_owned(), entry);
         self.changed(key);
         Ok(())
+    }
+}
+
+pub(crate) fn payload(state: &State) -> Option<&Bytes> {
+    match state {
+        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
+        State::Completed { payload } | State::Failed { payload } => Some(payload),
     }
 }
 
@@ -125,21 +143,24 @@ impl Entry {
         Self {
             value: codec::encode(record, ttl),
             written: Instant::now(),
+            ttl,
         }
     }
 
-    /// The record, its age and its ttl.
-    fn read(&self) -> Result<(Record, Duration, Duration), StoreError> {
+    /// The record and its age.
+    fn read(&self) -> Result<(Record, Duration), StoreError> {
         let decoded = codec::decode(&self.value)?;
-        Ok((decoded.record, self.written.elapsed(), decoded.ttl))
+        Ok((decoded.record, self.written.elapsed()))
     }
 
     /// `None` past the ttl.
-    fn stored(&self) -> Result<Option<Stored>, StoreError> {
-        let (record, age, ttl) = self.read()?;
-        let remaining = ttl.checked_sub(age).filter(|left| !left.is_zero());
-        Ok(remaining.map(|remaining| Stored {
-            record,
+    pub(crate) fn stored(&self) -> Result<Option<Stored>, StoreError> {
+        let age = self.written.elapsed();
+        let Some(remaining) = self.ttl.checked_sub(age).filter(|left| !left.is_zero()) else {
+            return Ok(None);
+        };
+        Ok(Some(Stored {
+            record: codec::decode(&self.value)?.record,
             age: Some(age),
             remaining: Some(remaining),
         }))

@@ -1,232 +1,113 @@
-//! One claim on its way: sending, deciding, asking again, giving back.
+//! One claim on its way: performs what the machine says, and gives back what may be claimed unseen.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::future::select;
 
 use crate::{
-    Abandonment, Claim, Created, Execution, Idempotency, OnAbandoned, Record, RecordKey, State,
-    StoreError, StoreErrorKind, Stored, Updated, Verdict,
-    engine::{
-        bounded,
-        call::{Budget, in_place},
-    },
-    machine::{self, Decision, Holding, Request, Write},
+    Claim, Execution, Idempotency, RecordKey, StoreError,
+    engine::call::{Budget, MAX_ROUNDS, endless, in_place},
+    execution::Held,
+    machine::{Claimed, Claiming, Holding, Reply, Request},
     observe,
 };
 
-/// Rounds of one claim before a store that only ever answers *conflict* counts as broken. Honest
-/// conflicts mean that somebody else got ahead, which ends in a busy, ended or free key soon.
-const MAX_ROUNDS: usize = 1000;
-
-/// One claim on its way. Dropped while the outcome of a write is not known (the caller went away,
-/// or gave up after a lost reply) it gives the claim back: otherwise a key that never ran would
-/// stay locked for a whole lease.
+/// One claim on its way. Dropped while the outcome of a write is not known, because the caller went
+/// away or gave up, it gives the claim back: otherwise a key that never ran would stay locked for a
+/// whole lease.
 pub(super) struct Attempt<'a> {
     engine: &'a Idempotency,
     key: &'a RecordKey,
-    request: Request,
-    next: Next,
-    /// `next` went out, and its outcome is not known.
-    open: bool,
-    /// A reply was lost, and none has come since.
-    uncertain: bool,
+    claiming: Claiming,
+    /// An ending of this process that the key waits for.
+    behind: Option<Arc<Held>>,
     /// For asking again; most claims never do.
     budget: Option<Box<Budget>>,
 }
 
-/// The next thing to send.
-enum Next {
-    Create(Record),
-    Replace(Write),
-}
-
-/// What the store said to it.
-enum Reply {
-    Written,
-    Found(Stored),
-    Vacant,
-}
-
-/// What to do about what it said.
-enum Step {
-    Answer(Claim),
-    Send,
-    Probe(Box<Record>),
-    Retry(StoreError),
-}
-
 impl<'a> Attempt<'a> {
-    pub(super) fn new(engine: &'a Idempotency, key: &'a RecordKey, mut request: Request) -> Self {
+    pub(super) fn new(engine: &'a Idempotency, key: &'a RecordKey, request: Request) -> Self {
         Self {
             engine,
             key,
-            next: Next::Create(machine::first(&mut request)),
-            request,
-            open: false,
-            uncertain: false,
+            claiming: Claiming::new(request),
+            behind: None,
             budget: None,
         }
     }
 
-    // The paths that wait are boxed, so that those that need not do not carry the room for them.
+    /// Waits for the next attempt at an ending of this process, no longer than this claim may take:
+    /// otherwise it could find a lease that ran out during an outage, and run what has ended.
+    pub(super) async fn wait_for(&mut self, ending: Arc<Held>) {
+        let policy = self.engine.policy();
+        let longest = policy.retry_budget.max(policy.call_limit(0));
+        self.budget = Some(Box::new(Budget::new(longest).started()));
+        let ending = self.behind.insert(ending);
+        let mut changed = pin!(ending.changed());
+        changed.as_mut().enable();
+        if !ending.is_over() {
+            select(changed, pin!(tokio::time::sleep(longest))).await;
+        }
+    }
+
+    /// How long a holder is trusted still whose lease is over.
+    fn grace(&self) -> Duration {
+        match &self.behind {
+            // It has ended, and this process knows how: nobody may take it over.
+            Some(ending) if !ending.is_over() => ending.lease(),
+            _ => self.engine.grace(),
+        }
+    }
+
     pub(super) async fn run(&mut self) -> Result<Claim, StoreError> {
         for _ in 0..MAX_ROUNDS {
-            let step = match in_place!(self.send()) {
-                Ok(reply) => self.take(reply),
-                Err(error) => Step::Retry(error),
+            let op = self.claiming.next();
+            let (reply, error) = in_place!(self.engine.perform(self.key, op));
+            let wrote = reply == Reply::Applied;
+            let claim = match self.claiming.on_reply(reply, self.grace()) {
+                Claimed::Again => continue,
+                Claimed::Later => {
+                    // Boxed: claims that wait for nothing do not carry the room for it.
+                    Box::pin(self.retry(error)).await?;
+                    continue;
+                }
+                Claimed::Own(holding) => self.acquired(holding),
+                Claimed::Replay(payload) => Claim::Replay(payload),
+                Claimed::ReplayFailure(payload) => Claim::ReplayFailure(payload),
+                Claimed::Refused(refused) => Claim::Refused(refused),
             };
-            match step {
-                Step::Answer(claim) => return Ok(claim),
-                Step::Send => {}
-                Step::Probe(abandoned) => {
-                    if let Some(claim) = Box::pin(self.probe(abandoned)).await {
-                        return Ok(claim);
-                    }
-                }
-                Step::Retry(error) => Box::pin(self.retry(error)).await?,
+            if wrote && matches!(claim, Claim::Replay(_) | Claim::ReplayFailure(_)) {
+                // A prober's answer was stored.
+                self.engine.shared().waiters.wake(self.key);
             }
+            return Ok(claim);
         }
-        Err(StoreError::corrupt(
-            "the store answers `conflict` without end; check it with idem-conformance",
-        ))
+        Err(endless())
     }
 
-    async fn send(&mut self) -> Result<Reply, StoreError> {
-        self.open = true;
-        let policy = self.engine.policy();
-        let store = &self.engine.shared().store;
-        let ttl = |record: &Record| machine::ttl(&record.state, policy.retention);
-        match &self.next {
-            Next::Create(record) => {
-                let call = store.create(self.key, record, ttl(record));
-                Ok(match bounded(policy.call_timeout, call).await? {
-                    Created::New => Reply::Written,
-                    Created::Exists(found) => Reply::Found(found),
-                })
-            }
-            Next::Replace(Write { expected, record }) => {
-                let call = store.update(self.key, *expected, record, ttl(record));
-                Ok(match bounded(policy.call_timeout, call).await? {
-                    Updated::Done => Reply::Written,
-                    Updated::Conflict(Some(found)) => Reply::Found(found),
-                    Updated::Conflict(None) => Reply::Vacant,
-                })
-            }
-        }
-    }
-
-    /// Takes a reply in: with it the outcome of the write is known.
-    fn take(&mut self, reply: Reply) -> Step {
-        self.open = false;
-        match reply {
-            Reply::Written => Step::Answer(self.won()),
-            Reply::Vacant => {
-                self.next = Next::Create(machine::first(&mut self.request));
-                Step::Send
-            }
-            Reply::Found(found) => {
-                self.uncertain = false;
-                match machine::decide(&mut self.request, &found) {
-                    Decision::Abandoned { .. } => Step::Probe(Box::new(found.record)),
-                    decision => self.follow(decision, &found.record),
-                }
-            }
-        }
-    }
-
-    fn follow(&mut self, decision: Decision, found: &Record) -> Step {
-        Step::Answer(match decision {
-            Decision::TakeOver(write) => {
-                self.next = Next::Replace(write);
-                return Step::Send;
-            }
-            Decision::Own => self.acquired(found),
-            Decision::Replay(payload) => Claim::Replay(payload),
-            Decision::ReplayFailure(payload) => Claim::ReplayFailure(payload),
-            Decision::Mismatch => Claim::Mismatch,
-            Decision::Busy { retry_after } => Claim::InFlight { retry_after },
-            Decision::Abandoned { attempt, .. } => Claim::Abandoned { attempt },
-            Decision::Exhausted { attempts } => Claim::Exhausted { attempts },
-        })
-    }
-
-    /// Asks the policy's prober, where it has one, what became of an abandoned execution; gives the
-    /// answer to the claim, or nothing when there is something to send.
-    async fn probe(&mut self, abandoned: Box<Record>) -> Option<Claim> {
-        let abandonment = Abandonment {
-            key: self.key.clone(),
-            fingerprint: self.request.fingerprint,
-            attempt: abandoned.attempt,
-            checkpoint: match &abandoned.state {
-                State::InFlight { checkpoint, .. } => checkpoint.clone(),
-                _ => None,
-            },
-        };
-        let verdict = match &self.engine.policy().on_abandoned {
-            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
-            OnAbandoned::Reclaim | OnAbandoned::Halt => Verdict::Unknown,
-        };
-        let decision = machine::settle_abandoned(&mut self.request, &abandoned, verdict).unwrap_or(
-            Decision::Abandoned {
-                attempt: abandonment.attempt,
-                checkpoint: abandonment.checkpoint,
-            },
-        );
-        match self.follow(decision, &abandoned) {
-            Step::Answer(claim) => Some(claim),
-            Step::Send | Step::Probe(_) | Step::Retry(_) => None,
-        }
-    }
-
-    /// Waits before asking again; hands the error back when there is to be no more of it.
-    async fn retry(&mut self, error: StoreError) -> Result<(), StoreError> {
-        self.uncertain |= error.kind() == StoreErrorKind::Unknown;
+    /// Waits before asking again; hands the error back when the budget is spent.
+    async fn retry(&mut self, error: Option<StoreError>) -> Result<(), StoreError> {
         let total = self.engine.policy().retry_budget;
         let budget = self
             .budget
             .get_or_insert_with(|| Box::new(Budget::new(total)));
-        if let Err(error) = budget.retry(self.engine, self.key, error).await {
-            self.open &= self.uncertain;
-            return Err(error);
-        }
-        // A create goes out under a new revision, anything else unchanged.
-        if let Next::Create(record) = &mut self.next {
-            *record = machine::first(&mut self.request);
-        }
-        Ok(())
+        let error = error.unwrap_or_else(endless);
+        budget.retry(self.engine, self.key, error).await
     }
 
-    fn won(&self) -> Claim {
-        let record = self.next.record();
-        match &record.state {
-            State::Completed { payload } => {
-                self.engine.shared().waiters.wake(self.key);
-                Claim::Replay(payload.clone())
-            }
-            _ => self.acquired(record),
+    fn acquired(&self, holding: Holding) -> Claim {
+        let attempt = holding.record().attempt;
+        if attempt > 1 {
+            observe::took_over(self.key, attempt);
         }
-    }
-
-    fn acquired(&self, record: &Record) -> Claim {
-        if record.attempt > 1 {
-            observe::took_over(self.key, record.attempt);
-        }
-        let holding = Holding::of_claim(record.clone(), self.request.sent);
         let (engine, key) = (self.engine.clone(), self.key.clone());
         Claim::Acquired(Execution::new(engine, key, holding))
     }
 }
 
-impl Next {
-    fn record(&self) -> &Record {
-        match self {
-            Self::Create(record) | Self::Replace(Write { record, .. }) => record,
-        }
-    }
-}
-
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let record = self.next.record();
-        if self.open && matches!(record.state, State::InFlight { .. }) {
-            let holding = Holding::of_claim(record.clone(), self.request.sent);
+        if let Some(holding) = self.claiming.give_up() {
             self.engine.disown(self.key, holding);
         }
     }

@@ -4,7 +4,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{State, Updated, Version};
 
 const RETENTION: Duration = Duration::from_secs(100);
 const WORKERS: usize = 3;
@@ -82,7 +81,7 @@ impl World {
     }
 
     fn put(&mut self, record: Record) {
-        let expires = self.time + ttl(&record.state, RETENTION);
+        let expires = self.time + ttl(&record.state, RETENTION, LapsedRule::Reclaim);
         self.entry = Some(Entry {
             record,
             written: self.time,
@@ -90,101 +89,86 @@ impl World {
         });
     }
 
-    fn create(&mut self, record: &Record) -> Option<Stored> {
+    /// The store: four conditional writes.
+    fn apply(&mut self, op: Op<'_>) -> Reply {
         let found = self.stored();
-        if found.is_none() {
-            self.put(record.clone());
+        let version = found.as_ref().map(|found| found.record.version);
+        let (applies, after) = match op {
+            Op::Create(record) => (version.is_none(), Some(record)),
+            Op::Update(write) => (version == Some(write.expected), Some(&write.record)),
+            Op::Delete(expected) => (version == Some(expected), None),
+            Op::Get | Op::Probe(_) => (false, None),
+        };
+        match (applies, after) {
+            (false, _) => return Reply::Found(found),
+            (true, Some(record)) => self.put(record.clone()),
+            (true, None) => self.entry = None,
         }
-        found
+        Reply::Applied
     }
 
-    fn update(&mut self, write: &Write) -> Updated {
-        match self.stored() {
-            Some(found) if found.record.version == write.expected => {
-                self.put(write.record.clone());
-                Updated::Done
-            }
-            found => Updated::Conflict(found),
-        }
-    }
-
-    /// Sends a holder's write, again when its reply is lost, and follows conflicts to the end.
-    fn deliver(&mut self, worker: usize, mut write: Write, reply_lost: bool) -> Option<Record> {
-        let mut reply = self.update(&write);
-        if reply_lost {
-            reply = self.update(&write);
+    /// Sends what a holder wants, again when its reply is lost, and follows it to the end.
+    fn drive(&mut self, worker: usize, want: Want, mut reply_lost: bool) -> Held {
+        let mut holding = self.workers[worker].take().unwrap();
+        if holding.want(want).is_err() {
+            return Held::Superseded;
         }
         loop {
-            let Updated::Conflict(found) = reply else {
-                return Some(write.record);
+            let reply = self.apply(holding.next().unwrap());
+            let reply = match std::mem::take(&mut reply_lost) {
+                true => Reply::Failed(StoreErrorKind::Unknown),
+                false => reply,
             };
-            let holding = self.workers[worker].as_mut().unwrap();
-            match holding.settle(&write, found.as_ref()) {
-                Settled::Landed => return Some(write.record),
-                Settled::Again(again) => write = again,
-                Settled::Superseded => return None,
-            }
-            reply = self.update(&write);
-        }
-    }
-
-    fn claim(&mut self, worker: usize, print: u8, reply_lost: bool) {
-        self.tokens += 1;
-        let mut request = request(self.tokens, print);
-        let before = self.stored();
-        let mut record = first(&mut request);
-        let mut found = self.create(&record);
-        if reply_lost {
-            record = first(&mut request);
-            found = self.create(&record);
-        }
-        let Some(found) = found else {
-            return self.acquire(worker, record);
-        };
-        match decide(&mut request, &found) {
-            Decision::Own => self.acquire(worker, found.record),
-            Decision::TakeOver(write) => {
-                assert_eq!(found.record.fingerprint, request.fingerprint, "G4");
-                assert_eq!(self.update(&write), Updated::Done, "nobody came between");
-                if reply_lost {
-                    let Updated::Conflict(Some(again)) = self.update(&write) else {
-                        panic!("a write is applied once");
-                    };
-                    assert_eq!(decide(&mut request, &again), Decision::Own, "G5");
+            match holding.on_reply(reply) {
+                Held::Again | Held::Later => {}
+                held => {
+                    self.workers[worker] = (held == Held::Kept).then_some(holding);
+                    return held;
                 }
-                self.acquire(worker, write.record);
-            }
-            Decision::Mismatch => {
-                assert_ne!(found.record.fingerprint, request.fingerprint);
-                assert_eq!(self.stored(), before, "G4: a mismatch changes nothing");
-            }
-            Decision::Replay(payload) => {
-                assert_eq!(
-                    self.ending.as_ref().unwrap().0,
-                    State::Completed { payload },
-                    "G2"
-                );
-            }
-            Decision::ReplayFailure(payload) => {
-                assert_eq!(
-                    self.ending.as_ref().unwrap().0,
-                    State::Failed { payload },
-                    "G2"
-                );
-            }
-            Decision::Busy { .. } => {
-                assert!(
-                    self.running.is_some(),
-                    "busy means that somebody claimed it"
-                );
-            }
-            Decision::Abandoned { .. } | Decision::Exhausted { .. } => {
-                unreachable!("not asked for")
             }
         }
     }
 
-    fn acquire(&mut self, worker: usize, record: Record) {
+    fn claim(&mut self, worker: usize, print: u8, mut reply_lost: bool) {
+        self.tokens += 1;
+        let mut claiming = claiming(self.tokens, print);
+        let before = self.stored();
+        let same = before
+            .as_ref()
+            .map(|b| b.record.fingerprint == Fingerprint::from_bytes([print; 32]));
+        loop {
+            let reply = self.apply(claiming.next());
+            let reply = match std::mem::take(&mut reply_lost) {
+                true => Reply::Failed(StoreErrorKind::Unknown),
+                false => reply,
+            };
+            let ending = || self.ending.as_ref().map(|(state, _)| state.clone());
+            match claiming.on_reply(reply, NO_GRACE) {
+                Claimed::Again | Claimed::Later => continue,
+                Claimed::Own(holding) => {
+                    assert_ne!(same, Some(false), "G4: another request runs");
+                    self.acquire(worker, holding);
+                }
+                Claimed::Replay(payload) => {
+                    assert_eq!(ending(), Some(State::Completed { payload }), "G2");
+                }
+                Claimed::ReplayFailure(payload) => {
+                    assert_eq!(ending(), Some(State::Failed { payload }), "G2");
+                }
+                Claimed::Refused(Refused::Mismatch) => {
+                    assert_eq!(same, Some(false), "G4");
+                    assert_eq!(self.stored(), before, "G4: a mismatch changes nothing");
+                }
+                Claimed::Refused(Refused::InFlight { .. }) => {
+                    assert!(self.running.is_some(), "somebody claimed it");
+                }
+                Claimed::Refused(other) => unreachable!("not asked for: {other:?}"),
+            }
+            return;
+        }
+    }
+
+    fn acquire(&mut self, worker: usize, holding: Holding) {
         if let Some((_, heard)) = self.running {
             assert!(
                 self.time - heard >= LEASE,
@@ -199,77 +183,39 @@ impl World {
         }
         self.ending = None;
         self.running = Some((worker, self.time));
-        self.workers[worker] = Some(Holding::new(record));
+        self.workers[worker] = Some(holding);
     }
 
-    fn step(&mut self, worker: usize, checkpoint: bool, reply_lost: bool) {
-        let Some(holding) = &mut self.workers[worker] else {
+    fn hold(&mut self, worker: usize, want: Want, reply_lost: bool) {
+        if self.workers[worker].is_none() {
             return;
-        };
-        let step = if checkpoint {
-            Step::Checkpoint(bytes("half"))
-        } else {
-            Step::Renew
-        };
-        let (write, before) = (holding.step(step), self.stored());
-        match self.deliver(worker, write.clone(), reply_lost) {
-            Some(record) => {
+        }
+        let before = self.stored();
+        let held = self.drive(worker, want.clone(), reply_lost);
+        match held {
+            Held::Kept => {
                 self.expect_in_charge(worker);
                 self.running = Some((worker, self.time));
-                self.workers[worker]
-                    .as_mut()
-                    .unwrap()
-                    .wrote(Write { record, ..write });
             }
-            None => self.expect_superseded(worker, before.as_ref()),
+            Held::Ended(_) => {
+                self.expect_in_charge(worker);
+                self.running = None;
+                if let Some(found) = self.stored().filter(|s| s.record.state.is_final()) {
+                    self.ending = Some((found.record.state, self.time + RETENTION));
+                }
+            }
+            Held::Superseded => self.expect_superseded(worker, before.as_ref()),
+            Held::Again | Held::Later => unreachable!("it was followed to its end"),
         }
     }
 
-    fn end(&mut self, worker: usize, ending: u8, reply_lost: bool) {
-        let Some(holding) = &mut self.workers[worker] else {
-            return;
-        };
+    fn ending(&self, worker: usize, ending: u8) -> Want {
         let payload = Bytes::from(vec![ending, worker as u8, self.tokens]);
-        let ending = match ending {
+        Want::end(match ending {
             0 => Ending::Complete(payload),
             1 => Ending::Fail(payload),
             _ => Ending::Retry,
-        };
-        let (write, before) = (holding.end(ending), self.stored());
-        match self.deliver(worker, write, reply_lost) {
-            Some(record) => {
-                self.expect_in_charge(worker);
-                self.running = None;
-                self.workers[worker] = None;
-                if record.state.is_final() {
-                    self.ending = Some((record.state, self.time + RETENTION));
-                }
-            }
-            None => self.expect_superseded(worker, before.as_ref()),
-        }
-    }
-
-    fn release(&mut self, worker: usize) {
-        let before = self.stored();
-        let Some(holding) = &mut self.workers[worker] else {
-            return;
-        };
-        let version: Version = holding.record().version;
-        match &before {
-            Some(found) if found.record.version == version => {
-                self.entry = None;
-                self.expect_in_charge(worker);
-                self.running = None;
-                self.workers[worker] = None;
-            }
-            found => {
-                assert!(
-                    !holding.still_owns(found.as_ref()),
-                    "no write of its own went unnoticed"
-                );
-                self.expect_superseded(worker, before.as_ref());
-            }
-        }
+        })
     }
 
     fn expect_in_charge(&self, worker: usize) {
@@ -312,14 +258,18 @@ impl World {
                 checkpoint,
                 reply_lost,
             } => {
-                self.step(worker, checkpoint, reply_lost);
+                let want = match checkpoint {
+                    true => Want::Checkpoint(bytes("half")),
+                    false => Want::Renew,
+                };
+                self.hold(worker, want, reply_lost);
             }
             Command::End {
                 worker,
                 ending,
                 reply_lost,
-            } => self.end(worker, ending, reply_lost),
-            Command::Release { worker } => self.release(worker),
+            } => self.hold(worker, self.ending(worker, ending), reply_lost),
+            Command::Release { worker } => self.hold(worker, Want::Release, false),
             Command::Crash { worker } => self.workers[worker] = None,
             Command::Pass { seconds } => self.time += Duration::from_secs(seconds),
         }

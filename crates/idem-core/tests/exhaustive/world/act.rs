@@ -1,17 +1,11 @@
 //! What may happen next, and what it does.
 
 use idem_core::{
-    ClaimToken, Record, State, Stored,
-    machine::{self, Ending, Holding, Step, Undo, Write},
+    ClaimToken, Record, State, StoreErrorKind, Stored,
+    machine::{Claiming, Ending, Holding, Reply, Want, Write},
 };
 
-use super::{Action, Claiming, Message, Phase, Protocol, World, answer};
-
-/// What the store says to a request.
-pub(super) enum Reply {
-    Applied,
-    Found(Option<Stored>),
-}
+use super::{Action, Message, Phase, Protocol, World, answer, fallback};
 
 impl Protocol {
     pub(super) fn possible(&self, world: &World, actions: &mut Vec<Action>) {
@@ -44,6 +38,12 @@ impl Protocol {
                     Action::LoseRequest(at),
                     Action::Delay(at),
                 ]);
+                if bounds.pending_endings && world.is_answer(at) {
+                    actions.push(Action::Refuse(at));
+                }
+                if bounds.pending_endings && used.steps < bounds.steps && world.is_ending(at) {
+                    actions.push(Action::DelayAndRenew(at));
+                }
             }
         }
         let in_flight = world
@@ -60,24 +60,19 @@ impl Protocol {
             Action::Claim(worker) => {
                 world.used.claims += 1;
                 let token = ClaimToken::from_bytes([world.used.claims; 16]);
-                self.create(world, worker, Claiming { token, sent: 0 });
+                let claiming = Claiming::new(self.request(worker, token));
+                world.send_claim(worker, claiming);
             }
             Action::Renew(worker) => {
                 world.used.steps += 1;
-                world.holding(worker, |mut holding| {
-                    let write = holding.step(Step::Renew);
-                    Phase::Renewing(holding, write)
-                });
+                world.want(worker, |_| Want::Renew);
             }
-            Action::Complete(worker) => world.holding(worker, |mut holding| {
-                let write = holding.end(answer(&holding));
-                Phase::Ending(holding, write)
+            Action::Complete(worker) => world.want(worker, |holding| Want::End {
+                ending: answer(holding),
+                fallback: Some(fallback(holding)),
             }),
-            Action::FailRetryable(worker) => world.holding(worker, |mut holding| {
-                let write = holding.end(Ending::Retry);
-                Phase::Ending(holding, write)
-            }),
-            Action::Release(worker) => world.holding(worker, Phase::Releasing),
+            Action::FailRetryable(worker) => world.want(worker, |_| Want::end(Ending::Retry)),
+            Action::Release(worker) => world.want(worker, |_| Want::Release),
             Action::Crash(worker) => {
                 world.used.crashes += 1;
                 world.workers[worker] = Phase::Over;
@@ -96,33 +91,34 @@ impl Protocol {
                 world.used.faults += 1;
                 let (worker, message) = world.wire.remove(at);
                 world.apply(&message);
-                self.send_again(world, worker);
+                self.fail(world, worker, &message, StoreErrorKind::Unknown);
             }
             Action::LoseRequest(at) => {
                 world.used.faults += 1;
-                let (worker, _) = world.wire.remove(at);
-                self.send_again(world, worker);
+                let (worker, message) = world.wire.remove(at);
+                self.fail(world, worker, &message, StoreErrorKind::Unknown);
             }
             Action::Delay(at) => {
                 world.used.faults += 1;
-                self.send_again(world, world.wire[at].0);
+                let (worker, message) = world.wire[at].clone();
+                self.fail(world, worker, &message, StoreErrorKind::Unknown);
+            }
+            Action::Refuse(at) => {
+                world.used.faults += 1;
+                let (worker, message) = world.wire.remove(at);
+                self.fail(world, worker, &message, StoreErrorKind::TooLarge);
+            }
+            Action::DelayAndRenew(at) => {
+                world.used.faults += 1;
+                world.used.steps += 1;
+                let worker = world.wire[at].0;
+                world.renew_between(worker);
             }
         }
     }
 
-    pub(super) fn create(&self, world: &mut World, worker: usize, mut claiming: Claiming) {
-        let mut request = self.request(worker, &claiming);
-        let message = Message::Create(machine::first(&mut request));
-        claiming.sent = request.sent;
-        world.send(worker, Phase::Claiming(claiming, message));
-    }
-
-    /// What the engine does about a reply that does not come.
-    fn send_again(&self, world: &mut World, worker: usize) {
-        match world.workers[worker].clone() {
-            Phase::Claiming(claiming, Message::Create(_)) => self.create(world, worker, claiming),
-            unchanged => world.send(worker, unchanged),
-        }
+    fn fail(&self, world: &mut World, worker: usize, message: &Message, kind: StoreErrorKind) {
+        self.hear(world, worker, message, Reply::Failed(kind));
     }
 }
 
@@ -130,37 +126,75 @@ impl World {
     /// Whether the sender of the request at this place still waits for it.
     fn awaits(&self, at: usize) -> bool {
         let (worker, message) = &self.wire[at];
-        self.workers[*worker].awaited().as_ref() == Some(message)
+        self.workers[*worker].awaited() == Some(message)
     }
 
-    pub(super) fn send(&mut self, worker: usize, phase: Phase) {
-        let message = phase.awaited().unwrap();
-        self.wire.push((worker, message));
-        self.workers[worker] = phase;
+    /// Whether the request at this place stores an answer.
+    fn is_answer(&self, at: usize) -> bool {
+        let Message::Update(write) = &self.wire[at].1 else {
+            return false;
+        };
+        matches!(write.record.state, State::Completed { .. })
     }
 
-    fn holding(&mut self, worker: usize, next: impl FnOnce(Holding) -> Phase) {
+    fn is_ending(&self, at: usize) -> bool {
+        let (worker, message) = &self.wire[at];
+        let is_renewal =
+            matches!(message, Message::Update(write) if !write.record.state.is_ended());
+        matches!(self.workers[*worker], Phase::Ending(..)) && !is_renewal
+    }
+
+    pub(super) fn send_claim(&mut self, worker: usize, mut claiming: Claiming) {
+        let message = Message::of(claiming.next());
+        self.wire.push((worker, message.clone()));
+        self.workers[worker] = Phase::Claiming(claiming, message);
+    }
+
+    /// Sends what a holder wants next.
+    pub(super) fn send(
+        &mut self,
+        worker: usize,
+        mut holding: Holding,
+        phase: impl FnOnce(Holding, Message) -> Phase,
+    ) {
+        let message = Message::of(holding.next().unwrap());
+        self.wire.push((worker, message.clone()));
+        self.workers[worker] = phase(holding, message);
+    }
+
+    fn want(&mut self, worker: usize, want: impl FnOnce(&Holding) -> Want) {
         let Phase::Running(holding) = &self.workers[worker] else {
             unreachable!("only a running worker is asked to")
         };
-        let phase = next(holding.clone());
-        self.send(worker, phase);
+        let mut holding = holding.clone();
+        let want = want(&holding);
+        let phase = match &want {
+            Want::Renew | Want::Checkpoint(_) => Phase::Renewing,
+            Want::End { .. } | Want::Release => Phase::Ending,
+        };
+        holding.want(want).unwrap();
+        self.send(worker, holding, phase);
+    }
+
+    /// Gives up on the reply to an ending, and renews before it is sent again.
+    fn renew_between(&mut self, worker: usize) {
+        let Phase::Ending(holding, _) = &self.workers[worker] else {
+            unreachable!("only an ending worker is asked to")
+        };
+        let mut holding = holding.clone();
+        let _ = holding.on_reply(Reply::Failed(StoreErrorKind::Unknown));
+        holding.want(Want::Renew).unwrap();
+        self.send(worker, holding, Phase::Ending);
     }
 
     fn disown(&mut self, worker: usize) {
-        let Phase::Claiming(
-            claiming,
-            Message::Create(record) | Message::Update(Write { record, .. }),
-        ) = &self.workers[worker]
-        else {
-            unreachable!("a claim is a create or an update")
+        let Phase::Claiming(claiming, _) = &self.workers[worker] else {
+            unreachable!("only a claim is given up")
         };
-        let mut holding = Holding::of_claim(record.clone(), claiming.sent);
-        let message = match Undo::of(record) {
-            Undo::Release => Message::Delete(record.version),
-            Undo::Retry => Message::Update(holding.end(Ending::Retry)),
-        };
-        self.send(worker, Phase::Disowning(holding, message));
+        match claiming.give_up() {
+            Some(holding) => self.send(worker, holding, Phase::Disowning),
+            None => self.workers[worker] = Phase::Over,
+        }
     }
 
     fn lapse(&mut self) {
@@ -215,6 +249,7 @@ impl World {
             account.lapsed.retain(|token| *token != after.version.token);
             if after.state.is_final() {
                 account.ending = Some(after.state.clone());
+                account.ending_token = Some(after.version.token);
             }
         }
         let void = after.is_none_or(|after| matches!(after.state, State::Retryable { .. }));

@@ -1,103 +1,90 @@
-//! What a worker makes of a reply.
+//! What a worker makes of a reply. It decides nothing: it does what the machine says, and holds
+//! the answers against the promises.
+
+use std::time::Duration;
 
 use idem_core::{
-    Record, State, Stored,
-    machine::{self, Decision, Holding, LapsedRule, Settled, Write},
+    Refused, State,
+    machine::{Claimed, Claiming, Held, Holding, Landed, LapsedRule, Reply},
 };
 
-use super::{Claiming, Message, Phase, Protocol, World, act::Reply};
+use super::{Message, Phase, Protocol, World};
 
 impl Protocol {
     /// The reply reaches its sender, unless the sender no longer waits for it.
     pub(super) fn hear(&self, world: &mut World, worker: usize, message: &Message, reply: Reply) {
-        if world.workers[worker].awaited().as_ref() != Some(message) {
+        if world.workers[worker].awaited() != Some(message) {
             return;
         }
-        match (world.workers[worker].clone(), reply) {
-            (Phase::Claiming(claiming, sent), Reply::Applied) => match sent {
-                Message::Create(record) => self.acquire(world, worker, &claiming, record),
-                Message::Update(write) => {
-                    world.account.seen.take_over = true;
-                    self.acquire(world, worker, &claiming, write.record);
-                }
-                Message::Delete(_) => unreachable!("a claim never deletes"),
+        let phase = std::mem::replace(&mut world.workers[worker], Phase::Over);
+        match phase {
+            Phase::Claiming(claiming, sent) => self.claim(world, worker, claiming, &sent, reply),
+            Phase::Renewing(holding, sent) => {
+                world.hold(worker, holding, &sent, reply, Phase::Renewing);
+            }
+            Phase::Ending(holding, sent) => {
+                world.hold(worker, holding, &sent, reply, Phase::Ending);
+            }
+            Phase::Disowning(mut holding, _) => match holding.on_reply(reply) {
+                Held::Again | Held::Later => world.send(worker, holding, Phase::Disowning),
+                Held::Kept | Held::Ended(_) | Held::Superseded => {}
             },
-            (Phase::Claiming(claiming, _), Reply::Found(found)) => {
-                self.decide(world, worker, claiming, found);
-            }
-            (Phase::Renewing(mut holding, write), Reply::Applied) => {
-                holding.wrote(write);
-                world.workers[worker] = Phase::Running(holding);
-            }
-            (Phase::Renewing(holding, write), Reply::Found(found)) => {
-                world.settle(worker, holding, &write, found.as_ref(), true);
-            }
-            (Phase::Ending(_, write), Reply::Applied) => world.ended(worker, &write),
-            (Phase::Ending(holding, write), Reply::Found(found)) => {
-                world.settle(worker, holding, &write, found.as_ref(), false);
-            }
-            (Phase::Releasing(mut holding), Reply::Found(found)) => {
-                if holding.still_owns(found.as_ref()) {
-                    world.send(worker, Phase::Releasing(holding));
-                } else {
-                    world.workers[worker] = Phase::Over;
-                }
-            }
-            (Phase::Disowning(holding, message), Reply::Found(found)) => {
-                world.workers[worker] = Phase::Over;
-                world.disown_again(worker, holding, message, found.as_ref());
-            }
-            (Phase::Releasing(_) | Phase::Disowning(..), Reply::Applied) => {
-                world.workers[worker] = Phase::Over;
-            }
-            (Phase::Idle | Phase::Running(_) | Phase::Over, _) => unreachable!("awaits nothing"),
+            Phase::Idle | Phase::Running(_) | Phase::Over => unreachable!("awaits nothing"),
         }
     }
 
-    fn decide(
+    fn claim(
         &self,
         world: &mut World,
         worker: usize,
         mut claiming: Claiming,
-        found: Option<Stored>,
+        sent: &Message,
+        reply: Reply,
     ) {
-        let mut request = self.request(worker, &claiming);
-        let Some(found) = found else {
-            return self.create(world, worker, claiming);
+        let found = match &reply {
+            Reply::Found(Some(found)) => Some(found.record.clone()),
+            _ => None,
         };
-        let (account, seen) = (&mut world.account, &found.record);
-        let decision = machine::decide(&mut request, &found);
-        claiming.sent = request.sent;
-        match decision {
-            Decision::Own => {
-                account.seen.own = true;
-                self.acquire(world, worker, &claiming, found.record);
+        let seen = &mut world.account.seen;
+        let account = match claiming.on_reply(reply, Duration::ZERO) {
+            Claimed::Again | Claimed::Later => return world.send_claim(worker, claiming),
+            Claimed::Own(holding) => {
+                seen.own |= found.is_some();
+                seen.take_over |= matches!(sent, Message::Update(_));
+                return self.acquire(world, worker, holding);
             }
-            Decision::TakeOver(write) => {
-                world.send(worker, Phase::Claiming(claiming, Message::Update(write)));
+            Claimed::Replay(payload) => {
+                seen.replay = true;
+                let account = &mut world.account;
+                let stored = account.ending == Some(State::Completed { payload });
+                account.expect(stored, "G2: a replay is the ending that was stored");
+                account
             }
-            decision => {
-                match decision {
-                    Decision::Replay(payload) => {
-                        account.seen.replay = true;
-                        let stored = account.ending == Some(State::Completed { payload });
-                        account.expect(stored, "G2: a replay is the ending that was stored");
-                    }
-                    Decision::Mismatch => {
-                        account.seen.mismatch = true;
-                        let other = seen.fingerprint != request.fingerprint;
-                        account.expect(other, "G4: the same request is no mismatch");
-                    }
-                    Decision::Abandoned { .. } => account.seen.abandoned = true,
-                    _ => {}
-                }
-                // A client that gets no ending repeats its request.
-                world.workers[worker] = Phase::Idle;
+            Claimed::ReplayFailure(payload) => {
+                let account = &mut world.account;
+                let stored = account.ending == Some(State::Failed { payload });
+                account.expect(stored, "G2: a replay is the ending that was stored");
+                account
             }
-        }
+            Claimed::Refused(refused) => {
+                seen.mismatch |= refused == Refused::Mismatch;
+                seen.abandoned |= matches!(refused, Refused::Abandoned { .. });
+                let print = idem_core::Fingerprint::from_bytes([self.prints[worker]; 32]);
+                let other = found.is_some_and(|found| found.fingerprint != print);
+                let account = &mut world.account;
+                let agrees = other == (refused == Refused::Mismatch);
+                account.expect(agrees, "G4: another request, and no other, is a mismatch");
+                account
+            }
+        };
+        let undone = claiming.give_up().is_none();
+        account.expect(undone, "a claim that has its answer gives nothing back");
+        // A client that gets no ending repeats its request.
+        world.workers[worker] = Phase::Idle;
     }
 
-    fn acquire(&self, world: &mut World, worker: usize, claiming: &Claiming, record: Record) {
+    fn acquire(&self, world: &mut World, worker: usize, holding: Holding) {
+        let record = holding.record();
         let token = record.version.token;
         let others = world
             .workers
@@ -109,7 +96,7 @@ impl Protocol {
             let other = other.record().version.token;
             other == token || world.account.lapsed.contains(&other)
         });
-        let (in_store, account) = (world.record.as_ref() == Some(&record), &mut world.account);
+        let (in_store, account) = (world.record.as_ref() == Some(record), &mut world.account);
         account.expect(alone, "G1: two live executions within one lease");
         account.expect(
             in_store,
@@ -121,77 +108,67 @@ impl Protocol {
             let once = account.runs <= 1 + account.void;
             account.expect(once, "G8: under Halt only what had no effect runs again");
         }
-        world.workers[worker] = Phase::Running(Holding::of_claim(record, claiming.sent));
+        world.workers[worker] = Phase::Running(holding);
     }
 }
 
 impl World {
-    fn settle(
+    fn hold(
         &mut self,
         worker: usize,
         mut holding: Holding,
-        write: &Write,
-        found: Option<&Stored>,
-        renewal: bool,
+        sent: &Message,
+        reply: Reply,
+        phase: fn(Holding, Message) -> Phase,
     ) {
-        match holding.settle(write, found) {
-            Settled::Landed if renewal => {
-                self.account.seen.landed = true;
-                holding.wrote(write.clone());
-                self.workers[worker] = Phase::Running(holding);
+        let is_found = matches!(reply, Reply::Found(Some(_)));
+        let is_ending = holding.ending().is_some();
+        match holding.on_reply(reply) {
+            Held::Again => {
+                self.account.seen.again |= is_found;
+                self.send(worker, holding, phase);
             }
-            Settled::Landed => {
-                self.account.seen.landed = true;
-                self.ended(worker, write);
+            Held::Later => self.send(worker, holding, phase),
+            // After a renewal between two attempts the ending goes on.
+            Held::Kept if is_ending => self.send(worker, holding, phase),
+            Held::Kept => self.workers[worker] = Phase::Running(holding),
+            Held::Ended(landed) => {
+                self.account.seen.landed |= is_found;
+                self.account.seen.fallback |= landed == Landed::Fallback;
+                self.ended(&holding, landed, sent);
             }
-            Settled::Again(again) => {
-                self.account.seen.again = true;
-                let phase = match renewal {
-                    true => Phase::Renewing(holding, again),
-                    false => Phase::Ending(holding, again),
-                };
-                self.send(worker, phase);
-            }
-            Settled::Superseded => {
+            Held::Superseded => {
                 self.account.seen.superseded = true;
-                let mine = self.account.ending.as_ref() == Some(&write.record.state);
+                let own = self.account.ending_token == Some(holding.record().version.token);
                 self.account
-                    .expect(!mine, "G5: whose ending is stored is not superseded");
-                self.workers[worker] = Phase::Over;
+                    .expect(!own, "G5: whose ending is stored is not superseded");
             }
         }
     }
 
-    /// An earlier copy of the claim may be the one that was applied.
-    fn disown_again(
-        &mut self,
-        worker: usize,
-        mut holding: Holding,
-        message: Message,
-        found: Option<&Stored>,
-    ) {
-        match message {
-            Message::Delete(_) if holding.still_owns(found) => {
-                let message = Message::Delete(holding.record().version);
-                self.send(worker, Phase::Disowning(holding, message));
-            }
-            Message::Update(write) => {
-                if let Settled::Again(again) = holding.settle(&write, found) {
-                    self.send(worker, Phase::Disowning(holding, Message::Update(again)));
-                }
-            }
-            Message::Delete(_) | Message::Create(_) => {}
+    /// An ending that is told as landed is the one that is stored.
+    fn ended(&mut self, holding: &Holding, landed: Landed, sent: &Message) {
+        let account = &mut self.account;
+        let is_final = match landed {
+            Landed::Completed | Landed::Failed | Landed::Fallback => true,
+            Landed::Retryable | Landed::Released => false,
+        };
+        if !is_final {
+            return;
         }
-    }
-
-    fn ended(&mut self, worker: usize, write: &Write) {
-        if write.record.state.is_final() {
-            let stored = self.account.ending.as_ref() == Some(&write.record.state);
-            self.account.expect(
-                stored,
-                "G5: an ending that landed is the one that is stored",
-            );
-        }
-        self.workers[worker] = Phase::Over;
+        let own = account.ending_token == Some(holding.record().version.token);
+        account.expect(own, "G5: an ending that landed is the one that is stored");
+        let stored = account.ending.as_ref().map(State::name);
+        let told = match landed {
+            Landed::Completed => Some("completed"),
+            _ => Some("failed"),
+        };
+        account.expect(
+            stored == told,
+            "G2: the first caller is told what is stored",
+        );
+        let was_sent =
+            matches!(sent, Message::Update(w) if Some(&w.record.state) == account.ending.as_ref());
+        account.seen.earlier |= !was_sent;
     }
 }

@@ -1,0 +1,131 @@
+//! [`Guard::admit`]: what a request's head says about it.
+
+use idem_core::{IdempotencyKey, RecordKey, Scope};
+
+use super::{Answer, Guard, Head, Rejection, Unprotected};
+use crate::{Code, Problem};
+
+/// What becomes of a request, by its head.
+#[derive(Debug)]
+pub enum Admission {
+    /// Call the handler as if there were no layer: the method is not protected, or an idempotency
+    /// layer further out holds this very key.
+    Pass,
+    /// Call the handler: the request has no key and needs none.
+    Unprotected(Unprotected),
+    /// [`begin`](Guard::begin) with this and the body.
+    Protect(Ticket),
+    /// Answer this.
+    Answer(Answer),
+}
+
+/// A request that was admitted.
+#[derive(Debug)]
+pub struct Ticket(pub(super) Kind);
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Key(RecordKey),
+    /// The key is in the body.
+    Scope(Scope),
+}
+
+impl Guard {
+    /// Looks at a request's head. The key is read from the header, or later from the body where
+    /// [`key_in_body`](Self::key_in_body) says so.
+    ///
+    /// `scope` gives the *verified* caller, from what an authentication layer further out left
+    /// behind, never from what the request claims. It is called for requests with a key; an `Err`
+    /// is the answer.
+    pub fn admit(
+        &self,
+        head: &Head<'_>,
+        scope: impl FnOnce() -> Result<Scope, Rejection>,
+    ) -> Admission {
+        let in_header = || {
+            let header = &self.0.profile.key;
+            header.read(head.headers).map_err(|why| {
+                let problem = Problem::new(Code::KeyMalformed);
+                self.rejection(
+                    problem.detail(format!("The header {} is no key: {why}.", header.name)),
+                )
+            })
+        };
+        match self.0.key_pointer {
+            Some(_) => self.admit_by(head, || Ok(None), scope),
+            None => self.admit_by(head, in_header, scope),
+        }
+    }
+
+    /// [`admit`](Self::admit), with a key from anywhere else, such as the path or a claim of the
+    /// caller's token. `key` gives `None` where the request has none; an `Err` is the answer.
+    pub fn admit_by(
+        &self,
+        head: &Head<'_>,
+        key: impl FnOnce() -> Result<Option<IdempotencyKey>, Rejection>,
+        scope: impl FnOnce() -> Result<Scope, Rejection>,
+    ) -> Admission {
+        if !self.0.profile.methods.contains(head.method) {
+            return Admission::Pass;
+        }
+        self.with_key(head, key, scope)
+            .unwrap_or_else(|rejection| Admission::Answer(rejection.into_answer()))
+    }
+
+    fn with_key(
+        &self,
+        head: &Head<'_>,
+        key: impl FnOnce() -> Result<Option<IdempotencyKey>, Rejection>,
+        scope: impl FnOnce() -> Result<Scope, Rejection>,
+    ) -> Result<Admission, Rejection> {
+        let key = key()?;
+        if key.is_none() && self.0.key_pointer.is_none() {
+            return match self.0.profile.required {
+                true => Err(self.rejection(self.key_missing())),
+                false => Ok(Admission::Unprotected(self.without_key())),
+            };
+        }
+        let scope = scope()?;
+        if head.target(self.0.path_from).is_none() {
+            return Err(self.rejection(no_path()));
+        }
+        let Some(key) = key else {
+            return Ok(Admission::Protect(Ticket(Kind::Scope(scope))));
+        };
+        let key = scope.key(&key);
+        Ok(match is_own_claim(head, &key) {
+            true => Admission::Pass,
+            false => Admission::Protect(Ticket(Kind::Key(key))),
+        })
+    }
+
+    pub(super) fn key_missing(&self) -> Problem {
+        let place = match &self.0.key_pointer {
+            Some(pointer) => format!("the JSON body's {pointer}"),
+            None => format!("the header {}", self.0.profile.key.name),
+        };
+        Problem::new(Code::KeyMissing).detail(format!(
+            "Send {place} with one key per intent, and the same key with every repeat."
+        ))
+    }
+
+    fn rejection(&self, problem: Problem) -> Rejection {
+        self.problem(problem).into()
+    }
+}
+
+/// Whether an idempotency layer further out runs this very request under this very key.
+pub(super) fn is_own_claim(head: &Head<'_>, key: &RecordKey) -> bool {
+    head.running
+        .is_some_and(|running| running.is_protected() && running.key() == key)
+}
+
+fn no_path() -> Problem {
+    tracing::error!(
+        "a request with an idempotency key has no note of the path that its client asked for: read \
+         the framework's own (feature `axum` of idem-tower, inside of an axum Router), put \
+         `RememberTarget` outside of all routers, or say `PathFrom::AsSeen` where nothing rewrites \
+         paths"
+    );
+    Problem::new(Code::Misconfigured)
+}

@@ -1,0 +1,190 @@
+//! [`Guard::begin`]: the body is read, and the key is claimed.
+
+use std::{pin::pin, sync::atomic::Ordering};
+
+use http::header;
+use idem_core::{Claim, ClaimError, Fingerprint, IdempotencyKey, RecordKey, StoreErrorKind};
+
+use super::{
+    Answer, Guard, Head, Run, Source, Ticket, Unprotected, Whole,
+    admit::{Kind, is_own_claim},
+    guard::STORE_RETRY_AFTER,
+    read::{LimitExceeded, Read, read, read_past},
+};
+use crate::{Code, Problem, RequestParts, canonical_json::unique::Unique};
+
+/// How much of a body that is too large is read and thrown away: 8 MiB.
+const READ_PAST: u64 = 8 << 20;
+
+/// What becomes of a request with a key.
+#[derive(Debug)]
+pub enum Begin {
+    /// Call the handler with the body that was read, and [`drive`](Run::drive) that.
+    Run(Run, Whole),
+    /// Call the handler with the body that was read, and [`drive`](Unprotected::drive) that: the
+    /// store is out of reach and the policy says to, or the key is in the body and is not there.
+    Unprotected(Unprotected, Whole),
+    /// Call the handler with the body that was read: an idempotency layer further out holds this
+    /// very key.
+    Pass(Whole),
+    /// Answer this.
+    Answer(Answer),
+}
+
+impl Guard {
+    /// Reads the body, makes the fingerprint, and claims the key. All that the claim is made from
+    /// is read before the handler can touch anything.
+    ///
+    /// # Cancel safety
+    /// Dropping the future takes back, in the background, a claim that may have gone through.
+    pub async fn begin<S: Source>(&self, ticket: Ticket, head: Head<'_>, body: S) -> Begin {
+        match self.try_begin(ticket, head, body).await {
+            Ok(begin) => begin,
+            Err(problem) => Begin::Answer(self.refuse(problem)),
+        }
+    }
+
+    async fn try_begin<S: Source>(
+        &self,
+        ticket: Ticket,
+        head: Head<'_>,
+        body: S,
+    ) -> Result<Begin, Problem> {
+        if self.0.tally.abandoned.load(Ordering::Relaxed) >= self.abandoned_limit() {
+            return Err(Problem::new(Code::Overloaded).retry_after(STORE_RETRY_AFTER));
+        }
+        let body = self.read_body(&head, body).await?;
+        let key = match ticket.0 {
+            Kind::Key(key) => key,
+            Kind::Scope(scope) => match self.key_from_body(&body)? {
+                Some(key) => scope.key(&key),
+                None if self.0.profile.required => return Err(self.key_missing()),
+                None => return Ok(Begin::Unprotected(self.without_key(), body)),
+            },
+        };
+        if is_own_claim(&head, &key) {
+            return Ok(Begin::Pass(body));
+        }
+        let print = self.fingerprint(&head, &body)?;
+        self.claim(key, print, body).await
+    }
+
+    fn abandoned_limit(&self) -> isize {
+        isize::try_from(self.0.profile.abandoned_limit).unwrap_or(isize::MAX)
+    }
+
+    async fn claim(
+        &self,
+        key: RecordKey,
+        print: Fingerprint,
+        body: Whole,
+    ) -> Result<Begin, Problem> {
+        let idem = &self.0.idem;
+        match idem.claim(&key, &print).await {
+            Ok(Claim::Acquired(execution)) => {
+                Ok(Begin::Run(Run::new(self.clone(), execution, print), body))
+            }
+            Ok(Claim::Replay(payload) | Claim::ReplayFailure(payload)) => {
+                self.replay(&payload).map(Begin::Answer)
+            }
+            Ok(Claim::Refused(idem_core::Refused::Mismatch)) => {
+                let problem = Problem::new(Code::FingerprintMismatch);
+                Err(problem.status(self.0.profile.mismatch))
+            }
+            Ok(Claim::Refused(idem_core::Refused::InFlight { retry_after })) => {
+                Ok(Begin::Answer(self.busy(&key, &print, retry_after).await))
+            }
+            Ok(Claim::Refused(idem_core::Refused::Abandoned { .. })) => {
+                Err(Problem::new(Code::OutcomeUnknown))
+            }
+            Ok(Claim::Refused(idem_core::Refused::Exhausted { .. })) => {
+                Err(Problem::new(Code::AttemptsExhausted))
+            }
+            Err(error) => match idem.unprotected(&key, &print, &error) {
+                Some(running) => Ok(Begin::Unprotected(self.degraded(running), body)),
+                None => Err(store_problem(&error)),
+            },
+        }
+    }
+
+    async fn read_body<S: Source>(&self, head: &Head<'_>, body: S) -> Result<Whole, Problem> {
+        let limit = self.0.profile.request_limit;
+        let mut body = pin!(body);
+        match read(body.as_mut(), limit).await {
+            Read::Whole(whole) => Ok(whole),
+            Read::Outgrown => {
+                // Who waits to be asked for the body is told at once instead.
+                if !head.headers.contains_key(header::EXPECT) {
+                    Box::pin(read_past(body, READ_PAST)).await;
+                }
+                Err(Problem::new(Code::BodyTooLarge).detail(format!(
+                    "A request with an idempotency key takes at most {limit} bytes here. It did \
+                     not run."
+                )))
+            }
+            Read::Broken(error) if LimitExceeded::is_behind(&*error) => {
+                Err(Problem::new(Code::BodyTooLarge))
+            }
+            Read::Broken(_) => Err(Problem::new(Code::BodyUnreadable)),
+        }
+    }
+
+    /// A member that is there twice is refused: whoever reads the other one has another key.
+    fn key_from_body(&self, body: &Whole) -> Result<Option<IdempotencyKey>, Problem> {
+        let Some(pointer) = &self.0.key_pointer else {
+            return Ok(None);
+        };
+        let malformed = |why: &str| {
+            let detail = format!("The JSON body's {pointer} is no key: {why}.");
+            Problem::new(Code::KeyMalformed).detail(detail)
+        };
+        let value = match serde_json::from_slice::<Unique>(&body.data) {
+            Ok(Unique(value)) => value,
+            // Whether a key was meant is not known, and who sent one must not run unprotected.
+            Err(_) if body.data.is_empty() => return Ok(None),
+            Err(_) => return Err(malformed("the body is not JSON with each member once")),
+        };
+        match value.pointer(pointer) {
+            None | Some(serde_json::Value::Null) => Ok(None),
+            Some(serde_json::Value::String(key)) => {
+                let key = IdempotencyKey::new(key.as_str());
+                key.map(Some).map_err(|why| malformed(&why.to_string()))
+            }
+            Some(_) => Err(malformed("it is not a string")),
+        }
+    }
+
+    fn fingerprint(&self, head: &Head<'_>, body: &Whole) -> Result<Fingerprint, Problem> {
+        let target = head.target(self.0.path_from);
+        let request = RequestParts {
+            method: head.method,
+            target: target.ok_or_else(|| Problem::new(Code::Misconfigured))?,
+            headers: head.headers,
+            body: &body.data,
+        };
+        let rules = &self.0.profile.fingerprint;
+        rules
+            .fingerprint(request)
+            .map_err(|why| Problem::new(Code::BodyNotCanonical).detail(format!("The body: {why}.")))
+    }
+}
+
+/// The store gave no answer to a claim.
+fn store_problem(error: &ClaimError) -> Problem {
+    use StoreErrorKind::{Config, Corrupt, Full, TooLarge, Unavailable, Unknown};
+
+    match error.source.kind() {
+        Unavailable | Unknown | Full => {
+            tracing::warn!(%error, "a request was refused");
+            Problem::new(Code::StoreUnavailable).retry_after(STORE_RETRY_AFTER)
+        }
+        Config => {
+            tracing::error!(%error, "a request was refused");
+            Problem::new(Code::Misconfigured)
+        }
+        Corrupt | TooLarge => {
+            tracing::error!(%error, "a request was refused");
+            Problem::new(Code::RecordUnreadable)
+        }
+    }
+}
