@@ -5,7 +5,7 @@ use futures_util::future;
 use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, StoreErrorKind, Stored};
 use redis::{Value, from_redis_value};
 
-use crate::{RedisStore, connection::Node, scripts::STAGING, store::Shared};
+use crate::{RedisStore, connection::Node, store::Shared};
 
 /// Names asked for with one `SCAN`: few enough not to hold the server up, many enough to get through
 /// a database that others use as well.
@@ -140,7 +140,6 @@ fn scanned(reply: Value) -> Result<(String, Vec<String>), StoreError> {
     Ok((
         next,
         names
-            .filter(|name| !name.contains(&STAGING))
             .filter_map(|name| String::from_utf8(name).ok())
             .collect(),
     ))

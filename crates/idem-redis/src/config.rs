@@ -26,14 +26,14 @@ pub struct RedisConfig {
 pub(crate) const DEFAULT_PREFIX: &str = "idem:";
 
 impl Default for RedisConfig {
-    /// The prefix `idem:`, [`Durability::Acknowledged`], eviction refused, 750 ms to connect,
+    /// The prefix `idem:`, [`Durability::Acknowledged`], eviction refused, a second to connect,
     /// 500 ms for a response.
     fn default() -> Self {
         Self {
             prefix: DEFAULT_PREFIX.to_owned(),
             durability: Durability::default(),
             eviction_allowed: false,
-            connect_timeout: Duration::from_millis(750),
+            connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_millis(500),
         }
     }

@@ -17,7 +17,6 @@
 //! | `create` | `SET … NX GET PX`; if it finds a record in flight, `GETEX` and `PTTL` follow for its age |
 //! | `create` of a key that this process saw ended | `GETEX`, or one `MGET` for many; the above if the record is gone |
 //! | `update` | `SET … IFEQ … PX` where the server has it, else a script that compares the version |
-//! | `update` to a value of 8 KiB or more | `SET` under another name, then a script that compares the version and renames |
 //! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
 //! | `get` | `GETEX` and `PTTL` |
 //!

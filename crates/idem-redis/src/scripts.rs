@@ -73,21 +73,13 @@ impl Scripts {
     }
 }
 
-/// The scripts that replace records: one, or as many as travel together, or one by a large value. A
-/// loop over one record costs the server nearly half as much again as none.
+/// The scripts that replace records: one, or many. A loop over one record costs the server nearly half
+/// as much again as none.
 #[derive(Debug)]
 pub(crate) struct Replace {
     one: Script,
     many: Script,
-    staged: Script,
 }
-
-/// From this length on a value is written by `SET` under a name of its own, which the script then gives
-/// to the record: as a script's argument it would cost the server two to three times as much.
-pub(crate) const LARGE: usize = 8 << 10;
-
-/// What a value that was written so and never renamed, because the connection broke, lives on for.
-const STAGED_MS: u64 = 60_000;
 
 /// A record's new value, in the place of the version that has to be there.
 #[derive(Debug)]
@@ -122,27 +114,11 @@ impl Replacement {
     }
 }
 
-/// A name of this write alone, since it has the new version in it. No record has a control character
-/// in its name.
-fn staging_name(replacement: &Replacement) -> Vec<u8> {
-    let value = &replacement.value;
-    let mut name = replacement.name.clone().into_bytes();
-    name.push(STAGING);
-    name.extend_from_slice(&value[..value.len().min(VERSION)]);
-    name
-}
-
-/// What the name of a value has in it that waits for its record's.
-pub(crate) const STAGING: u8 = 0;
-/// Longer than the version at the start of a value.
-const VERSION: usize = 32;
-
 impl Replace {
     pub(crate) fn new() -> Self {
         Self {
             one: Script::new(include_str!("scripts/update_one.lua")),
             many: Script::new(include_str!("scripts/update.lua")),
-            staged: Script::new(include_str!("scripts/update_staged.lua")),
         }
     }
 
@@ -175,26 +151,6 @@ impl Replace {
             cmd.arg(&replacement.value[..]);
         }
         cmd
-    }
-
-    /// Writes a large value, and then gives it to its record.
-    pub(crate) fn staged(&self, replacement: &Replacement) -> [Cmd; 2] {
-        const WORDS: usize = 64;
-        let name = staging_name(replacement);
-        let value = &replacement.value[..];
-        let mut set = Cmd::with_capacity(5, WORDS + name.len() + value.len());
-        set.arg("SET")
-            .arg(&name)
-            .arg(value)
-            .arg("PX")
-            .arg(STAGED_MS);
-        let terms = replacement.terms();
-        let mut rename = redis::cmd("EVALSHA");
-        rename.arg(&self.staged.digest).arg(2);
-        rename.arg(&replacement.name).arg(&name);
-        rename.arg(terms.last).arg(terms.ttl);
-        rename.arg(&replacement.expected[..]);
-        [set, rename]
     }
 
     /// What the script says of each of so many records.

@@ -9,7 +9,7 @@ use crate::{
     connection::{Replied, Server},
     error::Failure,
     read,
-    scripts::{LARGE, Replace, Replacement},
+    scripts::{Replace, Replacement},
 };
 
 /// Records that one command reads or replaces at most: meanwhile the server does nothing else.
@@ -36,8 +36,6 @@ enum Part {
     Ttl(usize),
     /// These of the replacements.
     Replace(Range<usize>),
-    /// One replacement by a large value, in two commands.
-    Staged(usize),
 }
 
 /// A pipeline that is about to be sent.
@@ -90,8 +88,7 @@ impl Plan {
         }
         plan.add_reads(requests, form);
         plan.add_replacements(requests, replace, form);
-        let writes =
-            |part: &Part| matches!(part, Part::Write(_) | Part::Replace(_) | Part::Staged(_));
+        let writes = |part: &Part| matches!(part, Part::Write(_) | Part::Replace(_));
         if let Some(wait) = wait.filter(|_| plan.parts.iter().any(writes)) {
             plan.pipeline.add_command(wait.clone());
             plan.waits = true;
@@ -145,16 +142,6 @@ impl Plan {
             _ => None,
         };
         if form.combined {
-            let is_large = |index: &usize| at(*index).is_some_and(|one| one.value.len() >= LARGE);
-            let (large, small): (Vec<_>, _) = all.into_iter().partition(is_large);
-            all = small;
-            for index in large {
-                let staged = at(index).map(|one| replace.staged(one));
-                if let Some([set, rename]) = staged {
-                    self.pipeline.add_command(set);
-                    self.add(Part::Staged(index), rename);
-                }
-            }
             all.sort_by_key(|index| at(*index).map(Replacement::terms));
         }
         let mut first = 0;
@@ -223,14 +210,6 @@ impl Plan {
                 },
                 Part::Ttl(name) => {
                     ttls.insert(name, next());
-                }
-                Part::Staged(index) => {
-                    let (set, renamed) = (next(), next());
-                    let reply = set.and(renamed);
-                    if let Err(failure) = &reply {
-                        outcome.refused(&[index], failure);
-                    }
-                    outcome.answers[index] = wrote(reply, wait.as_ref());
                 }
                 Part::Replace(some) => {
                     let some = &self.replacements[some];
