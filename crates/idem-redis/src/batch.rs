@@ -65,7 +65,8 @@ pub(crate) enum Answer {
     /// To a read. Shared by all who asked for the same name.
     Read {
         value: Option<Bytes>,
-        /// As `PTTL` answers; not asked for by [`Request::Get`].
+        /// As `PTTL` answers. Not asked for by [`Request::Get`]; not known if the record was replaced
+        /// while it was read.
         ttl: Option<i64>,
     },
 }

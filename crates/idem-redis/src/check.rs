@@ -10,7 +10,6 @@ use crate::{
     connection::{Cluster, Connection, Hello, Kind, Replied},
     error::Failure,
     facts::Facts,
-    native::DeleteCommand,
 };
 
 /// The first version with `SET … NX GET`.
@@ -52,10 +51,6 @@ pub(crate) fn questions(config: &RedisConfig) -> Pipeline {
     questions.cmd("HELLO");
     questions.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
     questions.arg(BULK_LIMIT).arg(BUFFER_LIMIT);
-    questions.cmd("COMMAND").arg("INFO");
-    for command in DeleteCommand::ALL {
-        questions.arg(command.name());
-    }
     if matches!(config.durability, Durability::Fsynced { .. }) {
         questions.cmd("WAITAOF").arg(1).arg(0).arg(1);
     }
@@ -101,7 +96,6 @@ pub(crate) fn read(
     }
     // A Cluster's node takes several keys only where they share a slot.
     facts.combine(!hello.as_ref().is_some_and(|hello| hello.is_cluster));
-    facts.deletes_by(known_delete(next()?));
     if matches!(config.durability, Durability::Fsynced { .. }) {
         check_fsync(next().map(drop))?;
     }
@@ -152,16 +146,6 @@ fn check_fsync(waited: Result<(), Failure>) -> Result<(), Failure> {
         }
         waited => waited,
     }
-}
-
-/// A command that the server does not know it describes as nothing.
-fn known_delete(described: Option<Value>) -> Option<DeleteCommand> {
-    let Some(Value::Array(descriptions)) = described else {
-        return None;
-    };
-    let mut commands = DeleteCommand::ALL.into_iter().zip(descriptions);
-    let known = commands.find(|(_, description)| *description != Value::Nil);
-    known.map(|(command, _)| command)
 }
 
 /// The reply, or nothing from a server that does not let this user ask.

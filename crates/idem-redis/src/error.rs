@@ -375,7 +375,7 @@ mod tests {
     fn a_server_without_the_command_is_told_from_one_that_refuses() {
         for line in [
             "ERR syntax error",
-            "ERR unknown command 'DELIFEQ', with args beginning with: 'a' ",
+            "ERR unknown command 'NEWER', with args beginning with: 'a' ",
             "NOPERM User app has no permissions to run the 'delifeq' command",
         ] {
             assert!(Failure::maybe(reply(line)).is_unsupported(), "{line}");

@@ -1,13 +1,10 @@
 //! [`Facts`]: what the servers behind a connection said of themselves.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use idem_core::StoreError;
 
-use crate::{error::Failure, native::DeleteCommand};
+use crate::error::Failure;
 
 /// Redis and Valkey take strings of 512 MB unless they are set up otherwise.
 const LARGEST: usize = 512 << 20;
@@ -21,7 +18,6 @@ pub(crate) struct Facts {
     largest: AtomicUsize,
     /// Whether one command may name several keys.
     combines: AtomicBool,
-    delete: Mutex<Option<DeleteCommand>>,
     /// Whether people were told already of what a server does not tell.
     warned: AtomicBool,
 }
@@ -31,7 +27,6 @@ impl Default for Facts {
         Self {
             largest: AtomicUsize::new(LARGEST),
             combines: AtomicBool::new(true),
-            delete: Mutex::default(),
             warned: AtomicBool::new(false),
         }
     }
@@ -67,15 +62,6 @@ impl Facts {
         if self.combines.swap(false, Ordering::Relaxed) {
             tracing::info!("the server takes one key per command, so each record has its own");
         }
-    }
-
-    /// The command that deletes a key of a certain value, if all servers have one.
-    pub(crate) fn delete(&self) -> Option<DeleteCommand> {
-        *self.delete.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn deletes_by(&self, command: Option<DeleteCommand>) {
-        *self.delete.lock().unwrap_or_else(PoisonError::into_inner) = command;
     }
 
     /// Whether this is the first time that people are told.

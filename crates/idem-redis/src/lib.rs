@@ -14,15 +14,15 @@
 //!
 //! | call | command |
 //! |---|---|
-//! | `create` | `SET … NX GET PX`; if it finds a record in flight, `GETEX` and `PTTL` follow for its age |
+//! | `create` | `SET … NX GET PX`; if it finds a record in flight, `GETEX`, `PTTL` and `GETRANGE` follow for its age |
 //! | `create` of a key that this process saw ended | `GETEX`, or one `MGET` for many; the above if the record is gone |
 //! | `update` | `SET … IFEQ … PX` where the server has it, else a script that compares the version |
-//! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
-//! | `get` | `GETEX` and `PTTL` |
+//! | `delete` | a script that compares the version |
+//! | `get` | `GETEX` and `PTTL`, and `GETRANGE` for the version that the ttl belongs to |
 //!
-//! `IFEQ` and `DELIFEQ` were seen at work on Valkey 8.1 and 9.1. Redis has `IFEQ` and `DELEX` since
-//! 8.4: what is sent there follows its documentation, and **has not been run against such a server**
-//! yet. A server that does not know one of them is not asked again, and gets the script.
+//! `IFEQ` was seen at work on Valkey 8.1 and 9.1. Redis has it since 8.4: what is sent there follows its
+//! documentation, and **has not been run against such a server** yet. A server that does not know it is
+//! not asked again, and gets the script.
 //!
 //! # Batches
 //! Calls that are made at the same time share a pipeline, one command for all records that it reads, and

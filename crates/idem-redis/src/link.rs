@@ -14,6 +14,7 @@ use crate::{
     facts::Facts,
     reply,
     scripts::{Call, Replace, Replacement, Script, Scripts},
+    write::{ROUNDS, restless},
 };
 
 /// Where requests go, and how sure a write has to be.
@@ -134,7 +135,13 @@ impl Link {
 
     /// Reads a record and its age.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Stored>, StoreError> {
-        self.found(self.send(name, Request::Read(name.to_owned())).await)
+        for _ in 0..ROUNDS {
+            let found = self.found(self.send(name, Request::Read(name.to_owned())).await)?;
+            if found.as_ref().is_none_or(|found| found.age.is_some()) {
+                return Ok(found);
+            }
+        }
+        Err(restless())
     }
 
     fn found(&self, answer: Answered) -> Result<Option<Stored>, StoreError> {

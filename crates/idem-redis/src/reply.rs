@@ -47,7 +47,7 @@ pub(crate) fn read(value: Option<Bytes>, ttl: Option<i64>) -> Result<Option<Stor
 }
 
 /// What `PTTL` answers of a name that is not there, and of one that has no ttl.
-const GONE: i64 = -2;
+pub(crate) const GONE: i64 = -2;
 const FOREVER: i64 = -1;
 
 fn stored(value: &Bytes, left: i64) -> Result<Stored, StoreError> {

@@ -18,7 +18,7 @@ use crate::{
 
 /// How often a call starts anew because the record it found was gone a moment later. That happens
 /// when a record expires or is released between two commands, and hardly ever twice.
-const ROUNDS: usize = 100;
+pub(crate) const ROUNDS: usize = 100;
 
 /// A record on its way to the server.
 pub(crate) struct Write<'a> {
@@ -129,12 +129,6 @@ impl Shared {
         name: &str,
         expected: Version,
     ) -> Result<Deleted, StoreError> {
-        if let Some(attempt) = self.native.remove(self.link.facts.delete(), name, expected) {
-            let (cmd, support) = attempt.into_parts();
-            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
-                return written.confirmed().map(|()| Deleted::Done);
-            }
-        }
         let call = Call {
             name,
             expected: Some(&codec::version_prefix(expected)),
@@ -190,11 +184,10 @@ impl Shared {
         expected: Version,
     ) -> Result<Option<Obstacle>, StoreError> {
         let (name, value, ttl) = (&write.name, write.value(), millis(write.ttl));
-        if let Some(attempt) = self.native.replace(name, expected, &value, ttl) {
-            let (cmd, support) = attempt.into_parts();
-            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
-                return written.confirmed().map(|()| None);
-            }
+        if let Some(cmd) = self.native.replace(name, expected, &value, ttl)
+            && let Some(written) = self.native.applied(self.link.write(name, cmd).await)?
+        {
+            return written.confirmed().map(|()| None);
         }
         let replacement = Replacement {
             name: name.clone(),
@@ -259,7 +252,7 @@ fn obstacle(written: Written) -> Result<Option<Obstacle>, StoreError> {
     }
 }
 
-fn restless() -> StoreError {
+pub(crate) fn restless() -> StoreError {
     StoreError::unavailable("the record came and went as often as it was looked at")
 }
 

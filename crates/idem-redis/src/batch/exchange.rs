@@ -32,7 +32,7 @@ enum Part {
     Write(usize),
     /// These of the names; `MGET` and a `GETEX`, or a `GETEX` if it is one.
     Values(Range<usize>),
-    /// The ttl of this name.
+    /// The ttl of this name, and the version that it belongs to: `PTTL` and `GETRANGE`.
     Ttl(usize),
     /// These of the replacements.
     Replace(Range<usize>),
@@ -101,8 +101,7 @@ impl Plan {
         self.pipeline.add_command(cmd);
     }
 
-    /// Each name is read once, however many ask for it. The ttl is read after the value: if the
-    /// record is replaced in between, the value's version says so to whoever acts on its age.
+    /// Each name is read once, however many ask for it.
     fn add_reads(&mut self, requests: &[Request], form: Form) {
         let mut names: Vec<(&str, bool)> = Vec::with_capacity(self.reads.len());
         let mut known = HashMap::new();
@@ -130,7 +129,8 @@ impl Plan {
         }
         for (at, (name, wants_ttl)) in names.into_iter().enumerate() {
             if wants_ttl {
-                self.add(Part::Ttl(at), read::ttl(name));
+                self.pipeline.add_command(read::ttl(name));
+                self.add(Part::Ttl(at), read::version(name));
             }
         }
     }
@@ -209,7 +209,7 @@ impl Plan {
                     n => values.extend(read::all_found(next(), next(), n)),
                 },
                 Part::Ttl(name) => {
-                    ttls.insert(name, next());
+                    ttls.insert(name, (next(), next()));
                 }
                 Part::Replace(some) => {
                     let some = &self.replacements[some];
@@ -227,7 +227,6 @@ impl Plan {
             }
         }
         for (index, name) in self.reads {
-            let ttl = ttls.get(&name).cloned().transpose();
             let value = values[name].clone();
             if let Ok(Some(value)) = &value {
                 outcome.read.0 += 1;
@@ -237,7 +236,10 @@ impl Plan {
                 outcome.refused(&[index], failure);
             }
             outcome.answers[index] = value.and_then(|value| {
-                let ttl = ttl?.map(read::left).transpose()?;
+                let ttl = match ttls.get(&name).cloned() {
+                    Some((ttl, version)) => read::left(value.as_ref(), ttl, version)?,
+                    None => None,
+                };
                 Ok(Answer::Read { value, ttl })
             });
         }
