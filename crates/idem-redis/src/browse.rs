@@ -5,7 +5,7 @@ use futures_util::future;
 use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, StoreErrorKind, Stored};
 use redis::{Value, from_redis_value};
 
-use crate::{RedisStore, connection::Node, reply, store::Shared};
+use crate::{RedisStore, connection::Node, store::Shared};
 
 /// Names asked for with one `SCAN`: few enough not to hold the server up, many enough to get through
 /// a database that others use as well.
@@ -121,8 +121,7 @@ impl Shared {
             tracing::warn!("a key under this prefix is the name of no record; left out");
             return Ok(None);
         };
-        let read = self.link.read(name).await.map_err(StoreError::from);
-        match read.and_then(reply::read) {
+        match self.link.read(name).await {
             Ok(stored) => Ok(stored.map(|stored| (key, stored))),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 tracing::warn!(%key, %error, "a record cannot be read; left out");

@@ -1,15 +1,15 @@
-//! What a server is asked once, before the store is used.
+//! What a server is asked at every new connection, and what its answers mean.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use idem_core::{StoreError, StoreErrorKind};
-use redis::{Value, from_redis_value};
+use redis::{FromRedisValue, Pipeline, Value, from_redis_value};
 
 use crate::{
     Durability, RedisConfig,
-    connection::{Connection, Hello, Node},
+    connection::{Cluster, Connection, Hello, Kind, Replied},
     error::Failure,
-    native::DeleteCommand,
+    facts::Facts,
 };
 
 /// The first version with `SET … NX GET`.
@@ -17,40 +17,96 @@ const OLDEST: (u32, u32) = (7, 0);
 /// The first version with `WAITAOF`.
 const OLDEST_WITH_WAITAOF: (u32, u32) = (7, 2);
 
-/// Fails on a server that can never work: too old, or one that evicts. Says which of the optional
-/// commands all servers have.
+/// Looks at all servers before the store is used.
 pub(crate) async fn check(
     connection: &Connection,
     config: &RedisConfig,
-) -> Result<Option<DeleteCommand>, StoreError> {
-    let mut deletes = DeleteCommand::ALL.to_vec();
-    for node in connection.nodes().await? {
-        check_version(connection, &node, config).await?;
-        check_eviction(connection, &node, config).await?;
-        check_fsync(connection, &node, config).await?;
-        let known = known_deletes(connection, &node).await?;
-        deletes.retain(|command| known.contains(command));
+) -> Result<Arc<Facts>, StoreError> {
+    let known = match connection.kind() {
+        Kind::Server(server) => server.facts(),
+        Kind::Cluster(Cluster::Own(slots)) => Some(&slots.facts),
+        Kind::Cluster(Cluster::Driver { .. }) => None,
+    };
+    if let Some(facts) = known {
+        // Each connection asks when it is opened, and is opened by this.
+        for node in connection.nodes().await? {
+            connection.command_at(&node, redis::cmd("PING")).await?;
+        }
+        return Ok(Arc::clone(facts));
     }
-    Ok(deletes.first().copied())
+    let facts = Arc::default();
+    for node in connection.nodes().await? {
+        let mut replies = Vec::new();
+        for question in questions(config).cmd_iter() {
+            replies.push(connection.command_at(&node, question.clone()).await);
+        }
+        read(replies, config, &facts)?;
+    }
+    Ok(facts)
 }
 
-async fn check_version(
-    connection: &Connection,
-    node: &Node,
-    config: &RedisConfig,
-) -> Result<(), StoreError> {
-    let reply = connection.command_at(node, redis::cmd("HELLO")).await;
-    let Some(hello) = told(reply)?.and_then(Hello::parse) else {
-        tracing::warn!(
-            node = node.name(),
-            "the server does not tell its version; it has to be Redis 7.0 or Valkey"
-        );
-        return Ok(());
-    };
-    match too_old(&hello, config.durability) {
-        Some(error) => Err(error),
-        None => Ok(()),
+/// What a server is asked.
+pub(crate) fn questions(config: &RedisConfig) -> Pipeline {
+    let mut questions = Pipeline::new();
+    questions.cmd("HELLO");
+    questions.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
+    questions.arg(BULK_LIMIT).arg(BUFFER_LIMIT);
+    if matches!(config.durability, Durability::Fsynced { .. }) {
+        questions.cmd("WAITAOF").arg(1).arg(0).arg(1);
     }
+    questions
+}
+
+const BULK_LIMIT: &str = "proto-max-bulk-len";
+const BUFFER_LIMIT: &str = "client-query-buffer-limit";
+
+/// Fails on a server that can never work: too old, or one that evicts. Notes down the rest.
+pub(crate) fn read(
+    replies: Vec<Replied>,
+    config: &RedisConfig,
+    facts: &Facts,
+) -> Result<(), Failure> {
+    let mut replies = replies.into_iter();
+    let mut next = || {
+        told(
+            replies
+                .next()
+                .unwrap_or_else(|| Err(Failure::missing_reply())),
+        )
+    };
+    let hello = next()?.and_then(Hello::parse);
+    if let Some(error) = hello
+        .as_ref()
+        .and_then(|hello| too_old(hello, config.durability))
+    {
+        return Err(Failure::verdict(error));
+    }
+    let settings: HashMap<String, String> = next()?.and_then(parsed).unwrap_or_default();
+    let policy = settings.get("maxmemory-policy").map(String::as_str);
+    if !config.eviction_allowed {
+        check_eviction(policy)?;
+    }
+    let largest = |name| settings.get(name)?.parse::<usize>().ok();
+    if let Some(bytes) = largest(BULK_LIMIT)
+        .into_iter()
+        .chain(largest(BUFFER_LIMIT))
+        .min()
+    {
+        facts.takes_at_most(bytes);
+    }
+    // A Cluster's node takes several keys only where they share a slot.
+    facts.combine(!hello.as_ref().is_some_and(|hello| hello.is_cluster));
+    if matches!(config.durability, Durability::Fsynced { .. }) {
+        check_fsync(next().map(drop))?;
+    }
+    let unknown_policy = policy.is_none() && !config.eviction_allowed;
+    if (hello.is_none() || unknown_policy) && facts.first_warning() {
+        tracing::warn!(
+            "the server does not tell its version, or its maxmemory-policy: it has to be Redis 7.0 or \
+             Valkey, with `maxmemory-policy noeviction`"
+        );
+    }
+    Ok(())
 }
 
 fn too_old(hello: &Hello, durability: Durability) -> Option<StoreError> {
@@ -67,85 +123,42 @@ fn too_old(hello: &Hello, durability: Durability) -> Option<StoreError> {
     })
 }
 
-async fn check_eviction(
-    connection: &Connection,
-    node: &Node,
-    config: &RedisConfig,
-) -> Result<(), StoreError> {
-    if config.eviction_allowed {
-        return Ok(());
-    }
-    let mut get = redis::cmd("CONFIG");
-    get.arg("GET").arg("maxmemory-policy");
-    let reply = told(connection.command_at(node, get).await)?;
-    let policy = reply
-        .and_then(|reply| from_redis_value::<HashMap<String, String>>(reply).ok())
-        .and_then(|mut settings| settings.remove("maxmemory-policy"));
-    match policy.as_deref() {
-        Some("noeviction") => Ok(()),
-        Some(policy) => Err(StoreError::config(format!(
+fn check_eviction(policy: Option<&str>) -> Result<(), Failure> {
+    match policy {
+        None | Some("noeviction") => Ok(()),
+        Some(policy) => Err(Failure::verdict(StoreError::config(format!(
             "the server evicts keys when it is full (maxmemory-policy {policy}), and an evicted \
              record lets a request run twice; set `maxmemory-policy noeviction`, or accept it with \
              `RedisConfig::allow_eviction`"
-        ))),
-        None => {
-            tracing::warn!(
-                node = node.name(),
-                "the server does not tell its maxmemory-policy; it has to be noeviction"
-            );
-            Ok(())
-        }
+        )))),
     }
 }
 
 /// A server without an append-only file refuses `WAITAOF`.
-async fn check_fsync(
-    connection: &Connection,
-    node: &Node,
-    config: &RedisConfig,
-) -> Result<(), StoreError> {
-    if !matches!(config.durability, Durability::Fsynced { .. }) {
-        return Ok(());
+fn check_fsync(waited: Result<(), Failure>) -> Result<(), Failure> {
+    match waited {
+        Err(failure) if failure.kind() == StoreErrorKind::Config => {
+            let advice =
+                "writes cannot be waited for on the disk; set `appendonly yes` on the server";
+            Err(Failure::verdict(
+                StoreError::config(advice).with_source(failure.error),
+            ))
+        }
+        waited => waited,
     }
-    let mut wait = redis::cmd("WAITAOF");
-    wait.arg(1).arg(0).arg(1);
-    match connection.command_at(node, wait).await {
-        Err(failure) if failure.kind() == StoreErrorKind::Config => Err(StoreError::config(
-            "writes cannot be waited for on the disk; set `appendonly yes` on the server",
-        )
-        .with_source(failure.error)),
-        Err(failure) => Err(failure.into()),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// A command that the server does not know it describes as nothing.
-async fn known_deletes(
-    connection: &Connection,
-    node: &Node,
-) -> Result<Vec<DeleteCommand>, StoreError> {
-    let mut info = redis::cmd("COMMAND");
-    info.arg("INFO");
-    for command in DeleteCommand::ALL {
-        info.arg(command.name());
-    }
-    let descriptions = match told(connection.command_at(node, info).await)? {
-        Some(Value::Array(descriptions)) => descriptions,
-        _ => Vec::new(),
-    };
-    let commands = DeleteCommand::ALL.into_iter().zip(descriptions);
-    Ok(commands
-        .filter_map(|(command, description)| (description != Value::Nil).then_some(command))
-        .collect())
 }
 
 /// The reply, or nothing from a server that does not let this user ask.
-fn told(reply: Result<Value, Failure>) -> Result<Option<Value>, StoreError> {
+fn told(reply: Replied) -> Result<Option<Value>, Failure> {
     match reply {
         Ok(reply) => Ok(Some(reply)),
         Err(failure) if failure.is_unsupported() => Ok(None),
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(failure),
     }
+}
+
+fn parsed<T: FromRedisValue>(reply: Value) -> Option<T> {
+    from_redis_value(reply).ok()
 }
 
 #[cfg(test)]
@@ -165,6 +178,7 @@ mod tests {
             server: "redis".to_owned(),
             version,
             is_primary: true,
+            is_cluster: false,
         };
         for (version, durability, too_old_for_it) in [
             ((6, 2), Durability::Acknowledged, true),

@@ -23,12 +23,14 @@ pub struct RedisConfig {
     pub(crate) response_timeout: Duration,
 }
 
+pub(crate) const DEFAULT_PREFIX: &str = "idem:";
+
 impl Default for RedisConfig {
-    /// The prefix `idem:`, [`Durability::Acknowledged`], eviction refused, 1 s to connect, 500 ms
-    /// for a response.
+    /// The prefix `idem:`, [`Durability::Acknowledged`], eviction refused, a second to connect,
+    /// 500 ms for a response.
     fn default() -> Self {
         Self {
-            prefix: "idem:".to_owned(),
+            prefix: DEFAULT_PREFIX.to_owned(),
             durability: Durability::default(),
             eviction_allowed: false,
             connect_timeout: Duration::from_secs(1),
@@ -67,6 +69,10 @@ impl RedisConfig {
     }
 
     /// How long [`connect`](crate::RedisStore::connect)'s connections may take to open.
+    ///
+    /// A call that waits longer for one is told
+    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable): certainly not applied. Keep it below the
+    /// policy's `call_timeout`, after which the engine itself can only say that the outcome is unknown.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -77,7 +83,7 @@ impl RedisConfig {
     /// outcome is unknown and the connection is replaced.
     ///
     /// Less than the policy's `call_timeout`, so that the store can name the cause. The time that a
-    /// [`Durability`] waits comes on top.
+    /// [`Durability`] waits comes on top, and a second for each MiB that is sent.
     #[must_use]
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;

@@ -8,6 +8,7 @@ mod kept;
 mod nodes;
 mod sentinel;
 mod server;
+mod slots;
 mod url;
 
 use std::{any::Any, fmt, sync::Arc};
@@ -18,13 +19,14 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 
+pub(crate) use cluster::{Cluster, is_refusal};
 pub(crate) use hello::Hello;
 pub(crate) use nodes::Node;
 pub(crate) use server::{Replied, Server};
+pub(crate) use slots::{Member, Slots};
 pub(crate) use url::Target;
 
 use crate::error::Failure;
-use cluster::Cluster;
 use kept::Kept;
 
 /// What a [`RedisStore`](crate::RedisStore) sends its commands through. Clones share it.
@@ -47,7 +49,7 @@ use kept::Kept;
 pub struct Connection(Kind);
 
 #[derive(Clone)]
-enum Kind {
+pub(crate) enum Kind {
     Server(Server),
     Cluster(Cluster),
 }
@@ -56,7 +58,8 @@ impl Connection {
     /// Any connection of the driver to one server: a `MultiplexedConnection`, which does not come
     /// back once it broke, a `ConnectionManager`, which does, or a connection of your own.
     ///
-    /// A `ClusterConnection` is recognised as such. Build its client with `retries(0)`: redirections
+    /// A `ClusterConnection` is recognised as such. Each call goes over it by itself; only a store that
+    /// connects by a URL sends those to one node together. Build its client with `retries(0)`: redirections
     /// are followed here, and what the driver sends again by itself after a broken connection makes
     /// more outcomes unknown than have to be, and may call a release superseded that was not.
     pub fn new<C>(connection: C) -> Self
@@ -84,37 +87,26 @@ impl Connection {
         Self::kept(connector::Connector::sentinel_client(client, config))
     }
 
-    /// A Cluster over a connection that sends nothing again by itself.
-    pub(crate) fn cluster(connection: ClusterConnection) -> Self {
-        Self(Kind::Cluster(Cluster {
+    /// A Cluster over a connection of the driver that sends nothing again by itself.
+    pub(crate) fn driver(connection: ClusterConnection) -> Self {
+        let resends = false;
+        Self(Kind::Cluster(Cluster::Driver {
             connection,
-            resends: false,
+            resends,
         }))
+    }
+
+    /// A Cluster over connections of this crate's.
+    pub(crate) fn slots(slots: Slots) -> Self {
+        Self(Kind::Cluster(Cluster::Own(Arc::new(slots))))
     }
 
     pub(crate) fn kept(connector: connector::Connector) -> Self {
         Self(Kind::Server(Server::Kept(Arc::new(Kept::new(connector)))))
     }
 
-    /// Sends a command to the server that takes writes for this name, and never to a replica: a
-    /// reader must not see an older record than the last writer left.
-    pub(crate) async fn command(&self, name: &str, cmd: Cmd) -> Result<Value, Failure> {
-        match &self.0 {
-            Kind::Server(server) => server.command(&cmd).await,
-            // Boxed, so that it does not make every other call's future larger.
-            Kind::Cluster(cluster) => {
-                let sending = Box::pin(cluster.send(name, [cmd]));
-                sending.await.map(|[reply]| reply)
-            }
-        }
-    }
-
-    /// The one server that all commands go to; none in a Cluster.
-    pub(crate) fn server(&self) -> Option<&Server> {
-        match &self.0 {
-            Kind::Server(server) => Some(server),
-            Kind::Cluster(_) => None,
-        }
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0
     }
 
     /// Sends two commands one after the other over one connection. Fails if the first one does; an
@@ -125,21 +117,16 @@ impl Connection {
         first: Cmd,
         second: Cmd,
     ) -> Result<(Value, Replied), Failure> {
-        let server = match &self.0 {
-            Kind::Server(server) => server,
-            Kind::Cluster(cluster) => {
-                let sending = Box::pin(cluster.send(name, [first, second]));
-                let [first, second] = sending.await?;
-                let second = reply(Ok(second)).map_err(|error| cluster.failure(error));
-                return Ok((first, second));
-            }
-        };
         let mut pipeline = Pipeline::with_capacity(2);
         pipeline.add_command(first).add_command(second);
-        let mut replies = server.commands(&pipeline).await?.into_iter();
+        let replies = match &self.0 {
+            Kind::Server(server) => server.commands(&pipeline, 0).await?,
+            Kind::Cluster(cluster) => cluster.send(name, &pipeline).await?,
+        };
+        let mut replies = replies.into_iter();
         match (replies.next(), replies.next()) {
             (Some(first), Some(second)) => Ok((first?, second)),
-            _ => Err(Failure::maybe(io_error("two commands had not two replies"))),
+            _ => Err(Failure::missing_reply()),
         }
     }
 }
@@ -152,9 +139,10 @@ impl From<MultiplexedConnection> for Connection {
 
 impl From<ClusterConnection> for Connection {
     fn from(connection: ClusterConnection) -> Self {
-        Self(Kind::Cluster(Cluster {
+        let resends = true;
+        Self(Kind::Cluster(Cluster::Driver {
             connection,
-            resends: true,
+            resends,
         }))
     }
 }

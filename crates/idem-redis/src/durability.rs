@@ -43,7 +43,7 @@ use crate::error::{self, Failure};
 ///
 /// # What it costs
 /// A wait holds up what comes after it on the same connection, for the round trip to the replica or
-/// to the disk. Writes that are made at the same time wait together; in a Cluster each waits alone.
+/// to the disk. Writes that are made at the same time wait together, in a Cluster those to the same node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// The primary has it in memory, and on disk as far as its `appendfsync` says.

@@ -3,11 +3,15 @@
 use idem_core::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::connection::io_error;
+
 /// A command that failed, and how far it may have got.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) error: RedisError,
     pub(crate) sent: Sent,
+    /// What is told instead of the driver's error.
+    verdict: Option<StoreError>,
 }
 
 /// How far a command may have got before it failed.
@@ -27,6 +31,7 @@ impl Failure {
         Self {
             error,
             sent: Sent::No,
+            verdict: None,
         }
     }
 
@@ -34,6 +39,7 @@ impl Failure {
         Self {
             error,
             sent: Sent::Once,
+            verdict: None,
         }
     }
 
@@ -41,10 +47,57 @@ impl Failure {
         Self {
             error,
             sent: Sent::Repeatedly,
+            verdict: None,
         }
     }
 
+    /// Nothing was sent, for a reason of this crate's own.
+    pub(crate) fn verdict(error: StoreError) -> Self {
+        Self {
+            error: (ErrorKind::InvalidClientConfig, "not sent").into(),
+            sent: Sent::No,
+            verdict: Some(error),
+        }
+    }
+
+    pub(crate) fn missing_reply() -> Self {
+        Self::maybe(io_error("there are fewer replies than commands"))
+    }
+
+    /// A reply that no server gives to what was asked.
+    pub(crate) fn unexpected_reply() -> Self {
+        Self {
+            verdict: Some(unexpected_reply()),
+            ..Self::missing_reply()
+        }
+    }
+
+    /// Whether there was no connection to send it over.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sent == Sent::No && self.verdict.is_none()
+    }
+
+    /// Whether a command that stands for several requests may be refused for what it is, or for one of
+    /// them: each by itself may be answered otherwise.
+    pub(crate) fn refuses_form(&self) -> bool {
+        matches!(
+            self.error.kind(),
+            ErrorKind::Server(_) | ErrorKind::Extension
+        ) && matches!(
+            self.kind(),
+            StoreErrorKind::Config | StoreErrorKind::TooLarge | StoreErrorKind::Corrupt
+        )
+    }
+
+    /// Whether commands with several keys will be refused for ever.
+    pub(crate) fn refuses_combination(&self) -> bool {
+        self.refuses_form() && self.error.code() != Some("NOPERM") || self.is_unsupported()
+    }
+
     pub(crate) fn kind(&self) -> StoreErrorKind {
+        if let Some(verdict) = &self.verdict {
+            return verdict.kind();
+        }
         let kind = kind(&self.error);
         match self.sent {
             Sent::No if kind == StoreErrorKind::Unknown => StoreErrorKind::Unavailable,
@@ -57,7 +110,10 @@ impl Failure {
     /// have it: asking in another way may help.
     pub(crate) fn is_unsupported(&self) -> bool {
         match self.error.kind() {
-            ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+            // A user may be kept from a command, or only from this key.
+            ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                self.error.detail().unwrap_or_default().contains("command")
+            }
             ErrorKind::Server(ServerErrorKind::ResponseError) => {
                 let detail = self.error.detail().unwrap_or_default();
                 ["syntax error", "unknown command", "unknown subcommand"]
@@ -85,6 +141,9 @@ impl Failure {
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
+        if let Some(verdict) = failure.verdict {
+            return verdict;
+        }
         let kind = failure.kind();
         Self::new(kind, advice(&failure, kind)).with_source(failure.error)
     }
@@ -151,6 +210,12 @@ fn server(kind: ServerErrorKind, detail: &str) -> StoreErrorKind {
         ServerErrorKind::ResponseError if detail.starts_with("max number of clients") => {
             StoreErrorKind::Unavailable
         }
+        // `Protocol error: invalid bulk length`, and `string exceeds maximum allowed size`.
+        ServerErrorKind::ResponseError
+            if detail.contains("invalid bulk length") || detail.contains("exceeds maximum") =>
+        {
+            StoreErrorKind::TooLarge
+        }
         ServerErrorKind::ResponseError => StoreErrorKind::Config,
         // LOADING, MOVED, ASK, TRYAGAIN, CLUSTERDOWN, MASTERDOWN, READONLY, EXECABORT, NOSCRIPT, …
         _ => StoreErrorKind::Unavailable,
@@ -173,6 +238,9 @@ fn extension(code: &str) -> StoreErrorKind {
 fn advice(failure: &Failure, kind: StoreErrorKind) -> &'static str {
     match (kind, failure.error.code()) {
         (StoreErrorKind::Full, _) => "raise `maxmemory`, or shorten the retention",
+        (StoreErrorKind::TooLarge, _) => {
+            "the record is longer than the server's `proto-max-bulk-len` allows; raise it, or store less"
+        }
         (StoreErrorKind::Corrupt, _) => {
             "a key under this prefix is no string; somebody else uses it"
         }
@@ -216,7 +284,7 @@ mod tests {
 
     #[test]
     fn s9_every_reply_says_what_it_means_for_the_write() {
-        use StoreErrorKind::{Config, Corrupt, Full, Unavailable, Unknown};
+        use StoreErrorKind::{Config, Corrupt, Full, TooLarge, Unavailable, Unknown};
         for (line, kind) in [
             ("MOVED 3999 127.0.0.1:6381", Unavailable),
             ("ASK 3999 127.0.0.1:6381", Unavailable),
@@ -250,6 +318,11 @@ mod tests {
                 Full,
             ),
             ("WRONGTYPE Operation against a key", Corrupt),
+            ("ERR Protocol error: invalid bulk length", TooLarge),
+            (
+                "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+                TooLarge,
+            ),
             ("NOAUTH Authentication required.", Config),
             ("WRONGPASS invalid username-password pair", Config),
             ("NOPERM this user has no permissions", Config),
@@ -302,12 +375,17 @@ mod tests {
     fn a_server_without_the_command_is_told_from_one_that_refuses() {
         for line in [
             "ERR syntax error",
-            "ERR unknown command 'DELIFEQ', with args beginning with: 'a' ",
+            "ERR unknown command 'NEWER', with args beginning with: 'a' ",
             "NOPERM User app has no permissions to run the 'delifeq' command",
         ] {
             assert!(Failure::maybe(reply(line)).is_unsupported(), "{line}");
         }
-        for line in ["LOADING", "ERR max number of clients reached", "OOM"] {
+        for line in [
+            "NOPERM No permissions to access a key",
+            "LOADING",
+            "ERR max number of clients reached",
+            "OOM",
+        ] {
             assert!(!Failure::maybe(reply(line)).is_unsupported(), "{line}");
         }
     }

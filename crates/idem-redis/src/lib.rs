@@ -14,28 +14,36 @@
 //!
 //! | call | command |
 //! |---|---|
-//! | `create` | `SET … NX GET PX`; the record's age is asked for only if what is found is in flight |
-//! | `create` of a key that this process saw ended | `GETEX`, or `MGET` with one of them for many; the above if it has not ended any more |
+//! | `create` | `SET … NX GET PX`; if it finds a record in flight, `GETEX`, `PTTL` and `GETRANGE` follow for its age |
+//! | `create` of a key that this process saw ended | `GETEX`, or one `MGET` for many; the above if the record is gone |
 //! | `update` | `SET … IFEQ … PX` where the server has it, else a script that compares the version |
-//! | `delete` | `DELIFEQ` or `DELEX` where the server has it, else such a script |
-//! | `get` | a script: the value and its ttl at one moment |
+//! | `delete` | a script that compares the version |
+//! | `get` | `GETEX` and `PTTL`, and `GETRANGE` for the version that the ttl belongs to |
 //!
-//! `IFEQ` and `DELIFEQ` were seen at work on Valkey 8.1 and 9.1. Redis has `IFEQ` and `DELEX` since
-//! 8.4: what is sent there follows its documentation, and **has not been run against such a server**
-//! yet. A server that does not take one of them is not asked again, and gets the script.
+//! `IFEQ` was seen at work on Valkey 8.1 and 9.1. Redis has it since 8.4: what is sent there follows its
+//! documentation, and **has not been run against such a server** yet. A server that does not know it is
+//! not asked again, and gets the script.
 //!
-//! Calls made at the same time travel together: one pipeline, one command for all records that it reads,
-//! and one run of a script for all records that it replaces, each with an answer of its own. A call that
-//! finds no others goes at once. In a Cluster each call travels by itself. What carries them are tasks on
-//! the callers' runtimes; up to eight that are idle wait for more, and end with the store's last clone.
+//! # Batches
+//! Calls that are made at the same time share a pipeline, one command for all records that it reads, and
+//! one run of a script for all records that it replaces. Each call has its own answer. A call that finds
+//! nothing under way goes out at once. In a Cluster the calls to one node share a pipeline, and each
+//! record has its own command. One task for each runtime does this; it ends with the store's last clone.
 //!
-//! Which keys ended is remembered for up to 131,072 of them, in 128 KiB, and decides about the command
-//! alone: what the server has is what counts. A key that ended here and is gone, because it expired, costs
-//! its next claim a second command.
+//! If the server refuses commands with several keys, as a Cluster's node and some proxies do, each record
+//! has its own command there, too.
+//!
+//! # Whose keys
+//! All applications that use one Redis database with the same prefix share their records. Give each its
+//! own: [`RedisConfig::prefix`], or `?prefix=` in the URL.
 //!
 //! # The server
-//! - Redis 7.0 or newer, or any Valkey. `maxmemory-policy` has to be `noeviction`, which is checked
-//!   where the user may ask.
+//! - Redis 7.0 or newer, or any Valkey. `maxmemory-policy` has to be `noeviction`. Where the user may
+//!   ask, this is checked at every new connection that the store opens, so also after a failover; for a
+//!   connection that was given to it once, when the store is made.
+//! - A record that is longer than `proto-max-bulk-len` or `client-query-buffer-limit` is refused as
+//!   [`TooLarge`](idem_core::StoreErrorKind::TooLarge). A user who may not ask for these is taken to
+//!   have the defaults, 512 MB.
 //! - The user needs no dangerous command, and no key but its own:
 //!   `ACL SETUSER app on >… ~idem:* +@all -@dangerous`; less also does:
 //!   `+@read +@write +@scripting +@connection`, with `+wait +waitaof` for a [`Durability`] and
@@ -52,17 +60,18 @@
 //! [`Unavailable`](idem_core::StoreErrorKind::Unavailable) or
 //! [`Unknown`](idem_core::StoreErrorKind::Unknown), which the engine asks again about.
 
+mod batch;
 mod browse;
 mod check;
 mod config;
 mod connection;
 mod durability;
-mod ended;
 mod error;
+mod facts;
 mod keys;
-mod lane;
 mod link;
 mod native;
+mod read;
 mod reply;
 mod scripts;
 mod store;

@@ -1,22 +1,32 @@
-//! [`Link`]: commands of this store's kinds, sent as durably as it is set up.
+//! [`Link`]: requests of this store's kinds, sent as durably as it is set up.
 
-use futures_util::TryFutureExt;
-use idem_core::{StoreError, Version, codec};
+use std::sync::Arc;
+
+use idem_core::{StoreError, Stored, Version, codec};
 use redis::{Cmd, Value};
 
 use crate::{
-    Durability,
-    connection::Connection,
+    RedisConfig,
+    batch::{Answer, Answered, Batches, Line, Request, alone},
+    connection::{Cluster, Connection, Kind},
+    durability::Durability,
     error::{Failure, unexpected_reply},
-    lane::{Lane, Request},
-    scripts::{Call, Replacement, Script, Scripts},
+    facts::Facts,
+    reply,
+    scripts::{Call, Replace, Replacement, Script, Scripts},
+    write::{ROUNDS, restless},
 };
 
-/// Where commands go, and how sure a write has to be.
+/// Where requests go, and how sure a write has to be.
 pub(crate) struct Link {
-    lane: Lane,
+    connection: Connection,
+    pub(crate) facts: Arc<Facts>,
+    /// The requests to the one server; in a Cluster each node has its own.
+    batches: Option<Batches>,
+    replace: Replace,
     pub(crate) scripts: Scripts,
     pub(crate) durability: Durability,
+    wait: Option<Cmd>,
 }
 
 /// What the server answered to a write, and whether that is durable.
@@ -33,48 +43,78 @@ impl Written {
 }
 
 impl Link {
-    pub(crate) fn new(connection: Connection, durability: Durability) -> Self {
+    pub(crate) fn new(connection: Connection, config: &RedisConfig, facts: Arc<Facts>) -> Self {
+        let wait = config.durability.wait();
+        let batches = match connection.kind() {
+            Kind::Server(server) => {
+                let line = Line::new(server.clone(), Arc::clone(&facts), wait.clone(), None);
+                Some(Batches::new(line))
+            }
+            Kind::Cluster(_) => None,
+        };
         Self {
-            lane: Lane::new(connection, durability.wait()),
+            connection,
+            facts,
+            batches,
+            replace: Replace::new(),
             scripts: Scripts::new(),
-            durability,
+            durability: config.durability,
+            wait,
         }
     }
 
     pub(crate) fn connection(&self) -> &Connection {
-        self.lane.connection()
+        &self.connection
+    }
+
+    async fn send(&self, name: &str, request: Request) -> Answered {
+        match (&self.batches, self.connection.kind()) {
+            (Some(batches), _) => batches.send(request).await,
+            (None, Kind::Cluster(cluster)) => self.send_to_owner(cluster, name, request).await,
+            (None, Kind::Server(_)) => Err(Failure::missing_reply()),
+        }
+    }
+
+    async fn send_to_owner(&self, cluster: &Cluster, name: &str, request: Request) -> Answered {
+        if let Cluster::Own(slots) = cluster
+            && let Some(node) = slots.owner(name)
+        {
+            let batches = node.batches.get_or_init(|| {
+                let slots = Arc::downgrade(slots);
+                let (server, facts) = (node.server.clone(), Arc::clone(&self.facts));
+                Batches::new(Line::new(server, facts, self.wait.clone(), Some(slots)))
+            });
+            return batches.send(request).await;
+        }
+        self.facts.admit(request.bytes())?;
+        Box::pin(alone(cluster, request, &self.replace, self.wait.as_ref())).await
     }
 
     /// Sends a write, and waits for what makes it durable on the same connection.
-    pub(crate) fn write<'a>(
-        &'a self,
-        name: &'a str,
-        cmd: Cmd,
-    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
-        self.send(name, Request::Write(cmd))
+    pub(crate) async fn write(&self, name: &str, cmd: Cmd) -> Result<Written, Failure> {
+        self.written(self.send(name, Request::Write(cmd)).await)
     }
 
     /// Puts a record in the place of another, by a script.
-    pub(crate) fn replace<'a>(
-        &'a self,
-        name: &'a str,
-        replacement: Replacement,
-    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
-        self.send(name, Request::Replace(replacement))
+    pub(crate) async fn replace(&self, replacement: Replacement) -> Result<Written, Failure> {
+        let name = match self.batches {
+            Some(_) => String::new(),
+            None => replacement.name.clone(),
+        };
+        self.written(self.send(&name, Request::Replace(replacement)).await)
     }
 
-    /// No `async fn`, which would carry the request around.
-    fn send<'a>(
-        &'a self,
-        name: &'a str,
-        request: Request,
-    ) -> impl Future<Output = Result<Written, Failure>> + 'a {
-        self.lane.send(name, request).map_ok(|answer| Written {
-            reply: answer.reply,
-            confirmation: match answer.wait {
-                None => Ok(()),
-                Some(wait) => self.durability.confirmed(&wait),
-            },
+    fn written(&self, answer: Answered) -> Result<Written, Failure> {
+        let Answer::Wrote { reply, wait } = answer? else {
+            return Err(Failure::unexpected_reply());
+        };
+        let confirmation = match wait {
+            None => Ok(()),
+            Some(wait) => self.durability.confirmed(&wait),
+        };
+        Ok(Written {
+            reply,
+            confirmation,
         })
     }
 
@@ -88,32 +128,27 @@ impl Link {
         }
     }
 
-    /// Reads a value.
-    pub(crate) async fn get(&self, name: &str) -> Result<Value, Failure> {
-        let find = Request::Find(name.to_owned());
-        let answer = self.lane.send(name, find).await;
-        answer.map(|answer| answer.reply)
+    /// Reads a record without its age.
+    pub(crate) async fn get(&self, name: &str) -> Result<Option<Stored>, StoreError> {
+        self.found(self.send(name, Request::Get(name.to_owned())).await)
     }
 
-    /// Reads a value and its ttl at one moment.
-    pub(crate) async fn read(&self, name: &str) -> Result<Value, Failure> {
-        let script = &self.scripts.read;
-        let call = Call {
-            name,
-            expected: None,
-        };
-        let answer = match self
-            .lane
-            .send(name, Request::Read(script.by_digest(call)))
-            .await
-        {
-            Err(failure) if failure.is_script_unknown() => {
-                let taught = Request::Read(script.by_text(call));
-                Box::pin(self.lane.send(name, taught)).await
+    /// Reads a record and its age.
+    pub(crate) async fn read(&self, name: &str) -> Result<Option<Stored>, StoreError> {
+        for _ in 0..ROUNDS {
+            let found = self.found(self.send(name, Request::Read(name.to_owned())).await)?;
+            if found.as_ref().is_none_or(|found| found.age.is_some()) {
+                return Ok(found);
             }
-            answer => answer,
-        };
-        answer.map(|answer| answer.reply)
+        }
+        Err(restless())
+    }
+
+    fn found(&self, answer: Answered) -> Result<Option<Stored>, StoreError> {
+        match answer? {
+            Answer::Read { value, ttl } => reply::read(value, ttl),
+            Answer::Wrote { .. } => Err(unexpected_reply()),
+        }
     }
 
     /// Makes sure that a record that was found is as durable as one that was written here.

@@ -4,10 +4,7 @@ use bytes::Bytes;
 use idem_core::codec::VersionPrefix;
 use redis::{Cmd, Value};
 
-use crate::{
-    connection::{Replied, io_error},
-    error::Failure,
-};
+use crate::{connection::Replied, error::Failure};
 
 /// A script and its digest, by which a server that has seen it knows it.
 #[derive(Debug)]
@@ -64,7 +61,6 @@ const NUMBERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Scripts {
     pub(crate) delete: Script,
-    pub(crate) read: Script,
     pub(crate) touch: Script,
 }
 
@@ -72,14 +68,13 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             delete: Script::new(include_str!("scripts/delete.lua")),
-            read: Script::new(include_str!("scripts/read.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
         }
     }
 }
 
-/// The scripts that replace records: one, or as many as travel together. A loop over one record
-/// costs the server nearly half as much again as none.
+/// The scripts that replace records: one, or many. A loop over one record costs the server nearly half
+/// as much again as none.
 #[derive(Debug)]
 pub(crate) struct Replace {
     one: Script,
@@ -113,18 +108,11 @@ impl Replacement {
         }
     }
 
-    fn len(&self) -> usize {
+    /// What it takes on the wire, but for a few words.
+    pub(crate) fn len(&self) -> usize {
         self.name.len() + self.expected.len() + self.value.len()
     }
 }
-
-/// Records to be replaced by one run of the script.
-pub(crate) trait Replacements<'a>:
-    ExactSizeIterator<Item = &'a Replacement> + Clone
-{
-}
-
-impl<'a, R: ExactSizeIterator<Item = &'a Replacement> + Clone> Replacements<'a> for R {}
 
 impl Replace {
     pub(crate) fn new() -> Self {
@@ -134,34 +122,30 @@ impl Replace {
         }
     }
 
-    /// Replaces records on these terms, by the digest of the script.
-    pub(crate) fn by_digest<'a>(&self, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        Self::of("EVALSHA", &self.script(&all).digest, terms, all)
-    }
-
-    /// Replaces records on these terms, by the text of the script.
-    pub(crate) fn by_text<'a>(&self, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        Self::of("EVAL", self.script(&all).text, terms, all)
-    }
-
-    fn script<'a>(&self, all: &impl Replacements<'a>) -> &Script {
-        match all.len() {
-            1 => &self.one,
-            _ => &self.many,
-        }
-    }
-
-    fn of<'a>(command: &str, script: &str, terms: Terms, all: impl Replacements<'a>) -> Cmd {
-        let bytes = all.clone().map(Replacement::len).sum::<usize>();
+    /// Replaces these records, whose terms are the same.
+    pub(crate) fn command(&self, all: &[&Replacement], by_text: bool) -> Cmd {
+        let script = if all.len() == 1 {
+            &self.one
+        } else {
+            &self.many
+        };
+        let (command, script) = match by_text {
+            true => ("EVAL", script.text),
+            false => ("EVALSHA", &*script.digest),
+        };
+        let bytes = all.iter().map(|one| one.len()).sum::<usize>();
         let mut cmd = Cmd::with_capacity(
             5 + 3 * all.len(),
             command.len() + script.len() + NUMBERS + bytes,
         );
         cmd.arg(command).arg(script).arg(all.len());
-        for replacement in all.clone() {
+        for replacement in all {
             cmd.arg(&replacement.name);
         }
-        cmd.arg(terms.last).arg(terms.ttl);
+        if let Some(first) = all.first() {
+            let terms = first.terms();
+            cmd.arg(terms.last).arg(terms.ttl);
+        }
         for replacement in all {
             cmd.arg(&replacement.expected[..]);
             cmd.arg(&replacement.value[..]);
@@ -170,16 +154,12 @@ impl Replace {
     }
 
     /// What the script says of each of so many records.
-    pub(crate) fn replies(reply: Value, n: usize) -> Result<Vec<Replied>, Failure> {
-        let replies = match reply {
+    pub(crate) fn replies(reply: Replied, n: usize) -> Result<Vec<Replied>, Failure> {
+        let replies = match reply? {
             only if n == 1 => vec![only],
             Value::Int(all) if usize::try_from(all) == Ok(n) => vec![Value::Int(1); n],
             Value::Array(replies) if replies.len() == n => replies,
-            _ => {
-                return Err(Failure::maybe(io_error(
-                    "the script answered otherwise than it does",
-                )));
-            }
+            _ => return Err(Failure::unexpected_reply()),
         };
         let each = replies.into_iter();
         Ok(each

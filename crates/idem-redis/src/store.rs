@@ -3,11 +3,13 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    Created, Deleted, Record, RecordKey, SeenKeys, Store, StoreError, Stored, Updated, Version,
+};
 
 use crate::{
-    Connection, RedisConfig, check, connection::Target, ended::Ended, keys::Names, link::Link,
-    native::Native, reply, watch::Listener, write::Write,
+    Connection, RedisConfig, check, config::DEFAULT_PREFIX, connection::Target, keys::Names,
+    link::Link, native::Native, watch::Listener, write::Write,
 };
 
 /// A store on Redis or Valkey: one server, a Sentinel deployment or a Cluster.
@@ -24,7 +26,8 @@ pub(crate) struct Shared {
     pub(crate) names: Names,
     pub(crate) link: Link,
     pub(crate) native: Native,
-    pub(crate) ended: Ended,
+    /// Keys that were seen to have ended: the next claim of one is a replay, and reads first.
+    pub(crate) ended: SeenKeys,
     pub(crate) listener: Option<Arc<Listener>>,
 }
 
@@ -41,6 +44,9 @@ impl RedisStore {
     /// rustls `CryptoProvider`; where none is installed, *ring*'s is. Authorities are those that the
     /// operating system trusts, or those in the PEM file that the variable `SSL_CERT_FILE` names.
     /// `valkey` and `valkeys` mean the same.
+    ///
+    /// `?prefix=billing:` names the prefix of all keys, as [`RedisConfig::prefix`] does, and wins over
+    /// it. The value is percent-encoded.
     ///
     /// The connection comes back by itself when it breaks, when the server does not answer within
     /// the response timeout, and when a failover made another server the primary.
@@ -69,6 +75,10 @@ impl RedisStore {
     /// As for [`connect`](Self::connect), and [`Config`](idem_core::StoreErrorKind::Config) for settings that
     /// cannot work.
     pub async fn connect_with(url: &str, config: RedisConfig) -> Result<Self, StoreError> {
+        let mut config = config;
+        if let Some(prefix) = Target::prefix(url)? {
+            config.prefix = prefix;
+        }
         let target = Target::parse(url)?;
         let connection = target.clone().open(&config).await?;
         let listener = Listener::new(target, config.clone());
@@ -92,13 +102,21 @@ impl RedisStore {
         listener: Option<Arc<Listener>>,
     ) -> Result<Self, StoreError> {
         let names = Names::new(&config.prefix)?;
-        let delete = check::check(&connection, &config).await?;
+        let facts = check::check(&connection, &config).await?;
+        if config.prefix == DEFAULT_PREFIX {
+            tracing::info!(
+                prefix = DEFAULT_PREFIX,
+                "records are kept under the default prefix, which every application on this Redis \
+                 shares that does not name another one; name one with `RedisConfig::prefix` or \
+                 `?prefix=` in the URL"
+            );
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 names,
-                link: Link::new(connection, config.durability),
-                native: Native::new(delete),
-                ended: Ended::default(),
+                link: Link::new(connection, &config, facts),
+                native: Native::new(),
+                ended: SeenKeys::new(),
                 listener,
             }),
         })
@@ -155,6 +173,6 @@ impl Store for RedisStore {
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
         let name = self.shared.names.name(key);
-        reply::read(self.shared.link.read(&name).await?)
+        self.shared.link.read(&name).await
     }
 }

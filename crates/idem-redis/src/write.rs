@@ -18,7 +18,7 @@ use crate::{
 
 /// How often a call starts anew because the record it found was gone a moment later. That happens
 /// when a record expires or is released between two commands, and hardly ever twice.
-const ROUNDS: usize = 100;
+pub(crate) const ROUNDS: usize = 100;
 
 /// A record on its way to the server.
 pub(crate) struct Write<'a> {
@@ -61,17 +61,9 @@ impl Shared {
     /// The answer to a claim of such a key, if it still is one.
     pub(crate) async fn find_ended(&self, claim: &Write<'_>) -> Result<Option<Stored>, StoreError> {
         let (name, version) = (&*claim.name, claim.record.version);
-        let found = match self.link.get(name).await {
-            Ok(Value::BulkString(value)) => reply::found(value)?,
-            Ok(_) => {
-                self.ended.forget(name);
-                return Ok(None);
-            }
-            Err(failure) if failure.is_unsupported() => {
-                self.ended.refuse();
-                return Ok(None);
-            }
-            Err(failure) => return Err(failure.into()),
+        let Some(found) = self.link.get(name).await? else {
+            self.ended.forget(name);
+            return Ok(None);
         };
         if !found.record.state.is_final() {
             self.ended.forget(name);
@@ -137,12 +129,6 @@ impl Shared {
         name: &str,
         expected: Version,
     ) -> Result<Deleted, StoreError> {
-        if let Some(attempt) = self.native.remove(name, expected) {
-            let (cmd, support) = attempt.into_parts();
-            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
-                return written.confirmed().map(|()| Deleted::Done);
-            }
-        }
         let call = Call {
             name,
             expected: Some(&codec::version_prefix(expected)),
@@ -165,7 +151,7 @@ impl Shared {
         match self.link.write(&write.name, set).await {
             Ok(written) => match written.reply {
                 Value::Nil => written.confirmed().map(|()| None),
-                Value::BulkString(value) => reply::found(value).map(Some),
+                Value::BulkString(value) => reply::found(&value.into()).map(Some),
                 _ => Err(unexpected_reply()),
             },
             Err(failure) => {
@@ -184,7 +170,7 @@ impl Shared {
         failure: Failure,
     ) -> Result<Stored, StoreError> {
         if failure.kind() == StoreErrorKind::Full
-            && let Some(found) = reply::read(self.link.read(&write.name).await?)?
+            && let Some(found) = self.link.read(&write.name).await?
         {
             return Ok(found);
         }
@@ -198,11 +184,10 @@ impl Shared {
         expected: Version,
     ) -> Result<Option<Obstacle>, StoreError> {
         let (name, value, ttl) = (&write.name, write.value(), millis(write.ttl));
-        if let Some(attempt) = self.native.replace(name, expected, &value, ttl) {
-            let (cmd, support) = attempt.into_parts();
-            if let Some(written) = support.applied(self.link.write(name, cmd).await)? {
-                return written.confirmed().map(|()| None);
-            }
+        if let Some(cmd) = self.native.replace(name, expected, &value, ttl)
+            && let Some(written) = self.native.applied(self.link.write(name, cmd).await)?
+        {
+            return written.confirmed().map(|()| None);
         }
         let replacement = Replacement {
             name: name.clone(),
@@ -210,7 +195,7 @@ impl Shared {
             value,
             ttl,
         };
-        obstacle(self.link.replace(name, replacement).await?)
+        obstacle(self.link.replace(replacement).await?)
     }
 
     /// Whether a decision may rest on what was found: it has an age if it is in flight, and is as
@@ -238,7 +223,7 @@ impl Shared {
             return Ok(None);
         }
         if lacks_age(&found) {
-            return reply::read(self.link.read(name).await?);
+            return self.link.read(name).await;
         }
         self.remember_ended(name, &found);
         Ok(Some(found))
@@ -260,14 +245,14 @@ fn lacks_age(found: &Stored) -> bool {
 fn obstacle(written: Written) -> Result<Option<Obstacle>, StoreError> {
     match written.reply {
         Value::Okay | Value::Int(1) => written.confirmed().map(|()| None),
-        _ => Ok(Some(match reply::read(written.reply)? {
+        _ => Ok(Some(match reply::conflict(written.reply)? {
             None => Obstacle::Nothing,
             Some(found) => Obstacle::Record(found),
         })),
     }
 }
 
-fn restless() -> StoreError {
+pub(crate) fn restless() -> StoreError {
     StoreError::unavailable("the record came and went as often as it was looked at")
 }
 

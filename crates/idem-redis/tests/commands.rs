@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::{CommandCounts, acquire, fingerprint, key, replaces_natively, replayed};
 use idem_core::{Claim, Idempotency, Refused};
 use idem_redis::RedisStore;
-use idem_testbed::{Redis, RedisBinary, RedisFlavor, skip_or_fail};
+use idem_testbed::{Redis, skip_or_fail};
 
 async fn engine(server: &Redis) -> Idempotency {
     let store = RedisStore::connect(&server.url()).await.unwrap();
@@ -35,14 +35,6 @@ fn ran(commands: &[(&str, u64)]) -> BTreeMap<String, u64> {
         .iter()
         .map(|(name, n)| ((*name).to_owned(), *n))
         .collect()
-}
-
-/// `DELIFEQ` or `DELEX`.
-fn removes_natively(binary: &RedisBinary) -> Option<&'static str> {
-    match binary.flavor() {
-        RedisFlavor::Valkey => (binary.version() >= (9, 0, 0)).then_some("delifeq"),
-        RedisFlavor::Redis => (binary.version() >= (8, 4, 0)).then_some("delex"),
-    }
 }
 
 #[tokio::test]
@@ -78,10 +70,7 @@ async fn a_release_is_one_command() {
     let execution = acquire(&idem, &key("k")).await;
     let mut counts = CommandCounts::of(&server);
     execution.release().await.unwrap();
-    let release = match removes_natively(server.binary()) {
-        Some(command) => ran(&[(command, 1)]),
-        None => ran(&[("evalsha", 1), ("getrange", 1), ("del", 1)]),
-    };
+    let release = ran(&[("evalsha", 1), ("getrange", 1), ("del", 1)]);
     assert_eq!(counts.taken(), release);
 }
 
@@ -99,7 +88,7 @@ async fn a_busy_key_costs_a_second_command() {
     assert!(matches!(claim, Claim::Refused(Refused::InFlight { .. })));
     assert_eq!(
         counts.taken(),
-        ran(&[("evalsha", 1), ("get", 1), ("pttl", 1), ("set", 1)])
+        ran(&[("getex", 1), ("getrange", 1), ("pttl", 1), ("set", 1)])
     );
 }
 

@@ -5,9 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{
-    CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, replayed, store,
-};
+use common::{CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, store};
 use futures_util::future::join_all;
 use idem_core::{Claim, Created, Idempotency, Record, RecordKey, Store, StoreErrorKind};
 use idem_redis::{RedisConfig, RedisStore, redis};
@@ -168,38 +166,6 @@ async fn g5_a_demoted_primary_answers_no_replay() {
         assert_eq!(created.unwrap_err().kind(), StoreErrorKind::Unavailable);
     }
     successor.resume();
-}
-
-/// A user who may not read so claims as before, and is not refused twice.
-#[tokio::test]
-async fn a_user_without_the_command_claims_without_it() {
-    let Some(server) = skip_or_fail(Redis::start().await) else {
-        return;
-    };
-    server
-        .command(&[
-            "ACL",
-            "SETUSER",
-            "app",
-            "on",
-            ">secret",
-            "~idem:*",
-            "+@all",
-            "-@dangerous",
-            "-getex",
-        ])
-        .unwrap();
-    let url = server.url_as("app", "secret");
-    let store = RedisStore::connect(&url).await.unwrap();
-    let idem = engine(&store);
-    let execution = acquire(&idem, &key("k")).await;
-    execution.complete("answer").await.unwrap();
-    let mut counts = CommandCounts::of(&server);
-    for _ in 0..3 {
-        assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
-    }
-    let ran = counts.taken();
-    assert_eq!(ran.into_iter().collect::<Vec<_>>(), [("set".to_owned(), 3)]);
 }
 
 /// G2: an answer that is read first is as durable as one that is found by a claim.

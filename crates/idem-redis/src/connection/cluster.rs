@@ -1,14 +1,14 @@
 //! [`Cluster`]: commands to the node that owns their key, wherever that is by now.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::{
-    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, SingleNodeRoutingInfo, SlotAddr},
 };
 
-use super::{io_error, reply};
+use super::{reply, server::Replied, slots::Slots};
 use crate::error::Failure;
 
 /// How often a command follows a redirection or waits out a refusal before the engine is told.
@@ -16,50 +16,53 @@ const ROUNDS: u32 = 6;
 /// The pause after the first refusal; doubled with each further one.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The driver's connection to all nodes.
+/// The nodes of a Cluster.
 ///
 /// Redirections and refusals are followed here: the node that answers them has not applied the
 /// command, so it goes out again and its outcome is still known. A command whose connection broke is
-/// not sent again, because only the engine can tell what the answer to a second one means. The
-/// driver, left to itself, sends again in all of these cases, so connections that this crate opens
-/// have that turned off.
+/// not sent again, because only the engine can tell what the answer to a second one means.
 #[derive(Clone)]
-pub(crate) struct Cluster {
-    pub(crate) connection: ClusterConnection,
-    /// Whether the driver sends again by itself.
-    pub(crate) resends: bool,
+pub(crate) enum Cluster {
+    /// Connections that this crate opens, one to each node.
+    Own(Arc<Slots>),
+    /// The driver's connection to all nodes.
+    Driver {
+        connection: ClusterConnection,
+        /// Whether the driver sends again by itself.
+        resends: bool,
+    },
 }
 
 /// Where commands go.
+#[derive(Clone)]
 enum Way {
-    /// To the primary that owns the slot, as far as the driver knows.
+    /// To the primary that owns the slot, as far as is known.
     Owner,
     /// To the node that another one named.
-    To(SingleNodeRoutingInfo),
+    To(Address),
     /// To the node that is taking the slot over, which has to be asked to answer.
-    Asking(SingleNodeRoutingInfo),
+    Asking(Address),
 }
+
+/// Where a node listens.
+pub(crate) type Address = (String, u16);
 
 impl Cluster {
     /// Sends commands one after the other to the primary that owns the slot of this name, and gives
     /// their replies. An error in the place of the first one fails.
-    pub(crate) async fn send<const N: usize>(
-        &self,
-        name: &str,
-        cmds: [Cmd; N],
-    ) -> Result<[Value; N], Failure> {
+    pub(crate) async fn send(&self, name: &str, cmds: &Pipeline) -> Result<Vec<Replied>, Failure> {
         let mut way = Way::Owner;
         let mut round = 0;
         loop {
-            let error = match self.send_once(name, &way, &cmds).await {
+            let failure = match self.send_once(name, &way, cmds).await {
                 Ok(replies) => return Ok(replies),
-                Err(error) => error,
+                Err(failure) => failure,
             };
             round += 1;
-            if round == ROUNDS || !is_refusal(&error) {
-                return Err(self.failure(error));
+            if round == ROUNDS || !is_refusal(&failure) {
+                return Err(failure);
             }
-            way = match redirection(&error) {
+            way = match redirection(&failure.error) {
                 Some(way) if round < 3 => way,
                 // Round and round: the nodes do not agree yet.
                 _ => {
@@ -67,70 +70,104 @@ impl Cluster {
                     Way::Owner
                 }
             };
+            if let (Self::Own(slots), Way::Owner | Way::To(_)) = (self, &way) {
+                slots.refresh().await;
+            }
         }
     }
 
     pub(crate) fn failure(&self, error: RedisError) -> Failure {
-        match self.resends {
-            true => Failure::repeated(error),
-            false => Failure::maybe(error),
+        match self {
+            Self::Driver { resends: true, .. } => Failure::repeated(error),
+            _ => Failure::maybe(error),
         }
     }
 
-    async fn send_once<const N: usize>(
+    async fn send_once(
         &self,
         name: &str,
         way: &Way,
-        cmds: &[Cmd; N],
-    ) -> RedisResult<[Value; N]> {
-        let (asking, node) = match way {
-            Way::Owner => (None, owner(name)),
-            Way::To(node) => (None, node.clone()),
-            Way::Asking(node) => (Some(redis::cmd("ASKING")), node.clone()),
+        cmds: &Pipeline,
+    ) -> Result<Vec<Replied>, Failure> {
+        let asking = match way {
+            Way::Asking(_) => Some(redis::cmd("ASKING")),
+            Way::Owner | Way::To(_) => None,
         };
         let skipped = usize::from(asking.is_some());
-        let mut pipeline = Pipeline::with_capacity(skipped + N);
-        for cmd in asking.iter().chain(cmds) {
+        let n = skipped + cmds.len();
+        let mut pipeline = Pipeline::with_capacity(n);
+        for cmd in asking.iter().chain(cmds.cmd_iter()) {
             pipeline.add_command(cmd.clone());
         }
-        let mut connection = self.connection.clone();
-        let replies = connection
-            .route_pipeline(pipeline, 0, skipped + N, node)
-            .await?;
+        let replies = match self {
+            Self::Own(slots) => {
+                let bytes = cmds.cmd_iter().map(length).sum();
+                let server = match way {
+                    Way::Owner => slots.owner(name).map(|node| node.server.clone()),
+                    Way::To(address) | Way::Asking(address) => {
+                        Some(slots.node(address)?.server.clone())
+                    }
+                };
+                let server = server.ok_or_else(no_owner)?;
+                server.commands(&pipeline, bytes).await?
+            }
+            Self::Driver { connection, .. } => {
+                let node = match way {
+                    Way::Owner => {
+                        SingleNodeRoutingInfo::SpecificNode(Route::with_key(name, SlotAddr::Master))
+                    }
+                    Way::To((host, port)) | Way::Asking((host, port)) => {
+                        let (host, port) = (host.clone(), *port);
+                        SingleNodeRoutingInfo::ByAddress { host, port }
+                    }
+                };
+                let mut connection = connection.clone();
+                let replies = connection.route_pipeline(pipeline, 0, n, node).await;
+                let replies = replies.map_err(|error| self.failure(error))?.into_iter();
+                let replied = |value| reply(Ok(value)).map_err(|error| self.failure(error));
+                replies.map(replied).collect()
+            }
+        };
         let replies: Vec<_> = replies.into_iter().skip(skipped).collect();
-        let mut replies = <[Value; N]>::try_from(replies)
-            .map_err(|_| io_error("there are not as many replies as commands"))?;
-        if let Some(first) = replies.first_mut() {
-            *first = reply(Ok(std::mem::take(first)))?;
+        match replies.first() {
+            Some(Err(failure)) => Err(failure.clone()),
+            Some(Ok(_)) if replies.len() == cmds.len() => Ok(replies),
+            _ => Err(Failure::missing_reply()),
         }
-        Ok(replies)
     }
 }
 
-/// The primary that owns the slot of this name.
-fn owner(name: &str) -> SingleNodeRoutingInfo {
-    SingleNodeRoutingInfo::SpecificNode(Route::with_key(name, SlotAddr::Master))
+fn length(cmd: &Cmd) -> usize {
+    cmd.get_packed_command().len()
 }
 
-/// Whether a node said that it did not apply the command, and that another one or a later time may.
-fn is_refusal(error: &RedisError) -> bool {
-    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
-    matches!(
-        error.kind(),
-        ErrorKind::ClusterConnectionNotFound
-            | ErrorKind::Server(
-                Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly | BusyLoading
-            )
+fn no_owner() -> Failure {
+    let error = (
+        ErrorKind::ClusterConnectionNotFound,
+        "no node owns the slot",
     )
+        .into();
+    Failure::not_sent(error)
+}
+
+/// Whether a node said that it did not apply the command, or could not be reached, and another one or
+/// a later time may do.
+pub(crate) fn is_refusal(failure: &Failure) -> bool {
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    failure.is_unsent() && failure.kind().is_transient()
+        || matches!(
+            failure.error.kind(),
+            ErrorKind::ClusterConnectionNotFound
+                | ErrorKind::Server(
+                    Moved | Ask | TryAgain | ClusterDown | MasterDown | ReadOnly | BusyLoading
+                )
+        )
 }
 
 fn redirection(error: &RedisError) -> Option<Way> {
     let (address, _) = error.redirect_node()?;
     let (host, port) = address.rsplit_once(':')?;
-    let node = SingleNodeRoutingInfo::ByAddress {
-        host: host.to_owned(),
-        port: port.parse().ok()?,
-    };
+    let node = (host.to_owned(), port.parse().ok()?);
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::Ask) => Some(Way::Asking(node)),
         _ => Some(Way::To(node)),
@@ -145,16 +182,15 @@ mod tests {
         reply(redis::parse_redis_value(format!("-{line}\r\n").as_bytes())).unwrap_err()
     }
 
+    fn is_refusal(error: &RedisError) -> bool {
+        super::is_refusal(&Failure::maybe(error.clone()))
+    }
+
     fn address(way: Option<Way>) -> Option<(bool, String)> {
         match way? {
             Way::Owner => None,
-            Way::To(SingleNodeRoutingInfo::ByAddress { host, port }) => {
-                Some((false, format!("{host} {port}")))
-            }
-            Way::Asking(SingleNodeRoutingInfo::ByAddress { host, port }) => {
-                Some((true, format!("{host} {port}")))
-            }
-            Way::To(_) | Way::Asking(_) => None,
+            Way::To((host, port)) => Some((false, format!("{host} {port}"))),
+            Way::Asking((host, port)) => Some((true, format!("{host} {port}"))),
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Hello {
     pub(crate) version: (u32, u32),
     /// Whether it is a primary.
     pub(crate) is_primary: bool,
+    /// Whether it is a node of a Cluster.
+    pub(crate) is_cluster: bool,
 }
 
 impl Hello {
@@ -24,6 +26,7 @@ impl Hello {
             server: text("server")?,
             version: version(&text("version")?)?,
             is_primary: text("role")? == "master",
+            is_cluster: text("mode").is_some_and(|mode| mode == "cluster"),
         })
     }
 }
@@ -43,6 +46,7 @@ mod tests {
             (text("server"), text("redis")),
             (text("version"), text(version)),
             (text("proto"), Value::Int(2)),
+            (text("mode"), text("cluster")),
             (text("role"), text("replica")),
             (text("modules"), Value::Array(vec![])),
         ]
@@ -52,7 +56,7 @@ mod tests {
     fn both_versions_of_the_protocol_are_read() {
         let hello = Hello::parse(Value::Map(reply("7.0.15"))).unwrap();
         assert_eq!(hello.version, (7, 0));
-        assert!(!hello.is_primary);
+        assert!(!hello.is_primary && hello.is_cluster);
         let flat = reply("7.0.15").into_iter().flat_map(|(k, v)| [k, v]);
         assert_eq!(Hello::parse(Value::Array(flat.collect())), Some(hello));
     }

@@ -1,19 +1,26 @@
 //! [`Kept`]: one connection that this crate opened, and opens again when it is of no more use.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use redis::{RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{RedisError, Value, aio::MultiplexedConnection};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{connector::Connector, server::Replied};
-use crate::error::Failure;
+use crate::{error::Failure, facts::Facts};
 
 /// All callers share one connection, and one attempt to open it. Whoever finds it broken, or a
 /// server that does not answer, throws it away; the next call opens another. So a server that comes
 /// back is used at once, without a backoff of this layer's own: pauses are the engine's matter.
+///
+/// An attempt makes progress only while the runtime that began it is driven. So whoever joins one waits
+/// no longer than an attempt may take, by its own runtime's clock, and then begins another.
 ///
 /// Nothing is sent twice here.
 pub(crate) struct Kept {
@@ -24,11 +31,11 @@ pub(crate) struct Kept {
 struct Current {
     generation: u64,
     attempt: Attempt,
-    /// Whether somebody has begun to open it.
-    begun: bool,
+    /// When somebody began to open it.
+    begun: Option<Instant>,
 }
 
-type Attempt = Shared<BoxFuture<'static, RedisResult<MultiplexedConnection>>>;
+type Attempt = Shared<BoxFuture<'static, Result<MultiplexedConnection, Failure>>>;
 
 /// A connection, and which one it is.
 pub(crate) struct Live {
@@ -39,7 +46,7 @@ pub(crate) struct Live {
 /// An attempt that failed, and whether it had been begun by somebody else.
 struct Failed {
     joined: bool,
-    error: RedisError,
+    failure: Failure,
 }
 
 impl Kept {
@@ -51,43 +58,69 @@ impl Kept {
             current: Mutex::new(Current {
                 generation: 0,
                 attempt,
-                begun: false,
+                begun: None,
             }),
         }
     }
 
-    /// The connection, opened if need be.
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        self.connector.facts()
+    }
+
+    /// How long a response may take that is not large.
+    pub(crate) fn response_timeout(&self) -> Duration {
+        self.connector.response_timeout()
+    }
+
+    /// The connection, opened if need be. Whoever waits longer than a connection may take to open is
+    /// told that nothing was sent; the attempt goes on for those who come next.
     pub(crate) async fn live(&self) -> Result<Live, Failure> {
-        match self.opened().await {
-            // It was begun before this call, and perhaps left alone since by callers that gave up:
-            // what became of it says little about now.
-            Err(Failed { joined: true, .. }) => self.opened().await,
-            opened => opened,
+        if let Some(live) = self.open() {
+            return Ok(live);
         }
-        .map_err(|failed| Failure::not_sent(failed.error))
+        let opening = async {
+            match self.opened().await {
+                // It was begun before this call, and perhaps left alone since by callers that gave
+                // up: what became of it says little about now.
+                Err(Failed { joined: true, .. }) => self.opened().await,
+                opened => opened,
+            }
+        };
+        match timeout(self.connector.connect_timeout(), opening).await {
+            Ok(opened) => opened.map_err(|failed| failed.failure),
+            Err(_) => Err(late()),
+        }
+    }
+
+    /// The connection, if it is open.
+    fn open(&self) -> Option<Live> {
+        let current = self.lock();
+        match current.attempt.peek() {
+            Some(Ok(connection)) => Some(Live {
+                connection: connection.clone(),
+                generation: current.generation,
+            }),
+            _ => None,
+        }
     }
 
     async fn opened(&self) -> Result<Live, Failed> {
-        let (generation, joined, attempt) = {
+        let (generation, joined, attempt, begun) = {
             let mut current = self.lock();
             let generation = current.generation;
-            if let Some(Ok(connection)) = current.attempt.peek() {
-                return Ok(Live {
-                    connection: connection.clone(),
-                    generation,
-                });
-            }
-            let joined = std::mem::replace(&mut current.begun, true);
-            (generation, joined, current.attempt.clone())
+            let joined = current.begun.is_some();
+            let begun = *current.begun.get_or_insert_with(Instant::now);
+            (generation, joined, current.attempt.clone(), begun)
         };
-        match attempt.await {
+        let opened = timeout_at(begun + self.connector.patience(), attempt).await;
+        match opened.unwrap_or_else(|_| Err(late())) {
             Ok(connection) => Ok(Live {
                 connection,
                 generation,
             }),
-            Err(error) => {
+            Err(failure) => {
                 self.replace(generation);
-                Err(Failed { joined, error })
+                Err(Failed { joined, failure })
             }
         }
     }
@@ -119,7 +152,7 @@ impl Kept {
         if current.generation == generation {
             current.generation += 1;
             current.attempt = attempt(&self.connector);
-            current.begun = false;
+            current.begun = None;
         }
     }
 
@@ -130,5 +163,9 @@ impl Kept {
 
 fn attempt(connector: &Connector) -> Attempt {
     let connector = connector.clone();
-    async move { connector.connect().await }.boxed().shared()
+    async move { connector.open().await }.boxed().shared()
+}
+
+fn late() -> Failure {
+    Failure::not_sent(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
 }

@@ -1,11 +1,13 @@
 //! The servers behind a connection, one by one.
 
+use std::sync::Arc;
+
 use redis::{
     Cmd, Value,
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo},
 };
 
-use super::{Connection, Kind, io_error, reply};
+use super::{Cluster, Connection, Kind, Member, Replied, io_error, reply};
 use crate::error::Failure;
 
 /// A server that takes writes.
@@ -34,14 +36,6 @@ impl Node {
             port: port.parse().ok()?,
         })
     }
-
-    /// For people.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Only => "the only one".to_owned(),
-            Self::At { .. } => self.to_string(),
-        }
-    }
 }
 
 /// As [`parse`](Node::parse) reads it.
@@ -57,11 +51,20 @@ impl std::fmt::Display for Node {
 impl Connection {
     /// All servers that take writes, in an order that stays.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, Failure> {
-        let Kind::Cluster(cluster) = &self.0 else {
-            return Ok(vec![Node::Only]);
+        let (cluster, connection) = match self.kind() {
+            Kind::Server(_) => return Ok(vec![Node::Only]),
+            Kind::Cluster(Cluster::Own(slots)) => {
+                let owners = slots.owners().into_iter();
+                let at = |node: Arc<Member>| {
+                    let (host, port) = node.address.clone();
+                    Node::At { host, port }
+                };
+                return Ok(owners.map(at).collect());
+            }
+            Kind::Cluster(cluster @ Cluster::Driver { connection, .. }) => (cluster, connection),
         };
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-        let mut connection = cluster.connection.clone();
+        let mut connection = connection.clone();
         let pongs = connection.route_command(redis::cmd("PING"), all).await;
         let Value::Map(pongs) = reply(pongs).map_err(|error| cluster.failure(error))? else {
             return Err(Failure::maybe(io_error("no map of nodes")));
@@ -78,19 +81,27 @@ impl Connection {
     }
 
     /// Sends a command to one server.
-    pub(crate) async fn command_at(&self, node: &Node, cmd: Cmd) -> Result<Value, Failure> {
-        match (&self.0, node) {
-            (Kind::Cluster(cluster), Node::At { host, port }) => {
+    pub(crate) async fn command_at(&self, node: &Node, cmd: Cmd) -> Replied {
+        match (self.kind(), node) {
+            (Kind::Server(server), _) => server.command(cmd).await,
+            (Kind::Cluster(Cluster::Own(slots)), Node::At { host, port }) => {
+                let node = slots.node(&(host.clone(), *port))?;
+                node.server.command(cmd).await
+            }
+            (
+                Kind::Cluster(cluster @ Cluster::Driver { connection, .. }),
+                Node::At { host, port },
+            ) => {
                 let address = SingleNodeRoutingInfo::ByAddress {
                     host: host.clone(),
                     port: *port,
                 };
                 let routing = RoutingInfo::SingleNode(address);
-                let mut connection = cluster.connection.clone();
+                let mut connection = connection.clone();
                 let result = connection.route_command(cmd, routing).await;
                 reply(result).map_err(|error| cluster.failure(error))
             }
-            _ => self.command("", cmd).await,
+            (Kind::Cluster(_), Node::Only) => Err(Failure::maybe(io_error("no node is named"))),
         }
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
-    RedisResult, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult,
+    aio::MultiplexedConnection,
 };
 
-use super::Hello;
+use super::{Hello, connector::at};
 
 /// Where the Sentinels are, and whom to ask them for.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl Sentinels {
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
         let (host, port) = self.ask(sentinel).await?;
-        let server = self.server.clone().set_addr(self.address(host, port));
+        let server = at(&self.server, host, port);
         let mut connection = Client::open(server)?
             .get_multiplexed_async_connection_with_config(config)
             .await?;
@@ -83,18 +83,6 @@ impl Sentinels {
             .query_async(&mut connection)
             .await?;
         primary.ok_or_else(|| not_found("a Sentinel knows no primary of this name"))
-    }
-
-    fn address(&self, host: String, port: u16) -> ConnectionAddr {
-        match self.server.addr() {
-            ConnectionAddr::TcpTls { insecure, .. } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: None,
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! [`Server`]: a connection to the one server that takes writes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 
 use super::{given::Given, io_error, kept::Kept, reply};
-use crate::error::Failure;
+use crate::{error::Failure, facts::Facts};
+
+/// The slowest network that large records are sent over: a response may take longer by what so many
+/// bytes a second take.
+const SLOWEST: f64 = (1 << 20) as f64;
 
 /// One server, in contrast to the many of a Cluster.
 #[derive(Clone)]
@@ -15,44 +19,52 @@ pub(crate) enum Server {
     Kept(Arc<Kept>),
 }
 
+/// What became of one command of several.
+pub(crate) type Replied = Result<Value, Failure>;
+
 impl Server {
-    pub(crate) async fn command(&self, cmd: &Cmd) -> Result<Value, Failure> {
+    /// What the server says of itself at every new connection; nothing of a connection that somebody
+    /// else opens.
+    pub(crate) fn facts(&self) -> Option<&Arc<Facts>> {
         match self {
-            Self::Multiplexed(connection) => {
-                let result = connection.clone().send_packed_command(cmd).await;
-                reply(result).map_err(Failure::maybe)
-            }
-            Self::Given(given) => {
-                let result = given.handle().req_packed_command(cmd).await;
-                reply(result).map_err(Failure::maybe)
-            }
-            Self::Kept(kept) => {
-                let mut live = kept.live().await?;
-                let result = live.connection.send_packed_command(cmd).await;
-                let replied = reply(result).map_err(|error| kept.failed(&live, error));
-                kept.hear(&live, &replied);
-                replied
-            }
+            Self::Kept(kept) => Some(kept.facts()),
+            Self::Multiplexed(_) | Self::Given(_) => None,
         }
     }
 
+    pub(crate) async fn command(&self, cmd: Cmd) -> Replied {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(cmd);
+        let replies = self.commands(&pipeline, 0).await?;
+        let only = replies.into_iter().next();
+        only.unwrap_or_else(|| Err(Failure::missing_reply()))
+    }
+
     /// Sends commands one after the other over one connection. Each has a reply of its own, or an
-    /// error; a failure as a whole means that of any of them nothing is known.
-    pub(crate) async fn commands(&self, cmds: &Pipeline) -> Result<Vec<Replied>, Failure> {
-        let n = cmds.len();
+    /// error; a failure as a whole means that of any of them nothing is known. `bytes` is about what
+    /// they and their replies take, for which the response may take longer.
+    pub(crate) async fn commands(
+        &self,
+        cmds: &Pipeline,
+        bytes: usize,
+    ) -> Result<Vec<Replied>, Failure> {
         match self {
             Self::Multiplexed(connection) => {
-                let result = connection.clone().send_packed_commands(cmds, 0, n).await;
-                each(result, n, Failure::maybe)
+                let result = send(&mut connection.clone(), cmds).await;
+                each(result, cmds.len(), Failure::maybe)
             }
             Self::Given(given) => {
+                let n = cmds.len();
                 let result = given.handle().req_packed_commands(cmds, 0, n).await;
                 each(result, n, Failure::maybe)
             }
             Self::Kept(kept) => {
                 let mut live = kept.live().await?;
-                let result = live.connection.send_packed_commands(cmds, 0, n).await;
-                let replies = each(result, n, |error| kept.failed(&live, error))?;
+                let longer = Duration::from_secs_f64(bytes as f64 / SLOWEST);
+                let timeout = kept.response_timeout() + longer;
+                live.connection.set_response_timeout(timeout);
+                let result = send(&mut live.connection, cmds).await;
+                let replies = each(result, cmds.len(), |error| kept.failed(&live, error))?;
                 replies.iter().for_each(|replied| kept.hear(&live, replied));
                 Ok(replies)
             }
@@ -60,8 +72,14 @@ impl Server {
     }
 }
 
-/// What became of one command of several.
-pub(crate) type Replied = Result<Value, Failure>;
+async fn send(connection: &mut MultiplexedConnection, cmds: &Pipeline) -> RedisResult<Vec<Value>> {
+    let mut each = cmds.cmd_iter();
+    if let (Some(only), None) = (each.next(), each.next()) {
+        let reply = connection.send_packed_command(only).await?;
+        return Ok(vec![reply]);
+    }
+    connection.send_packed_commands(cmds, 0, cmds.len()).await
+}
 
 fn each(
     replies: RedisResult<Vec<Value>>,

@@ -9,7 +9,7 @@ use redis::{
 };
 
 use super::{
-    Connection,
+    Connection, Slots,
     connector::{Connector, tcp_settings},
     sentinel::Sentinels,
 };
@@ -28,6 +28,16 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The prefix that the URL's query names.
+    pub(crate) fn prefix(url: &str) -> Result<Option<String>, StoreError> {
+        let Some(prefix) = Parts::of(url)?.query_value("prefix") else {
+            return Ok(None);
+        };
+        percent_decoded(prefix)
+            .map(Some)
+            .ok_or_else(|| StoreError::config("the URL's `prefix` is not percent-encoded text"))
+    }
+
     /// Reads a URL; see [`RedisStore::connect`](crate::RedisStore::connect).
     pub(crate) fn parse(url: &str) -> Result<Self, StoreError> {
         let parts = Parts::of(url)?;
@@ -41,14 +51,14 @@ impl Target {
 
     /// Opens it; a server or a Sentinel deployment only with the first command.
     pub(crate) async fn open(self, config: &RedisConfig) -> Result<Connection, StoreError> {
-        let opened = match self {
-            Self::Server(info) => Connector::server(info, config).map(Connection::kept),
-            Self::Sentinels(sentinels) => {
-                Ok(Connection::kept(Connector::sentinels(sentinels, config)))
+        let connector = match self {
+            Self::Server(info) => Connector::server(info, config).map_err(Failure::not_sent)?,
+            Self::Sentinels(sentinels) => Connector::sentinels(sentinels, config),
+            Self::Cluster(seeds) => {
+                return Ok(Connection::slots(Slots::find(seeds, config).await?));
             }
-            Self::Cluster(nodes) => connect_to(cluster(nodes, config)).await,
         };
-        opened.map_err(|error| Failure::not_sent(error).into())
+        Ok(Connection::kept(connector))
     }
 
     /// Opens a connection that hands on what servers say unasked.
@@ -104,7 +114,7 @@ fn cluster(nodes: Vec<ConnectionInfo>, config: &RedisConfig) -> ClusterClientBui
 
 async fn connect_to(cluster: ClusterClientBuilder) -> RedisResult<Connection> {
     let connection = cluster.build()?.get_async_connection().await?;
-    Ok(Connection::cluster(connection))
+    Ok(Connection::driver(connection))
 }
 
 /// The parts of a URL with one host or several.
@@ -185,13 +195,10 @@ impl<'a> Parts<'a> {
 
     /// `sentinel_user` and `sentinel_password` of the query, in front of a host.
     fn query_user(&self) -> String {
-        let value = |name| {
-            let pairs = self.query.trim_start_matches('?').split(['&', '#']);
-            pairs
-                .filter_map(|pair| pair.split_once('='))
-                .find_map(|(key, value)| (key == name).then_some(value))
-        };
-        match (value("sentinel_user"), value("sentinel_password")) {
+        match (
+            self.query_value("sentinel_user"),
+            self.query_value("sentinel_password"),
+        ) {
             (None, None) => String::new(),
             (user, password) => format!(
                 "{}:{}@",
@@ -201,6 +208,13 @@ impl<'a> Parts<'a> {
         }
     }
 
+    fn query_value(&self, name: &str) -> Option<&'a str> {
+        let pairs = self.query.trim_start_matches('?').split(['&', '#']);
+        pairs
+            .filter_map(|pair| pair.split_once('='))
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+
     /// What the driver makes of a URL with this one host.
     fn info(&self, user: &str, host: &str, path: &str) -> RedisResult<ConnectionInfo> {
         let scheme = if self.tls { "rediss" } else { "redis" };
@@ -208,6 +222,21 @@ impl<'a> Parts<'a> {
             .into_connection_info()
             .map(|info| info.set_tcp_settings(tcp_settings()))
     }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn has_port(host: &str) -> bool {
