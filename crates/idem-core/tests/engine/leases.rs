@@ -71,7 +71,7 @@ async fn after_an_outage_a_dead_holder_is_replaced_once_the_grace_is_over() {
     loop {
         match other.claim(&key("k"), &print("a")).await.unwrap() {
             Claim::Refused(idem_core::Refused::InFlight { retry_after }) => {
-                sleep(retry_after).await
+                sleep(retry_after).await;
             }
             Claim::Acquired(execution) => {
                 assert_eq!(execution.attempt(), 2);
