@@ -12,7 +12,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// By default (feature `rt`) a task goes to the tokio runtime that the call is made on. The task
 /// that renews is started there by the first work that lasts, and started again on another runtime
-/// if that one is shut down.
+/// if that one is shut down or driven by nobody.
 ///
 /// ```
 /// use idem_core::Spawner;

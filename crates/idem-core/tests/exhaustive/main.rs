@@ -36,7 +36,7 @@ fn g1_to_g5_two_workers_with_every_fault() {
             bounds: Bounds {
                 claims: 3,
                 faults: 2,
-                lapses: 2,
+                lapses: 1,
                 crashes: 1,
                 steps: 1,
                 pending_endings: false,
@@ -74,7 +74,7 @@ fn g8_under_halt_a_key_runs_once_unless_it_ended_without_effect() {
             bounds: Bounds {
                 claims: 3,
                 faults: 2,
-                lapses: 2,
+                lapses: 1,
                 crashes: 1,
                 steps: 1,
                 pending_endings: false,
