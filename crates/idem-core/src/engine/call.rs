@@ -155,7 +155,10 @@ impl Idempotency {
                 (reply, None)
             }
             Err(error) => {
-                self.shared().outage.failed();
+                // A refusal is an answer: the store is not away.
+                if error.kind().is_transient() {
+                    self.shared().outage.failed();
+                }
                 (Reply::Failed(error.kind()), Some(error))
             }
         }

@@ -24,8 +24,8 @@ pub(crate) struct Outage {
 
 #[derive(Default)]
 struct Seen {
-    /// The first failure since the last success.
-    failing_since: Option<Instant>,
+    /// The first and the latest failure since the last success.
+    failing: Option<(Instant, Instant)>,
     last: Option<Over>,
 }
 
@@ -40,7 +40,8 @@ impl Outage {
     pub(super) fn failed(&self) {
         let now = Instant::now();
         let mut seen = self.lock();
-        seen.failing_since.get_or_insert(now);
+        let first = seen.failing.map_or(now, |(first, _)| first);
+        seen.failing = Some((first, now));
         self.troubled.store(true, Ordering::Relaxed);
     }
 
@@ -53,8 +54,9 @@ impl Outage {
         // By then the grace is over for every lease that the outage counts for.
         let is_past = |over: &Over| now.duration_since(over.since) >= over.lasted;
         seen.last = seen.last.filter(|over| !is_past(over));
-        if let Some(began) = seen.failing_since.take() {
-            let lasted = now.duration_since(began);
+        // Up to the latest failure: after it, nobody asked. So a single failure is no outage.
+        if let Some((first, latest)) = seen.failing.take() {
+            let lasted = latest.duration_since(first);
             if seen.last.is_none_or(|over| over.lasted <= lasted) {
                 seen.last = Some(Over { lasted, since: now });
             }
@@ -89,6 +91,19 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// Else a call that fails again and again beside a quiet client would put off its take-over for
+    /// ever.
+    #[tokio::test(start_paused = true)]
+    async fn single_failures_delay_nobody_however_quiet_the_process_is() {
+        let outage = Outage::default();
+        for _ in 0..3 {
+            outage.failed();
+            advance(2 * LEASE).await;
+            outage.succeeded();
+            assert_eq!(outage.grace(LEASE), Duration::ZERO);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn g1_only_an_outage_of_a_third_of_the_lease_gives_grace_and_only_once() {

@@ -48,7 +48,7 @@ impl Service {
                 Some((_, Ok(Claim::Replay(_) | Claim::ReplayFailure(_)))) => return,
                 Some((_, Ok(Claim::Refused(Refused::Mismatch)))) => request = 1 - request,
                 Some((_, Ok(Claim::Refused(Refused::Abandoned { attempt })))) => {
-                    self.operate(key, attempt).await
+                    self.operate(key, attempt).await;
                 }
                 _ => tokio::time::sleep(PAUSE).await,
             }
