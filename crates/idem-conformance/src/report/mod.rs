@@ -43,11 +43,11 @@ pub const NOT_SHOWN: [&str; 6] = [
 /// How one case ended on one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaseResult {
-    /// [`Harness::name`].
+    /// [`Harness::name`](crate::Harness::name).
     pub store: String,
-    /// [`Case::group`].
+    /// [`Case::group`](crate::Case::group).
     pub group: String,
-    /// [`Case::name`].
+    /// [`Case::name`](crate::Case::name).
     pub case: String,
     /// How it ended.
     pub outcome: Outcome,
@@ -103,7 +103,7 @@ impl IntoIterator for Report {
 }
 
 impl CaseResult {
-    /// The rule that the case states; see [`Case::rule`].
+    /// The rule that the case states; see [`Case::rule`](crate::Case::rule).
     #[must_use]
     pub fn rule(&self) -> String {
         crate::case::rule(&self.case)
