@@ -28,7 +28,8 @@ use crate::{ClaimError, Fingerprint, RecordKey, Refused, Watcher};
 /// Between two questions where the store tells of changes: what it tells may get lost.
 const WATCHED_PAUSE: Duration = Duration::from_secs(2);
 
-/// The least time between two questions that a watcher's hints or the end of a wait bring about.
+/// The least time between two questions that a watcher's hints bring about, and between the last
+/// question and one at the end of a wait.
 const FLOOR: Duration = Duration::from_millis(50);
 
 /// Who waits for which key in this process.
@@ -67,6 +68,8 @@ struct Lead {
     asked: Option<Instant>,
     /// A notification came since the last question.
     hinted: bool,
+    /// The last question that a notification brought about.
+    hint_taken: Option<Instant>,
     pauses: Budget,
 }
 
@@ -266,7 +269,9 @@ impl Idempotency {
             }
             let claim = self.claim_once(seat.key, fingerprint).await;
             lead.asked = Some(Instant::now());
-            lead.hinted = false;
+            if std::mem::take(&mut lead.hinted) {
+                lead.hint_taken = lead.asked;
+            }
             let left = match claim {
                 Ok(Claim::Refused(Refused::InFlight { retry_after })) => retry_after,
                 Ok(Claim::Acquired(execution)) => {
@@ -322,6 +327,7 @@ impl Default for Lead {
             next: None,
             asked: None,
             hinted: false,
+            hint_taken: None,
             pauses: Budget::new(Duration::MAX),
         }
     }
@@ -362,9 +368,13 @@ impl Lead {
             if waited.is_some() {
                 return;
             }
-            // One hint brings one question; a watcher that is always ready brings no more.
+            // The first hint brings a question at once, and the others keep a distance: a watcher
+            // that is always ready must not bring more.
             self.hinted = true;
-            next = next.min(self.asked.map_or(next, |asked| asked + FLOOR));
+            let earliest = self
+                .hint_taken
+                .map_or_else(Instant::now, |taken| taken + FLOOR);
+            next = next.min(earliest);
             self.next = Some(next);
         }
     }
