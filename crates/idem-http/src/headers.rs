@@ -32,6 +32,7 @@ const KEPT: [HeaderName; 11] = [
 ];
 
 /// Describe a body, and go with it where it is not kept.
+#[cfg(feature = "driver")]
 const OF_BODY: [HeaderName; 6] = [
     header::CONTENT_ENCODING,
     header::CONTENT_RANGE,
@@ -142,11 +143,13 @@ impl KeptHeaders {
 
 /// The lines of an answer that are stored when its body is not: without those that describe the
 /// body's bytes, such as `Content-Encoding`.
+#[cfg(feature = "driver")]
 pub(crate) fn drop_body_headers(kept: &mut Vec<(&HeaderName, &HeaderValue)>) {
     kept.retain(|(name, _)| !OF_BODY.contains(name));
 }
 
 /// Whether a trailer field is stored: all but those that may be no trailers or are never kept.
+#[cfg(feature = "driver")]
 pub(crate) fn keeps_trailer(name: &HeaderName) -> bool {
     !is_never_kept(name)
 }
