@@ -8,10 +8,16 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|body: &[u8]| {
     let form = CanonicalForm::default();
     if let Ok(canonical) = form.canonical(body) {
-        let again = form.canonical(&canonical).expect("a canonical form is a form");
+        let again = form
+            .canonical(&canonical)
+            .expect("a canonical form is a form");
         assert_eq!(again, canonical);
         let spaced = [b"&", body, b"&&"].concat();
-        assert_eq!(form.canonical(&spaced).expect("empty fields change nothing"), canonical);
+        assert_eq!(
+            form.canonical(&spaced)
+                .expect("empty fields change nothing"),
+            canonical
+        );
     }
     if let Ok(canonical) = canonical_multipart(b"x", body) {
         // A boundary that occurs nowhere in the parts.

@@ -10,10 +10,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
 use idem_core::{
-    ClaimToken, Fingerprint, Record, State, StoreErrorKind, Timestamp,
-    machine::{
-        Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want,
-    },
+    ClaimToken, Fingerprint, Record, Refused, State, StoreErrorKind, Timestamp,
+    machine::{Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want},
 };
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
@@ -251,7 +249,9 @@ impl World {
         let mut fate = fate;
         for _ in 0..ROUNDS {
             let op = worker.holding.next().expect("it is not over");
-            let reply = self.network.send(op, std::mem::replace(&mut fate, Fate::Done));
+            let reply = self
+                .network
+                .send(op, std::mem::replace(&mut fate, Fate::Done));
             let held = match &reply {
                 Reply::Found(found) => found.clone(),
                 _ => None,
