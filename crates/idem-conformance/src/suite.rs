@@ -200,7 +200,7 @@ fn run_case(harness: Box<dyn Harness>, case: Case) -> Ended {
             let run = AssertUnwindSafe(case.run_followed(&*harness, calls));
             let ended = run.catch_unwind().await;
             // A test that waited too long is not listening any more.
-            let _ = tell.send(ended.map_err(|panic| report::message(&*panic)));
+            let _ = tell.send(ended.map_err(|panic| idem_core::spi::panic_message(&*panic)));
         }
     });
     // A store that lets its thread go is told of by the case itself, a little earlier.

@@ -23,7 +23,7 @@ use std::{fmt, sync::Arc};
 pub use builder::{Builder, Spawner};
 pub use claim::Claim;
 pub use execute::{Failure, Outcome, Recording};
-pub use run::{Ran, Stopped};
+pub use run::{Ran, Stopped, panic_message};
 pub use running::Running;
 
 use crate::{

@@ -110,10 +110,12 @@ pub(super) async fn catching<F: Future>(work: F) -> Result<F::Output, String> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
-        .map_err(|panic| message(&*panic))
+        .map_err(|panic| panic_message(&*panic))
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// The message of a caught panic.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

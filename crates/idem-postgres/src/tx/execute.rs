@@ -1,6 +1,6 @@
 //! A claim that commits first, and a completion that commits with the user's rows.
 
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use idem_core::{
@@ -133,7 +133,7 @@ async fn is_read_committed(tx: &mut PgConnection) -> Result<bool, StoreError> {
 async fn run_unrenewed<F: Future>(work: F) -> Ran<F::Output> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(output) => Ran::Finished(output),
-        Err(panic) => Ran::Stopped(Stopped::Panicked(panic_message(&*panic))),
+        Err(panic) => Ran::Stopped(Stopped::Panicked(spi::panic_message(&*panic))),
     }
 }
 
@@ -162,12 +162,4 @@ pub(super) fn replay<T: DeserializeOwned, E>(answer: &Bytes) -> Result<Committed
         }),
         Err(error) => Err(TxError::Unreadable(error)),
     }
-}
-
-pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

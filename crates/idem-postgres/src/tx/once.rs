@@ -3,14 +3,14 @@
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
-use idem_core::{ClaimError, Fingerprint, RecordKey, Refused, StoreError};
+use idem_core::{ClaimError, Fingerprint, RecordKey, Refused, StoreError, spi};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     Committed, InTx, Once, Transactional, TxError,
-    execute::{panic_message, replay, stored_form},
+    execute::{replay, stored_form},
     patience::Patience,
     statements::Broken,
 };
@@ -156,7 +156,7 @@ impl Transactional {
         let ran = AssertUnwindSafe(async { stored_form(work(&mut tx).await) });
         let answered = match ran.catch_unwind().await {
             Ok(answered) => answered,
-            Err(panic) => Err(TxError::Panicked(panic_message(&*panic))),
+            Err(panic) => Err(TxError::Panicked(spi::panic_message(&*panic))),
         };
         let (value, answer) = match answered {
             Ok(answered) => answered,
