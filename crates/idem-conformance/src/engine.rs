@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use idem_core::{
-    Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Recording, Store, Superseded,
-    Watch,
+    Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Recording,
+    error::Superseded,
+    store::{Store, Watch},
+    testing::Testing,
 };
 
 use crate::{
@@ -37,7 +39,7 @@ pub(crate) fn watching(
 }
 
 fn build(builder: idem_core::Builder) -> Idempotency {
-    let builder = builder.allow_slow_calls();
+    let builder = builder.testing(Testing::default().allow_slow_calls());
     builder.build().expect("the suite's policies can work")
 }
 

@@ -2,7 +2,15 @@
 
 use std::fmt;
 
-use crate::{DecodeError, Refused, StoreError, machine::NotResolvable};
+use crate::{Refused, machine::NotResolvable, store::StoreError};
+
+pub use crate::{
+    answer::{DecodeError, EncodeError},
+    fingerprint::FingerprintError,
+    key::KeyError,
+    open_transaction::CommitError,
+    policy::PolicyError,
+};
 
 /// A claim that got no answer from the store. Nothing runs (G6).
 #[derive(Debug, Clone, thiserror::Error)]

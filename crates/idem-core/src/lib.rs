@@ -9,24 +9,21 @@
 //! write one: [`Store`]. All decisions are pure functions in [`machine`].
 
 mod answer;
-pub mod codec;
 mod derive;
 #[expect(
     clippy::disallowed_methods,
     reason = "the engine waits and asks again; it decides nothing"
 )]
 mod engine;
-mod error;
+pub mod error;
 mod execution;
 mod fingerprint;
 mod key;
 pub mod machine;
 pub mod observe;
-mod optional;
+mod open_transaction;
 mod policy;
 mod prober;
-mod record;
-mod recorder;
 mod redact;
 mod refused;
 mod resolution;
@@ -38,27 +35,18 @@ pub mod spi;
     reason = "the one reading of the wall clock, for people"
 )]
 mod stamp;
-mod store;
+pub mod store;
+pub mod testing;
 
 pub use bytes::Bytes;
 
-pub use answer::{DecodeError, EncodeError};
-pub use engine::{
-    Builder, Claim, Failure, Idempotency, Outcome, Ran, Recording, Running, Spawner, Stopped,
-};
-pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, Superseded};
+pub use engine::{Builder, Claim, Context, Failure, Idempotency, Outcome, Recording};
 pub use execution::Execution;
-pub use fingerprint::{Fingerprint, FingerprintBuilder, FingerprintError};
-pub use key::{IdempotencyKey, KeyError};
-pub use machine::NotResolvable;
-pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
-pub use policy::{OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError};
+pub use fingerprint::Fingerprint;
+pub use key::IdempotencyKey;
+pub use policy::{OnAbandoned, OnBusy, OnOutage, OnPanic, Policy};
 pub use prober::{Abandonment, Prober};
-pub use record::{ClaimToken, Record, State, Stored, Version};
-pub use recorder::{CommitError, Recorder};
 pub use refused::Refused;
 pub use resolution::{ProbeResult, Resolution};
 pub use scope::{RecordKey, Scope};
-pub use seen::SeenKeys;
 pub use stamp::Timestamp;
-pub use store::{Created, Deleted, Store, StoreError, StoreErrorKind, Updated};

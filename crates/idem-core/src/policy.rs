@@ -83,7 +83,8 @@ impl Policy {
         self
     }
 
-    /// What a panic in the work is recorded as.
+    /// What a panic in the work is recorded as. Deliberately not `#[non_exhaustive]`: whoever ends an
+    /// execution must record one or the other.
     #[must_use]
     pub fn on_panic(mut self, on_panic: OnPanic) -> Self {
         self.on_panic = on_panic;
@@ -209,6 +210,7 @@ impl Policy {
 
 /// What a claim does while another execution is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnBusy {
     /// Answer [`InFlight`](crate::Refused::InFlight) at once.
     Reject,
@@ -226,6 +228,7 @@ pub enum OnBusy {
 /// No library can know what the lost execution did to the outside world (G8), so this is a choice
 /// per kind of work.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum OnAbandoned {
     /// Run again, with the next attempt number and the last checkpoint. For work that is safe to
     /// repeat, or hands [`derive_key`](crate::Execution::derive_key) to the next API downstream.
@@ -268,6 +271,7 @@ pub enum OnPanic {
 
 /// What happens when the store cannot be reached before the claim (G6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnOutage {
     /// Nothing runs; the caller gets the store's error.
     FailClosed,

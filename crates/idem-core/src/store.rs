@@ -1,10 +1,24 @@
-//! [`Store`]: four conditional writes over a versioned record, and nothing else.
+//! What a store is and what it keeps, for those who write one: [`Store`], four conditional operations
+//! over a versioned [`Record`]; its errors; and what it may offer beside them ([`Browse`], [`Sweep`],
+//! [`Watch`]).
+//!
+//! [`codec`] has the stored form of a record, for stores that keep bytes.
+//!
+//! The enums here are deliberately not `#[non_exhaustive]`: a store that does not know an outcome or a
+//! state cannot keep the rules.
+
+pub mod codec;
+mod optional;
+mod record;
 
 use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Record, RecordKey, Stored, Version};
+use crate::RecordKey;
+
+pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
+pub use record::{ClaimToken, Record, State, Stored, Version};
 
 /// Where records live. Implement it to plug in a store of your own, then run the suite of
 /// `idem-conformance` against it.

@@ -1,7 +1,7 @@
 //! [`KeyHeader`]: reads the idempotency key of a request from its header.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use idem_core::{IdempotencyKey, KeyError};
+use idem_core::{IdempotencyKey, error::KeyError};
 use sfv::{
     BareItemFromInput, Parser,
     visitor::{Ignored, ItemVisitor, ParameterVisitor, parameter_visitor_with},
@@ -12,6 +12,7 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 
 /// Which spellings of a key are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// A String of RFC 9651, in double quotes: `"8e03978e-40d5-43dd-bc93-6894a57f9324"`. `\"` and
     /// `\\` are its only escapes. Spaces around it and parameters after it are ignored.

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request, middleware::Next};
 use futures_util::future::join_all;
-use idem_core::{Idempotency, OnBusy, Policy, Timestamp};
+use idem_core::{Idempotency, OnBusy, Policy, Timestamp, testing::Testing};
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use idem_tower::{IdempotencyLayer, Profile};
 use support::{
@@ -78,7 +78,9 @@ async fn the_longer_a_run_is_in_flight_the_later_a_repeat_is_asked_back() {
         let now = Timestamp::now().as_millis();
         let idem = Idempotency::builder(MemoryStore::default())
             .policy(policy)
-            .wall_clock(move || Timestamp::from_millis(now - 1000 * age))
+            .testing(
+                Testing::default().wall_clock(move || Timestamp::from_millis(now - 1000 * age)),
+            )
             .build()
             .unwrap();
         let profile = Profile::default().in_flight_retry(Duration::from_millis(2500));
@@ -113,7 +115,7 @@ async fn executions_whose_clients_are_gone_are_bounded() {
     }
     assert_eq!(runs.get(), 3);
     gate.add_permits(100);
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(pay("k99").send(&app).await.status, 201);
 }
 
@@ -203,7 +205,7 @@ async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_t
     drop(client);
     dropped.notified().await;
     gate.add_permits(1);
-    idem.drained().await;
+    idem.wait_idle().await;
     let retry = wire::send_call(address, pay("k")).await;
     assert!(retry.replayed());
     assert_eq!(retry.body, r#"{"id":1}"#);
@@ -219,7 +221,7 @@ async fn a_future_that_is_dropped_mid_handler_cancels_nothing() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.add_permits(1);
-    idem.drained().await;
+    idem.wait_idle().await;
     assert!(pay("k").send(&app).await.replayed());
     assert_eq!(runs.get(), 1);
 }
@@ -231,7 +233,7 @@ async fn a_graceful_shutdown_waits_for_handlers_whose_clients_are_gone() {
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     first.abort();
-    let mut drained = std::pin::pin!(idem.drained());
+    let mut drained = std::pin::pin!(idem.wait_idle());
     assert!(futures_util::FutureExt::now_or_never(drained.as_mut()).is_none());
     gate.add_permits(1);
     drained.await;

@@ -5,14 +5,13 @@ mod support;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
-    task::{Context, Poll},
+    task::{self, Poll},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
-use idem_core::Running;
 use idem_tower::{Profile, RequestBody};
 use support::{layer, memory, pay, shop::Runs};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -57,7 +56,7 @@ impl Service<Sent> for Picky {
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
         self.ready = true;
         Poll::Ready(Ok(()))
     }
@@ -93,9 +92,9 @@ async fn the_service_that_is_called_is_the_one_that_was_ready() {
 async fn a_handler_finds_the_facts_of_its_execution_and_the_whole_body_with_its_trailers() {
     let service = layer(&memory()).layer(service_fn(async |request: Sent| {
         let (head, body) = request.into_parts();
-        let running = head.extensions.get::<Running>().unwrap();
-        assert!(running.is_protected());
-        assert_eq!((running.attempt(), running.key().key()), (1, "k"));
+        let context = head.extensions.get::<idem_core::Context>().unwrap();
+        assert!(context.is_protected());
+        assert_eq!((context.attempt(), context.key().key()), (1, "k"));
         assert_eq!(body.size_hint().exact(), Some(14));
         let body = body.collect().await.unwrap();
         assert_eq!(body.trailers(), None);

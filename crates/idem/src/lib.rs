@@ -39,7 +39,7 @@
 //! ```
 //!
 //! From here: [`Policy`] has the knobs, [`Idempotency::claim`] hands out the right to run without
-//! running, and [`Store`] is what a store of your own implements.
+//! running, and [`Store`](store::Store) is what a store of your own implements.
 
 #[doc(inline)]
 pub use idem_core::*;

@@ -11,7 +11,8 @@ use std::{
 
 use futures_util::future::join_all;
 use idem_core::{
-    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, Spawner, Store,
+    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, spi::Spawner,
+    store::Store, testing::Testing,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -186,8 +187,11 @@ impl Scene {
         let engine = Idempotency::builder(network.clone())
             .policy(self.policy())
             .spawner(Spawner::new(move |task| spawning.spawn(task)))
-            .wall_clock(move || clock.wall_clock(began.elapsed()))
-            .seed(seed)
+            .testing(
+                Testing::default()
+                    .wall_clock(move || clock.wall_clock(began.elapsed()))
+                    .seed(seed),
+            )
             .build()
             .expect("a plan's policy can work");
         Server {
@@ -215,7 +219,7 @@ impl Scene {
     pub(super) fn faultless(&self, seed: u64) -> Idempotency {
         Idempotency::builder(Arc::clone(&self.shared.store))
             .policy(self.policy())
-            .seed(seed)
+            .testing(Testing::default().seed(seed))
             .build()
             .expect("a plan's policy can work")
     }

@@ -2,8 +2,13 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use super::{Idempotency, Shared, entropy::Entropy, wait::Waiters, wall_clock::WallClock};
-use crate::{Policy, PolicyError, Store, Timestamp, Watch};
+use super::{Idempotency, Shared, wait::Waiters};
+use crate::{
+    Policy,
+    error::PolicyError,
+    store::{Store, Watch},
+    testing::Testing,
+};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -15,7 +20,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// if that one is shut down or driven by nobody.
 ///
 /// ```
-/// use idem_core::Spawner;
+/// use idem_core::spi::Spawner;
 ///
 /// # fn example(background: tokio::runtime::Handle) {
 /// // Renewals on a runtime of their own, which no handler can block.
@@ -58,9 +63,7 @@ pub struct Builder {
     watch: Option<Arc<dyn Watch>>,
     policy: Policy,
     spawner: Option<Spawner>,
-    entropy: Entropy,
-    wall_clock: WallClock,
-    slow_calls: bool,
+    testing: Testing,
 }
 
 impl Builder {
@@ -70,9 +73,7 @@ impl Builder {
             watch: None,
             policy: Policy::default(),
             spawner: None,
-            entropy: Entropy::Thread,
-            wall_clock: WallClock::System,
-            slow_calls: false,
+            testing: Testing::default(),
         }
     }
 
@@ -95,26 +96,9 @@ impl Builder {
         self
     }
 
-    /// Draws tokens and jitter from a seed. Only for simulations: two engines with one seed over one
-    /// store would take each other's claims.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.entropy = Entropy::seeded(seed);
-        self
-    }
-
-    /// Stamps records ([`Record::created_at`](crate::Record::created_at)) by this clock instead of
-    /// the system's. Only for simulations. Nothing is decided by it: leases and retention are
-    /// measured by the store's clock.
-    pub fn wall_clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.wall_clock = WallClock::Simulated(Box::new(now));
-        self
-    }
-
-    /// Takes a call timeout of more than a third of the lease: for suites alone, whose leases are
-    /// shorter than a busy store takes to answer. A holder whose renewal hangs for so long loses its
-    /// key.
-    pub fn allow_slow_calls(mut self) -> Self {
-        self.slow_calls = true;
+    /// Sets what simulations and suites need and no service does; see [`Testing`].
+    pub fn testing(mut self, testing: Testing) -> Self {
+        self.testing = testing;
         self
     }
 
@@ -124,7 +108,7 @@ impl Builder {
     /// [`PolicyError`] when the knobs cannot work together.
     pub fn build(self) -> Result<Idempotency, PolicyError> {
         match self.policy.validate() {
-            Err(PolicyError::CallTimeoutTooLong { .. }) if self.slow_calls => {}
+            Err(PolicyError::CallTimeoutTooLong { .. }) if self.testing.slow_calls => {}
             checked => checked?,
         }
         #[cfg(feature = "rt")]
@@ -136,8 +120,8 @@ impl Builder {
             watch: self.watch,
             spawner,
             waiters: Waiters::default(),
-            entropy: self.entropy,
-            wall_clock: self.wall_clock,
+            entropy: self.testing.entropy,
+            wall_clock: self.testing.wall_clock,
             keeper: Default::default(),
             outage: Default::default(),
             background: Default::default(),

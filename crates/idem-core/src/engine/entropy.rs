@@ -7,12 +7,16 @@ use std::{
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use crate::ClaimToken;
+use crate::store::ClaimToken;
 
 /// The thread's own generator, or a seeded one for simulations that have to repeat themselves.
+#[derive(Default)]
 pub(crate) enum Entropy {
+    #[default]
     Thread,
-    Seeded { rng: Box<Mutex<StdRng>> },
+    Seeded {
+        rng: Box<Mutex<StdRng>>,
+    },
 }
 
 impl Entropy {

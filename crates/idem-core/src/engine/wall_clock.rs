@@ -3,7 +3,9 @@
 use crate::Timestamp;
 
 /// The system's clock, or that of a simulated worker.
+#[derive(Default)]
 pub(crate) enum WallClock {
+    #[default]
     System,
     Simulated(Box<dyn Fn() -> Timestamp + Send + Sync>),
 }

@@ -111,8 +111,8 @@ impl Guard {
 
 /// Whether an idempotency layer further out runs this very request under this very key.
 pub(super) fn is_own_claim(head: &Head<'_>, key: &RecordKey) -> bool {
-    head.running
-        .is_some_and(|running| running.is_protected() && running.key() == key)
+    head.context
+        .is_some_and(|context| context.is_protected() && context.key() == key)
 }
 
 fn no_path() -> Problem {

@@ -4,7 +4,8 @@ use std::{pin::pin, sync::atomic::Ordering};
 
 use http::header;
 use idem_core::{
-    Claim, ClaimError, Fingerprint, IdempotencyKey, RecordKey, Refused, StoreErrorKind,
+    Claim, Fingerprint, IdempotencyKey, RecordKey, Refused, error::ClaimError,
+    store::StoreErrorKind,
 };
 
 use super::{
@@ -90,7 +91,7 @@ impl Guard {
             Ok(claim) => (claim, print),
             Err(error) => {
                 return match idem.unprotected(&key, &print, &error) {
-                    Some(running) => Ok(Begin::Unprotected(self.degraded(running), body)),
+                    Some(context) => Ok(Begin::Unprotected(self.degraded(context), body)),
                     None => Err(store_problem(&error)),
                 };
             }

@@ -1,7 +1,7 @@
 //! [`Head`]: what the driver reads of a request before its body.
 
 use http::{HeaderMap, Method, Uri, request::Parts};
-use idem_core::Running;
+use idem_core::Context;
 
 /// The target of a request as the client sent it, to be found in the request's extensions.
 ///
@@ -15,6 +15,7 @@ pub struct Target(pub Uri);
 /// Routers that nest strip prefixes, so `/merchants/1/pay` and `/merchants/2/pay` can look alike to
 /// a layer inside of them, and one would get the other's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum PathFrom {
     /// From a note of the original URI: [`Target`], or the framework's own note where the shell
     /// reads it (axum's `OriginalUri`). Every request with a key needs one: without it the answer is
@@ -38,18 +39,18 @@ pub struct Head<'a> {
     /// The headers.
     pub headers: &'a HeaderMap,
     /// What an idempotency layer further out put into the request's extensions.
-    pub running: Option<&'a Running>,
+    pub context: Option<&'a Context>,
 }
 
 impl<'a> From<&'a Parts> for Head<'a> {
-    /// With the [`Target`] and [`Running`] of its extensions.
+    /// With the [`Target`] and [`Context`] of its extensions.
     fn from(parts: &'a Parts) -> Self {
         Self {
             method: &parts.method,
             uri: &parts.uri,
             noted: parts.extensions.get().map(|Target(uri)| uri),
             headers: &parts.headers,
-            running: parts.extensions.get(),
+            context: parts.extensions.get(),
         }
     }
 }

@@ -7,7 +7,7 @@ mod conflicts;
 mod execute;
 mod lost_commits;
 mod once;
-mod recorder;
+mod open_tx;
 mod world;
 
 /// Makes one test for each world of an async function that takes one.
