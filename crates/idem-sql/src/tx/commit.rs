@@ -18,10 +18,17 @@ enum Verdict {
 }
 
 impl<S: TxStore> Completion<S> {
-    /// Commits a transaction whose last statement succeeded.
-    pub(super) async fn commit_as_it_is(self, tx: Tx<'_, S>) -> Result<(), CommitError> {
+    /// Commits a transaction whose last statement succeeded, and lets go of the turn that it had: what
+    /// follows may need one.
+    pub(super) async fn commit_as_it_is<T>(
+        self,
+        tx: Tx<'_, S>,
+        turn: T,
+    ) -> Result<(), CommitError> {
         let limit = self.transactional.store.commit_timeout();
-        match timeout(limit, tx.commit()).await {
+        let committed = timeout(limit, tx.commit()).await;
+        drop(turn);
+        match committed {
             Ok(Ok(())) => {
                 self.committed().await;
                 Ok(())

@@ -130,7 +130,7 @@ impl<S: TxStore> Completion<S> {
             drop(tx);
             return self.was_rolled_back(error).await;
         }
-        self.commit_as_it_is(tx).await
+        self.commit_as_it_is(tx, ()).await
     }
 
     /// Rolls the transaction back and makes the key free for the next call.

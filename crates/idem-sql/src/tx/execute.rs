@@ -64,7 +64,7 @@ impl<S: TxStore> Transactional<S> {
         T: Serialize + DeserializeOwned,
         W: AsyncFnOnce(&mut Conn<S>, Running) -> Result<T, E>,
     {
-        let (mut tx, _turn, renews) = match self.begin_for(&execution).await {
+        let (mut tx, turn, renews) = match self.begin_for(&execution).await {
             Ok(begun) => begun,
             Err(NotBegun::Store(error)) => {
                 let _ = execution.fail_retryable().await;
@@ -89,6 +89,7 @@ impl<S: TxStore> Transactional<S> {
             Err(error) => {
                 // A connection that is lost is rolled back by the server.
                 let _ = tx.rollback().await;
+                drop(turn);
                 // What the store does not take now it takes in the background. An execution that
                 // was superseded is over already.
                 let _ = execution.fail_retryable().await;
@@ -96,7 +97,7 @@ impl<S: TxStore> Transactional<S> {
             }
         };
         let completion = self.complete_in_tx(&mut tx, execution, answer).await?;
-        completion.commit_as_it_is(tx).await?;
+        completion.commit_as_it_is(tx, turn).await?;
         Ok(Committed {
             value,
             replayed: false,

@@ -78,7 +78,7 @@ impl<S: TxStore> Transactional<S> {
         T: Serialize + DeserializeOwned,
         W: AsyncFnOnce(&mut Conn<S>) -> Result<T, E>,
     {
-        let (tx, claimed, _turn) = self.begin_and_claim(key, fingerprint).await?;
+        let (tx, claimed, turn) = self.begin_and_claim(key, fingerprint).await?;
         let once = match claimed {
             InTx::Acquired(once) => once,
             refused => {
@@ -87,7 +87,7 @@ impl<S: TxStore> Transactional<S> {
                 return refuse(refused);
             }
         };
-        self.run_once(tx, once, work).await
+        self.run_once(tx, turn, once, work).await
     }
 
     async fn begin_and_claim<E>(
@@ -142,6 +142,7 @@ impl<S: TxStore> Transactional<S> {
     async fn run_once<T, E, W>(
         &self,
         mut tx: Tx<'static, S>,
+        turn: S::Turn,
         once: Once,
         work: W,
     ) -> Result<Committed<T>, TxError<E>>
@@ -166,7 +167,7 @@ impl<S: TxStore> Transactional<S> {
             }
         };
         let completion = self.complete_once_in_tx(&mut tx, once, answer).await?;
-        completion.commit_as_it_is(tx).await?;
+        completion.commit_as_it_is(tx, turn).await?;
         Ok(Committed {
             value,
             replayed: false,
