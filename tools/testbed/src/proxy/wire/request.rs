@@ -94,8 +94,10 @@ impl RequestReader {
         match &mut self.dialect {
             Dialect::Unknown => {
                 self.dialect = match first {
-                    b'*' => Dialect::Resp,
                     0 => Dialect::Postgres(postgres::Session::default()),
+                    // MySQL: the second packet of a conversation, since the server greets first.
+                    _ if buffer.get(3) == Some(&1) => Dialect::Other,
+                    b'*' => Dialect::Resp,
                     b'A'..=b'Z' => Dialect::Http,
                     _ => Dialect::Other,
                 };
