@@ -36,6 +36,7 @@ mod session;
 mod sql;
 mod store;
 mod sweep;
+mod tx;
 
 pub use config::MySqlConfig;
 pub use error::is_transient;
@@ -45,3 +46,4 @@ pub use idem_sql::{
     tx::{Committed, InTx, Once, TxError},
 };
 pub use store::MySqlStore;
+pub use tx::{Completion, OpenTx, Transactional};

@@ -49,7 +49,7 @@
 //! Servers are killed (SIGKILL), paused (SIGSTOP), resumed, and started again over their data, on
 //! the same port. A [`FaultyProxy`] before any of them cuts a connection before a request goes on,
 //! loses a reply once the server has given it, delays, hangs, refuses. It follows the protocols of
-//! Redis and Postgres, so that a fault befalls the very [request](Rule) it is meant for. Sentinel
+//! Redis, Postgres and MariaDB, so that a fault befalls the very [request](Rule) it is meant for. Sentinel
 //! and Cluster deployments can be started [behind](ClusterBuilder::behind_proxies) proxies, which
 //! they then name to their clients.
 //!

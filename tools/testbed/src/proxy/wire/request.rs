@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{http, postgres, resp};
+use super::{http, mysql, postgres, resp};
 
 /// One request.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ enum Dialect {
     Resp,
     Postgres(postgres::Session),
     Http,
+    MySql,
     /// None of these: what arrives at once is a request.
     Other,
     /// Bytes that are no requests.
@@ -95,8 +96,7 @@ impl RequestReader {
             Dialect::Unknown => {
                 self.dialect = match first {
                     0 => Dialect::Postgres(postgres::Session::default()),
-                    // MySQL: the second packet of a conversation, since the server greets first.
-                    _ if buffer.get(3) == Some(&1) => Dialect::Other,
+                    _ if mysql::is_greeting(buffer) => Dialect::MySql,
                     b'*' => Dialect::Resp,
                     b'A'..=b'Z' => Dialect::Http,
                     _ => Dialect::Other,
@@ -117,6 +117,7 @@ impl RequestReader {
             },
             Dialect::Postgres(session) => session.next_request(buffer),
             Dialect::Http => http::next_request(buffer),
+            Dialect::MySql => mysql::next_request(buffer),
             Dialect::Other => Some(Request {
                 bytes: buffer.split().freeze(),
                 commands: Vec::new(),
