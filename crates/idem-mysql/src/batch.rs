@@ -175,7 +175,17 @@ impl Sessions {
         self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
         let read = sql::find(&keys, writer);
-        let found = self.write_and_read(own, statement, read).await?;
+        let found = match self.write_and_read(own, statement, read.clone()).await {
+            Err(failure) if failure.number() == Some(LOCK_WAIT_TIMEOUT) && rows.len() == 1 => {
+                // Somebody's transaction holds the row. What was committed before still stands.
+                let found = self.read(own, read).await?.into_iter().next();
+                return match found.map(|row| Found::new(row).answer()).transpose() {
+                    Ok(None | Some(Answer::Expired)) => Err(failure),
+                    answer => Ok(vec![answer]),
+                };
+            }
+            sent => sent?,
+        };
         Ok(replies(groups, found, |found| match found.is_by(writer) {
             true => Ok(Answer::Done),
             false => found.answer(),

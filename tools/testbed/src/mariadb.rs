@@ -194,6 +194,12 @@ impl MariaDb {
         format!("mysql://root@{}/{database}", self.address())
     }
 
+    /// The process number of the server, none after [`kill`](Self::kill).
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.node.process.id()
+    }
+
     /// Whether it runs. A paused server does.
     #[must_use]
     pub fn is_running(&self) -> bool {

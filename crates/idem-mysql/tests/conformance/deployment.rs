@@ -60,7 +60,7 @@ impl Deployment {
         // The suite asserts of no call that it is quick, and asks the store without an engine, which
         // would ask again.
         let config = MySqlConfig::default().send_timeout(Duration::from_secs(60));
-        let config = config.sweep_every(None);
+        let config = config.patience(Duration::from_secs(30)).sweep_every(None);
         let store = MySqlStore::connect_with(url, config).await.unwrap();
         store.migrate().await.unwrap();
         store

@@ -115,7 +115,7 @@ async fn hold(
 async fn g1_a_duplicate_waits_and_replays(world: World) {
     let world = Arc::new(world);
     let (go_on, holder) = hold(&world, Ok(())).await;
-    let elsewhere = world.elsewhere().await;
+    let elsewhere = world.patient().await;
     let waiting = elsewhere.once_in_tx(
         &world.key,
         &world.fingerprint,
@@ -135,7 +135,7 @@ async fn g1_a_duplicate_waits_and_replays(world: World) {
 async fn g1_a_duplicate_of_what_is_rolled_back_runs(world: World) {
     let world = Arc::new(world);
     let (go_on, holder) = hold(&world, Err(Told("no network"))).await;
-    let elsewhere = world.elsewhere().await;
+    let elsewhere = world.patient().await;
     let waiting = elsewhere.once_in_tx(&world.key, &world.fingerprint, pay);
     let release = async {
         while world.waiting_for_locks().await == 0 {}

@@ -77,6 +77,13 @@ impl World {
         transactional(&connect(&url, self.session).await)
     }
 
+    /// Another process, which waits long for a lock.
+    pub(crate) async fn patient(&self) -> Transactional {
+        let url = self.server.url_of(&self.database);
+        let config = MySqlConfig::default().lock_timeout(Duration::from_secs(60));
+        transactional(&connect_with(&url, self.session, config).await)
+    }
+
     pub(crate) fn store(&self) -> &MySqlStore {
         &self.store
     }
@@ -122,15 +129,20 @@ impl World {
         Some(format!("{} {}", found.state.name(), found.attempt))
     }
 
-    /// How many statements of this database wait for a lock.
+    /// How many statements of this database wait for a lock: nothing else takes them so long.
+    /// (`innodb_trx` shows nothing new to those who ask again within a tenth of a second.)
     pub(crate) async fn waiting_for_locks(&self) -> usize {
         let sql = format!(
-            "SELECT 'waits' FROM information_schema.innodb_trx \
-             JOIN information_schema.processlist ON id = trx_mysql_thread_id \
-             WHERE trx_state = 'LOCK WAIT' AND db = '{}'",
+            "SELECT 'waits' FROM information_schema.processlist WHERE db = '{}' \
+             AND id <> CONNECTION_ID() AND command <> 'Sleep' AND time_ms > 100",
             self.database
         );
         self.sql(&sql).await.len()
+    }
+
+    /// Whether a transaction locks the record of an execution from its begin.
+    pub(crate) fn locks_records(&self) -> bool {
+        self.session == SNAPSHOT
     }
 
     /// The retention of the record is over.
@@ -177,11 +189,15 @@ impl World {
 }
 
 async fn connect(url: &str, session: &'static str) -> MySqlStore {
+    let config = MySqlConfig::default().lock_timeout(Duration::from_millis(200));
+    connect_with(url, session, config).await
+}
+
+async fn connect_with(url: &str, session: &'static str, config: MySqlConfig) -> MySqlStore {
     let options: MySqlConnectOptions = url.parse().unwrap();
     let pool = MySqlPoolOptions::new().after_connect(move |connection, _| {
         Box::pin(async move { connection.execute(session).await.map(drop) })
     });
-    let config = MySqlConfig::default().lock_timeout(Duration::from_millis(200));
     let store = MySqlStore::with_config(pool.connect_lazy_with(options), config);
     store.migrate().await.unwrap();
     store
