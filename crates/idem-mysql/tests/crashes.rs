@@ -206,15 +206,16 @@ impl Matrix {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        if !self.server.is_running() {
-            crashed = true;
-            self.server.restart().await.unwrap();
-        }
         let killed = status.signal() == Some(9);
         assert!(killed || status.success(), "{order:?}: {status}");
-        // A commit that was sent may still be under way.
+        // A commit that was sent may still be under way, and a server that was killed may take a moment.
         let sessions = "SELECT 'one' FROM information_schema.processlist WHERE user = 'client'";
-        while !self.server.sql(sessions).unwrap().is_empty() {}
+        while self.server.sql(sessions).ok().as_deref() != Some("") {
+            if !self.server.is_running() {
+                crashed = true;
+                self.server.restart().await.unwrap();
+            }
+        }
         crashed || killed
     }
 
