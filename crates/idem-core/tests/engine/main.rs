@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures virtual time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod behind;
 mod claiming;
 mod counted;
 mod detached;

@@ -47,6 +47,7 @@ struct Script {
     faults: HashMap<Op, VecDeque<Fault>>,
     down: Option<StoreErrorKind>,
     refuse_answers: Option<StoreErrorKind>,
+    refused_answers: usize,
     refuse_renewals: bool,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
@@ -71,6 +72,11 @@ impl ScriptedStore {
     /// Records that hold an answer fail like this; others are taken.
     pub(crate) fn refuse_answers(&self, kind: Option<StoreErrorKind>) {
         self.script.lock().unwrap().refuse_answers = kind;
+    }
+
+    /// How many records that hold an answer were refused.
+    pub(crate) fn refused_answers(&self) -> usize {
+        self.script.lock().unwrap().refused_answers
     }
 
     /// Updates that leave a record in flight are refused.
@@ -149,12 +155,13 @@ impl ScriptedStore {
     /// What becomes of a record because of what it holds.
     async fn answer(&self, record: &Record) -> Result<(), StoreError> {
         let hangs = {
-            let script = self.script.lock().unwrap();
+            let mut script = self.script.lock().unwrap();
             let is_final = record.state.is_final();
             let limit = script.refuse_larger_than;
             let too_large = limit.filter(|(bytes, _)| record.state.bytes() > *bytes);
             let refused = script.refuse_answers.filter(|_| is_final);
             if let Some(kind) = too_large.map(|(_, kind)| kind).or(refused) {
+                script.refused_answers += usize::from(is_final);
                 return Err(StoreError::new(kind, "not this record"));
             }
             if script.refuse_renewals && !is_final {
