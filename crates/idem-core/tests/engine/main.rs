@@ -19,6 +19,7 @@ mod resolving;
 mod shown;
 mod store;
 mod waiting;
+mod waiting_alike;
 
 use std::time::Duration;
 
