@@ -52,6 +52,8 @@ struct Script {
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
+    /// How many calls are under way, and the most that ever were.
+    under_way: HashMap<Op, (usize, usize)>,
     calls: Vec<(Op, Instant)>,
 }
 
@@ -136,6 +138,12 @@ impl ScriptedStore {
         calls.map(|(_, at)| *at).collect()
     }
 
+    /// The most calls of this kind that were under way at once.
+    pub(crate) fn most_at_once(&self, op: Op) -> usize {
+        let script = self.script.lock().unwrap();
+        script.under_way.get(&op).map_or(0, |(_, most)| *most)
+    }
+
     pub(crate) fn state(&self, key: &RecordKey) -> Option<State> {
         self.records
             .lock()
@@ -185,6 +193,7 @@ impl ScriptedStore {
         op: Op,
         apply: impl FnOnce(&mut Records) -> T,
     ) -> Result<T, StoreError> {
+        let _under_way = UnderWay::new(self, op);
         let fault = {
             let mut script = self.script.lock().unwrap();
             script.calls.push((op, Instant::now()));
@@ -206,6 +215,27 @@ impl ScriptedStore {
             Some(Fault::ApplyAndHang) => std::future::pending().await,
             _ => Ok(reply),
         }
+    }
+}
+
+/// A call that is under way, until it is answered or dropped.
+struct UnderWay<'a>(&'a ScriptedStore, Op);
+
+impl<'a> UnderWay<'a> {
+    fn new(store: &'a ScriptedStore, op: Op) -> Self {
+        let mut script = store.script.lock().unwrap();
+        let (now, most) = script.under_way.entry(op).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Self(store, op)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut script = self.0.script.lock().unwrap();
+        let entry = script.under_way.get_mut(&self.1);
+        entry.unwrap().0 -= 1;
     }
 }
 
