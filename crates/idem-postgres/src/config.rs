@@ -245,6 +245,12 @@ mod tests {
         );
     }
 
+    /// PostgreSQL removes nothing by itself.
+    #[test]
+    fn a_store_that_connects_sweeps_by_default() {
+        assert!(PostgresConfig::default().sweep_every.is_some());
+    }
+
     #[test]
     fn a_schema_name_has_a_length_that_postgres_keeps() {
         let len = |name: String| PostgresConfig::default().schema(name).map(drop);

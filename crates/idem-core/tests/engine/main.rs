@@ -14,6 +14,7 @@ mod flat;
 mod leases;
 mod outage;
 mod pending;
+mod probing;
 mod renewing;
 mod resolving;
 mod shown;
