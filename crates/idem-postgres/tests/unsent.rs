@@ -103,11 +103,14 @@ async fn s9_a_claim_that_was_not_sent_in_time_is_asked_again_and_runs() {
     let Some(mut slow) = standing_still().await else {
         return;
     };
-    let claiming = tokio::spawn(async move {
+    let mut claiming = tokio::spawn(async move {
         let (key, print) = request();
         slow.idem.claim(&key, &print).await
     });
-    assert_eq!(slow.failed.recv().await, Some(StoreErrorKind::Unavailable));
+    tokio::select! {
+        failed = slow.failed.recv() => assert_eq!(failed, Some(StoreErrorKind::Unavailable)),
+        claimed = &mut claiming => panic!("the store told nothing in time: {claimed:?}"),
+    }
     slow.server.resume();
     match claiming.await.unwrap().unwrap() {
         Claim::Acquired(execution) => {
