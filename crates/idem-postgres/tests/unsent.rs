@@ -12,8 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Claim, Created, Deleted, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey, Scope,
-    Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+    Claim, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope,
+    store::{
+        Created, Deleted, Record, Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+    },
 };
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, skip_or_fail};
@@ -131,7 +133,7 @@ async fn s9_a_claim_that_was_never_sent_fails_with_certainty_and_leaves_nothing_
     let error = slow.idem.claim(&key, &print).await.unwrap_err();
     assert_eq!(error.source.kind(), StoreErrorKind::Unavailable, "{error}");
     slow.server.resume();
-    slow.idem.drained().await;
+    slow.idem.wait_idle().await;
     assert_eq!(slow.store.deletes.load(Ordering::SeqCst), 0);
     assert_eq!(slow.idem.lookup(&key).await.unwrap(), None);
 }

@@ -137,7 +137,7 @@ async fn attack(profile: Profile, transactions: bool, attacks: impl Fn(usize) ->
     }
     let at_work = runs.get();
     opens.add_permits(1);
-    idem.drained().await;
+    idem.wait_idle().await;
     let mut client = Client::connect(address).await;
     let (answer, _) = client.open(pay("later")).await.unwrap();
     assert_eq!(answer.await.unwrap().status(), 201);

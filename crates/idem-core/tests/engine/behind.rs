@@ -1,6 +1,6 @@
 //! Claims of a key whose ending, or whose release, the store has not taken yet.
 
-use idem_core::{Recording, Refused, StoreErrorKind};
+use idem_core::{Recording, Refused, store::StoreErrorKind};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},

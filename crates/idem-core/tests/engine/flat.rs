@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use idem_core::{Recording, Spawner, StoreErrorKind};
+use idem_core::{Recording, spi::Spawner, store::StoreErrorKind};
 use tokio::time::sleep;
 
 use super::{store::Op, *};
@@ -74,7 +74,7 @@ async fn outage(most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
     assert!(last / 30 <= 400, "calls per second: {per_minute:?}");
     store.hang_all(false);
     store.up();
-    idem.drained().await;
+    idem.wait_idle().await;
     let released = store.calls(Op::Delete);
     assert!(
         released <= most_to_give_back,

@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use futures_util::FutureExt;
-use idem_core::{OnAbandoned, Refused, Resolution, StoreErrorKind};
+use idem_core::{OnAbandoned, Refused, Resolution, store::StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::{
