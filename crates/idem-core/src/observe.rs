@@ -178,3 +178,7 @@ pub(crate) fn unprotected(key: &RecordKey, kind: StoreErrorKind) {
     metrics::counter!("idem_unprotected_total").increment(1);
     tracing::warn!(%key, kind = kind.name(), "the store is out of reach; running unprotected");
 }
+
+pub(crate) fn probe_failed(key: &RecordKey, why: &'static str) {
+    tracing::error!(%key, why, "the prober gave no result; the key counts as abandoned");
+}

@@ -14,8 +14,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Time is the server's `clock_timestamp()` alone. PostgreSQL 14 and later; see [`PostgresConfig`]
-//! for the knobs and for poolers.
+//! Time is the server's `clock_timestamp()` alone (rule S4). Where that clock is set forward, leases and
+//! retention end early; where it is set back, a crashed holder keeps its key for so much longer. Have
+//! NTP slew it.
+//!
+//! PostgreSQL 14 and later; see [`PostgresConfig`] for the knobs and for poolers.
 
 mod batch;
 mod browse;

@@ -217,7 +217,17 @@ fn array<const N: usize>(
 /// A time span that the server measured; its clock may have been set back since.
 fn micros(row: &PgRow, index: usize) -> Result<Duration, StoreError> {
     let micros: i64 = row.try_get(index).map_err(unreadable)?;
+    if is_set_back(micros) {
+        tracing::warn!(
+            "the server's clock was set back: a crashed holder keeps its key for so much longer"
+        );
+    }
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+/// Whether a span goes backwards by more than a statement may be older than the row that it found.
+fn is_set_back(micros: i64) -> bool {
+    micros < -1_000_000
 }
 
 pub(crate) fn unreadable(error: sqlx::Error) -> StoreError {
@@ -243,4 +253,18 @@ pub(crate) fn signed(value: u64) -> i64 {
 
 fn unsigned(value: i64) -> u64 {
     value.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_an_age_below_zero_tells_of_a_clock_that_was_set_back() {
+        for honest in [0, 1, -1, -1_000_000, i64::MAX] {
+            assert!(!is_set_back(honest), "{honest}");
+        }
+        assert!(is_set_back(-1_000_001));
+        assert!(is_set_back(i64::MIN));
+    }
 }

@@ -7,9 +7,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{Idempotency, deadline::deadline};
+use super::{Idempotency, deadline::deadline, run::catching};
 use crate::{
     Abandonment, OnAbandoned, ProbeResult, RecordKey,
     machine::{self, Op, Reply, Write},
@@ -176,7 +176,14 @@ impl Idempotency {
             },
         };
         Reply::Probed(match &self.policy().on_abandoned {
-            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
+            OnAbandoned::Probe(prober) => {
+                let probing = catching(async { prober.probe(&abandonment).await });
+                match timeout(self.policy().lease, probing).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(_)) => no_result(key, "it panicked"),
+                    Err(_) => no_result(key, "no answer within the lease"),
+                }
+            }
             OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
         })
     }
@@ -186,6 +193,12 @@ impl Idempotency {
     pub fn ttl(&self, state: &State) -> Duration {
         machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
     }
+}
+
+/// A prober that breaks down or hangs leaves the key in doubt, and takes no caller down with it.
+fn no_result(key: &RecordKey, why: &'static str) -> ProbeResult {
+    observe::probe_failed(key, why);
+    ProbeResult::unknown()
 }
 
 /// The error of a store that answers *conflict* without end.

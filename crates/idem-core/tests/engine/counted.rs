@@ -143,6 +143,11 @@ fn nothing_is_begun_while_too_many_endings_wait() {
             (pending, refused.source.kind()),
             (10_000, StoreErrorKind::Unavailable)
         );
+        // However many wait, the store is not asked more than a thousand times a second.
+        let before = store.refused_answers();
+        sleep(Duration::from_secs(20)).await;
+        let attempts = store.refused_answers() - before;
+        assert!(attempts <= 21_000, "{attempts} attempts in 20 s");
         store.refuse_answers(None);
         idem.wait_idle().await;
         assert_eq!(&replayed(&idem, "9999").await[..], b"ok");

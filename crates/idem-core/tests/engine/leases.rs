@@ -1,6 +1,6 @@
 //! Outages and renewals that go wrong: the key stays held while its process lives.
 
-use idem_core::{Failure, Recording, store::StoreErrorKind};
+use idem_core::{Failure, Recording, Refused, store::StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -15,7 +15,7 @@ pub(crate) async fn stays_held(other: &Idempotency, time: Duration) {
         sleep(LEASE / 7).await;
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
         assert!(
-            matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
             "{claim:?}"
         );
     }
@@ -53,7 +53,7 @@ async fn g1_after_an_outage_a_living_holder_gets_the_time_of_one_renewal() {
         // The claimer is back before the holder's next renewal.
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
         assert!(
-            matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
             "{claim:?}"
         );
         stays_held(&other, LEASE * 4).await;
@@ -70,7 +70,7 @@ async fn after_an_outage_a_dead_holder_is_replaced_once_the_grace_is_over() {
     let back = Instant::now();
     loop {
         match other.claim(&key("k"), &print("a")).await.unwrap() {
-            Claim::Refused(idem_core::Refused::InFlight { retry_after }) => {
+            Claim::Refused(Refused::InFlight { retry_after }) => {
                 sleep(retry_after).await;
             }
             Claim::Acquired(execution) => {
@@ -92,10 +92,7 @@ async fn g8_under_halt_an_abandoned_key_never_runs_again_by_itself() {
     tokio::time::advance(RETENTION * 365 * 10).await;
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(
-            claim,
-            Claim::Refused(idem_core::Refused::Abandoned { attempt: 1 })
-        ),
+        matches!(claim, Claim::Refused(Refused::Abandoned { attempt: 1 })),
         "{claim:?}"
     );
     // Its ending sets the ttl back to the retention.
@@ -145,7 +142,7 @@ async fn g1_work_that_blocks_its_thread_is_renewed_all_the_same() {
     std::thread::sleep(lease * 2);
     let claim = other.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
         "{claim:?}"
     );
     assert!(!work.await.unwrap().unwrap().replayed);

@@ -50,10 +50,13 @@ struct Script {
     faults: HashMap<Op, VecDeque<Fault>>,
     down: Option<StoreErrorKind>,
     refuse_answers: Option<StoreErrorKind>,
+    refused_answers: usize,
     refuse_renewals: bool,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
+    /// How many calls are under way, and the most that ever were.
+    under_way: HashMap<Op, (usize, usize)>,
     calls: Vec<(Op, Instant)>,
 }
 
@@ -74,6 +77,11 @@ impl ScriptedStore {
     /// Records that hold an answer fail like this; others are taken.
     pub(crate) fn refuse_answers(&self, kind: Option<StoreErrorKind>) {
         self.script.lock().unwrap().refuse_answers = kind;
+    }
+
+    /// How many records that hold an answer were refused.
+    pub(crate) fn refused_answers(&self) -> usize {
+        self.script.lock().unwrap().refused_answers
     }
 
     /// Updates that leave a record in flight are refused.
@@ -133,6 +141,12 @@ impl ScriptedStore {
         calls.map(|(_, at)| *at).collect()
     }
 
+    /// The most calls of this kind that were under way at once.
+    pub(crate) fn most_at_once(&self, op: Op) -> usize {
+        let script = self.script.lock().unwrap();
+        script.under_way.get(&op).map_or(0, |(_, most)| *most)
+    }
+
     pub(crate) fn state(&self, key: &RecordKey) -> Option<State> {
         self.records
             .lock()
@@ -152,12 +166,13 @@ impl ScriptedStore {
     /// What becomes of a record because of what it holds.
     async fn answer(&self, record: &Record) -> Result<(), StoreError> {
         let hangs = {
-            let script = self.script.lock().unwrap();
+            let mut script = self.script.lock().unwrap();
             let is_final = record.state.is_final();
             let limit = script.refuse_larger_than;
             let too_large = limit.filter(|(bytes, _)| record.state.bytes() > *bytes);
             let refused = script.refuse_answers.filter(|_| is_final);
             if let Some(kind) = too_large.map(|(_, kind)| kind).or(refused) {
+                script.refused_answers += usize::from(is_final);
                 return Err(StoreError::new(kind, "not this record"));
             }
             if script.refuse_renewals && !is_final {
@@ -181,6 +196,7 @@ impl ScriptedStore {
         op: Op,
         apply: impl FnOnce(&mut Records) -> T,
     ) -> Result<T, StoreError> {
+        let _under_way = UnderWay::new(self, op);
         let fault = {
             let mut script = self.script.lock().unwrap();
             script.calls.push((op, Instant::now()));
@@ -202,6 +218,27 @@ impl ScriptedStore {
             Some(Fault::ApplyAndHang) => std::future::pending().await,
             _ => Ok(reply),
         }
+    }
+}
+
+/// A call that is under way, until it is answered or dropped.
+struct UnderWay<'a>(&'a ScriptedStore, Op);
+
+impl<'a> UnderWay<'a> {
+    fn new(store: &'a ScriptedStore, op: Op) -> Self {
+        let mut script = store.script.lock().unwrap();
+        let (now, most) = script.under_way.entry(op).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Self(store, op)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut script = self.0.script.lock().unwrap();
+        let entry = script.under_way.get_mut(&self.1);
+        entry.unwrap().0 -= 1;
     }
 }
 
