@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Idempotency, deadline::deadline};
 use crate::{
-    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
+    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError, StoreErrorKind,
     machine::{self, Op, Reply, Write},
     observe,
 };
@@ -151,13 +151,16 @@ impl Idempotency {
         };
         match replied {
             Ok(reply) => {
-                self.shared().outage.succeeded();
+                let wrote = matches!(reply, Reply::Applied);
+                self.shared().outage.succeeded(wrote);
                 (reply, None)
             }
             Err(error) => {
-                // A refusal is an answer: the store is not away.
-                if error.kind().is_transient() {
-                    self.shared().outage.failed();
+                match error.kind() {
+                    StoreErrorKind::Full => self.shared().outage.full(),
+                    kind if kind.is_transient() => self.shared().outage.failed(),
+                    // A refusal is an answer: the store is not away.
+                    _ => {}
                 }
                 (Reply::Failed(error.kind()), Some(error))
             }

@@ -48,6 +48,7 @@ struct Script {
     down: Option<StoreErrorKind>,
     refuse_answers: Option<StoreErrorKind>,
     refuse_renewals: bool,
+    full: bool,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
@@ -66,6 +67,18 @@ impl ScriptedStore {
     /// Records that hold an answer are refused with `Full`; others find room.
     pub(crate) fn no_room_for_answers(&self, full: bool) {
         self.refuse_answers(full.then_some(StoreErrorKind::Full));
+    }
+
+    /// Nothing is written, with `Full`; what is there is still found.
+    pub(crate) fn full(&self, full: bool) {
+        self.script.lock().unwrap().full = full;
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        match self.script.lock().unwrap().full {
+            true => Err(StoreError::new(StoreErrorKind::Full, "no room")),
+            false => Ok(()),
+        }
     }
 
     /// Records that hold an answer fail like this; others are taken.
@@ -227,6 +240,9 @@ impl Store for ScriptedStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        if self.records.lock().unwrap().find(key).is_none() {
+            self.room()?;
+        }
         self.call(Op::Create, |records| match records.find(key) {
             Some(found) => Created::Exists(found),
             None => {
@@ -245,6 +261,7 @@ impl Store for ScriptedStore {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         self.answer(record).await?;
+        self.room()?;
         self.call(Op::Update, |records| match records.find(key) {
             Some(found) if found.record.version == expected => {
                 records.put(key, record, ttl);
