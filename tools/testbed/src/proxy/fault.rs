@@ -16,6 +16,12 @@ pub enum Fault {
     LoseReply,
     /// The request, and what the client sends behind it, goes on later.
     DelayRequest(Duration),
+    /// The request takes as long as it would over a link of so many bytes a second, and what the
+    /// client sends behind it waits as long, or until the rule is [released](super::Armed::release).
+    SlowRequest {
+        /// How many bytes go through in a second.
+        per_second: u64,
+    },
     /// The reply, and what the server sends behind it, goes back later.
     DelayReply(Duration),
     /// The request, and what the client sends behind it, is held until the rule is
