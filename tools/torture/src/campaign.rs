@@ -21,7 +21,7 @@ use crate::{
     check::Verdict,
     deployment::{self, Plan},
     disk::SmallDisk,
-    worker::{Order, Target, give_order},
+    worker::{Order, give_order},
 };
 use crew::Crew;
 use faults::Faults;
@@ -33,7 +33,7 @@ const KEYS: u16 = 16;
 /// What to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Campaign {
-    pub(crate) plan: Plan,
+    pub(crate) plan: &'static dyn Plan,
     pub(crate) time: Duration,
     pub(crate) seed: u64,
     /// Where the histories go; it is not there yet.
@@ -87,8 +87,8 @@ impl Campaign {
         bar.set_message(format!("{}: settling", self.plan.name()));
         give_order(&self.folder, Order::Stop)?;
         crew.finish().await?;
-        if !matches!(deployment.target(0), Target::Memory { .. }) {
-            crew.settle(deployment.healed_target(), pace.eras()).await?;
+        if !self.plan.is_in_worker() {
+            crew.settle(deployment.healed_url(), pace.eras()).await?;
         }
         let mut struck = faults.counted();
         for (kind, count) in deployment::hits(&deployment.proxies()) {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    clock::Nanos,
+    clock::{MILLISECOND, Nanos},
     event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Reply, Told, Work},
     journal,
     key::KeyId,
@@ -20,6 +20,48 @@ pub(crate) struct Histories {
     pub(crate) keys: HashMap<KeyId, History>,
     /// Panics that were not part of the plan.
     pub(crate) panics: Vec<Nanos>,
+    pub(crate) lives: Lives,
+}
+
+/// What is known of the processes, by their numbers.
+pub(crate) type Lives = HashMap<u32, Life>;
+
+/// The life of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    /// When it showed that it lives.
+    beats: Vec<Nanos>,
+    /// When it had nothing to store any more, at its end.
+    pub(crate) drained: Option<Nanos>,
+    /// Its writes, in the order in which they ended.
+    pub(crate) writes: Vec<Attempt>,
+}
+
+/// A write, to whichever key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// When it was answered, or sent if it never was.
+    pub(crate) ended: Nanos,
+    /// Without an answer, or for the state that the store is in.
+    pub(crate) failed: bool,
+}
+
+impl Life {
+    /// Without a beat for so long, it was paused, killed or starved.
+    const SILENCE: Nanos = 150 * MILLISECOND;
+
+    /// Whether it was alive all the time between these two moments.
+    pub(crate) fn is_alive(&self, from: Nanos, to: Nanos) -> bool {
+        let beats = self.beats.iter().copied();
+        let mut last = from;
+        for beat in beats.filter(|beat| (from..to).contains(beat)).chain([to]) {
+            if beat - last > Self::SILENCE {
+                return false;
+            }
+            last = beat;
+        }
+        true
+    }
 }
 
 /// The life of one key.
@@ -83,8 +125,15 @@ impl Histories {
             .collect();
         files.sort();
         for file in files {
-            let mut reading = Reading::default();
+            let mut reading = Reading {
+                process: process(&file),
+                ..Reading::default()
+            };
             journal::read(&file, |line| histories.add(&mut reading, line))?;
+            histories.unanswered(reading);
+        }
+        for life in histories.lives.values_mut() {
+            life.writes.sort_by_key(|attempt| attempt.ended);
         }
         Ok(histories)
     }
@@ -118,8 +167,21 @@ impl Histories {
             }
             Event::Reply { id, reply } => {
                 if let Some((key, place)) = open.calls.remove(&id) {
-                    self.of(key).calls[place].reply = Some((at, reply));
+                    let call = &mut self.of(key).calls[place];
+                    call.reply = Some((at, reply));
+                    if !matches!(call.what, Call::Get) {
+                        let failed = matches!(
+                            reply,
+                            Reply::Failed(Fault::Unavailable | Fault::Unknown | Fault::Full)
+                        );
+                        let life = self.lives.entry(open.process).or_default();
+                        life.writes.push(Attempt { ended: at, failed });
+                    }
                 }
+            }
+            Event::Beat => self.lives.entry(open.process).or_default().beats.push(at),
+            Event::Drained => {
+                self.lives.entry(open.process).or_default().drained = Some(at);
             }
             Event::Work {
                 execution,
@@ -154,14 +216,36 @@ impl Histories {
         }
     }
 
+    /// Takes note of the writes of a process that were never answered.
+    fn unanswered(&mut self, open: Reading) {
+        for (key, place) in open.calls.into_values() {
+            let call = self.of(key).calls[place];
+            if !matches!(call.what, Call::Get) {
+                let life = self.lives.entry(open.process).or_default();
+                life.writes.push(Attempt {
+                    ended: call.sent,
+                    failed: true,
+                });
+            }
+        }
+    }
+
     fn of(&mut self, key: KeyId) -> &mut History {
         self.keys.entry(key).or_default()
     }
 }
 
+/// The number of the process that wrote a file.
+fn process(file: &Path) -> u32 {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.strip_prefix("history-")?.parse().ok());
+    number.unwrap_or_default()
+}
+
 /// What is open in one file: where the question, call or work is that a later line belongs to.
 #[derive(Default)]
 struct Reading {
+    process: u32,
     questions: HashMap<Id, (KeyId, usize)>,
     calls: HashMap<Id, (KeyId, usize)>,
     works: HashMap<Id, usize>,
