@@ -69,6 +69,13 @@ impl ScriptedStore {
         self.refuse_answers(full.then_some(StoreErrorKind::Full));
     }
 
+    /// The store's clock steps forward.
+    pub(crate) fn step_clock(&self, by: Duration) {
+        for (_, written, _) in self.records.lock().unwrap().0.values_mut() {
+            *written -= by;
+        }
+    }
+
     /// Nothing is written, with `Full`; what is there is still found.
     pub(crate) fn full(&self, full: bool) {
         self.script.lock().unwrap().full = full;
