@@ -36,6 +36,8 @@ pub(crate) struct Campaign {
     pub(crate) plan: &'static dyn Plan,
     pub(crate) time: Duration,
     pub(crate) seed: u64,
+    /// The faults at servers to choose from; all, where none is named.
+    pub(crate) only: Vec<String>,
     /// Where the histories go; it is not there yet.
     pub(crate) folder: PathBuf,
     pub(crate) disk: Option<SmallDisk>,
@@ -80,7 +82,7 @@ impl Campaign {
         };
         self.prepare()?;
         let crew = Crew::start(self, deployment.as_ref()).await?;
-        let mut faults = Faults::new(self.seed, self.plan, deployment.as_ref());
+        let mut faults = Faults::new(self, deployment.as_ref());
         let mut pace = Pace::new(self, bar);
         faults.strike(deployment.as_mut(), &crew, &mut pace).await?;
 

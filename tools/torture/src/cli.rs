@@ -53,6 +53,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
 
+    /// Strike the servers with these faults alone, named as the report names them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) fault: Vec<String>,
+
     /// Where all dice start; drawn, and printed, unless given
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

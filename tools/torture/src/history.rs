@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{
     clock::{MILLISECOND, Nanos},
-    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Reply, Told, Work},
+    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Phase, Reply, Told, Ver, Work},
     journal,
     key::KeyId,
 };
@@ -30,7 +30,7 @@ pub(crate) type Lives = HashMap<u32, Life>;
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     /// When it showed that it lives.
-    beats: Vec<Nanos>,
+    pub(crate) beats: Vec<Nanos>,
     /// When it had nothing to store any more, at its end.
     pub(crate) drained: Option<Nanos>,
     /// Its writes, in the order in which they ended.
@@ -42,8 +42,31 @@ pub(crate) struct Life {
 pub(crate) struct Attempt {
     /// When it was answered, or sent if it never was.
     pub(crate) ended: Nanos,
-    /// Without an answer, or for the state that the store is in.
-    pub(crate) failed: bool,
+    pub(crate) how: Ended,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was applied.
+    Applied,
+    /// Something else was there.
+    Refused,
+    /// There was no room for it.
+    Full,
+    /// The store was away.
+    Failed,
+}
+
+impl Ended {
+    fn with(reply: Reply) -> Self {
+        match reply {
+            Reply::Applied => Self::Applied,
+            Reply::Failed(Fault::Full) => Self::Full,
+            Reply::Failed(Fault::Unavailable | Fault::Unknown) => Self::Failed,
+            Reply::Found(_) | Reply::Vacant | Reply::Failed(_) => Self::Refused,
+        }
+    }
 }
 
 impl Life {
@@ -70,6 +93,32 @@ pub(crate) struct History {
     pub(crate) questions: Vec<Question>,
     pub(crate) calls: Vec<StoreCall>,
     pub(crate) works: Vec<WorkSpan>,
+}
+
+impl History {
+    /// The tokens that the executions claimed with. A claim that has to begin again draws another one:
+    /// the last one counts.
+    pub(crate) fn tokens(&self) -> HashMap<Id, u64> {
+        let claims = self.calls.iter().filter_map(|call| match call.what {
+            Call::Create { record, .. } | Call::Update { record, .. } => {
+                let is_in_flight = matches!(record.state, Phase::InFlight { .. });
+                is_in_flight.then_some((call.by?, record.ver.0))
+            }
+            _ => None,
+        });
+        claims.collect()
+    }
+
+    /// Whether somebody saw this version, or its writer was told that it stands.
+    pub(crate) fn stands(&self, ver: Ver) -> bool {
+        self.calls.iter().any(|call| match (call.what, call.reply) {
+            (_, Some((_, Reply::Found(seen)))) => seen.record.ver == ver,
+            (Call::Create { record, .. } | Call::Update { record, .. }, Some((_, reply))) => {
+                record.ver == ver && reply == Reply::Applied
+            }
+            _ => false,
+        })
+    }
 }
 
 /// What a client asked, and what it was told if it was.
@@ -170,12 +219,11 @@ impl Histories {
                     let call = &mut self.of(key).calls[place];
                     call.reply = Some((at, reply));
                     if !matches!(call.what, Call::Get) {
-                        let failed = matches!(
-                            reply,
-                            Reply::Failed(Fault::Unavailable | Fault::Unknown | Fault::Full)
-                        );
                         let life = self.lives.entry(open.process).or_default();
-                        life.writes.push(Attempt { ended: at, failed });
+                        life.writes.push(Attempt {
+                            ended: at,
+                            how: Ended::with(reply),
+                        });
                     }
                 }
             }
@@ -224,7 +272,7 @@ impl Histories {
                 let life = self.lives.entry(open.process).or_default();
                 life.writes.push(Attempt {
                     ended: call.sent,
-                    failed: true,
+                    how: Ended::Failed,
                 });
             }
         }
@@ -254,7 +302,6 @@ struct Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Ver;
 
     const KEY: KeyId = KeyId { era: 0, index: 0 };
 

@@ -47,6 +47,7 @@ pub(crate) fn run(run: &Run) -> Result<bool> {
             plan,
             time: share,
             seed,
+            only: run.fault.clone(),
             folder: folder.join(name.replace(' ', "-")),
             disk: disk.clone(),
         };

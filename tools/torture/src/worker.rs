@@ -93,6 +93,11 @@ pub(crate) fn payload_of(answer: &str) -> event::Digest {
     plan::completed(answer).1
 }
 
+/// What stands for the answer that takes the place of one that the store had no room for.
+pub(crate) fn fallback() -> event::Digest {
+    plan::unstorable().1
+}
+
 /// A panic that is not part of the plan is a finding.
 fn note_panics(journal: Arc<Journal>) {
     let report = panic::take_hook();

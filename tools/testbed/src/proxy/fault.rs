@@ -56,6 +56,7 @@ impl Fault {
             fault: self,
             command: None,
             containing: Vec::new(),
+            larger_than: 0,
             skip: 0,
             times: None,
         }
@@ -87,6 +88,7 @@ pub struct Rule {
     pub(super) fault: Fault,
     command: Option<String>,
     containing: Vec<Vec<u8>>,
+    larger_than: usize,
     pub(super) skip: u64,
     pub(super) times: Option<u64>,
 }
@@ -108,6 +110,13 @@ impl Rule {
         self
     }
 
+    /// Only requests of more bytes than this.
+    #[must_use]
+    pub fn larger_than(mut self, bytes: usize) -> Self {
+        self.larger_than = bytes;
+        self
+    }
+
     /// Lets the first `count` requests that fit go unharmed.
     #[must_use]
     pub fn after(mut self, count: u64) -> Self {
@@ -122,6 +131,7 @@ impl Rule {
             .as_ref()
             .is_none_or(|name| request.commands.contains(name));
         command_fits
+            && request.bytes.len() > self.larger_than
             && self.containing.iter().all(|part| request.contains(part))
             && (request.awaits_reply() || !self.fault.concerns_reply())
     }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Instant};
 use anyhow::{Context as _, Result};
 use tokio::time::sleep;
 
-use super::{crew::Crew, pace::Pace};
+use super::{Campaign, crew::Crew, pace::Pace};
 use crate::{
     check::{Promise, Rules, Window},
     clock::{self, MILLISECOND, Nanos},
-    deployment::{Deployment, Plan},
+    deployment::Deployment,
     fault::{Kind, Schedule, Strike},
     key::LEASE,
 };
@@ -31,14 +31,19 @@ pub(super) struct Faults {
 type Struck = Vec<(Strike, Window)>;
 
 impl Faults {
-    pub(super) fn new(seed: u64, plan: &dyn Plan, deployment: &dyn Deployment) -> Self {
-        let at_workers = match plan.is_in_worker() {
+    pub(super) fn new(campaign: &Campaign, deployment: &dyn Deployment) -> Self {
+        let seed = campaign.seed;
+        let at_workers = match campaign.plan.is_in_worker() {
             // Its records would go with it.
             true => vec![Kind::WorkerPaused],
             false => Kind::WORKERS.to_vec(),
         };
+        let mut at_servers = deployment.kinds();
+        if !campaign.only.is_empty() {
+            at_servers.retain(|kind| campaign.only.iter().any(|name| name == kind.name()));
+        }
         Self {
-            at_servers: Schedule::new(seed, deployment.kinds()),
+            at_servers: Schedule::new(seed, at_servers),
             at_workers: Schedule::new(!seed, at_workers),
             struck: Struck::new(),
             failovers: Vec::new(),

@@ -11,7 +11,7 @@ use super::{Findings, Promise, Rule, Rules, writes::NEVER};
 use crate::{
     clock::{MILLISECOND, Nanos},
     event::{Action, Call, Ending, Id, Phase, Reply, Ver},
-    history::{History, Life, Lives, StoreCall, WorkSpan},
+    history::{Ended, History, Life, Lives, StoreCall, WorkSpan},
     journal::process_of,
     key::{Class, KeyId, LEASE},
 };
@@ -54,7 +54,7 @@ pub(super) fn check(
         if let (Some(drained), Some((stopped, Some(ending)))) =
             (holder.life.drained, holder.work.stop)
             && matches!(ending, Ending::Complete(_) | Ending::Fail(_))
-            && !has_landed(holder.token, drained, &history.calls)
+            && !has_landed(holder.token, drained, history)
         {
             let what = format!("{ending:?} was to be stored and is not, though its process lived");
             found.add(Rule::G5, stopped, what);
@@ -74,7 +74,7 @@ struct Holder<'a> {
 }
 
 fn holders<'a>(history: &'a History, lives: &'a Lives) -> HashMap<u64, Holder<'a>> {
-    let mut token_of: HashMap<Id, u64> = HashMap::new();
+    let token_of = history.tokens();
     let mut signs: HashMap<u64, Vec<(Nanos, Nanos)>> = HashMap::new();
     for call in &history.calls {
         let (Call::Create { record, .. } | Call::Update { record, .. }) = call.what else {
@@ -82,10 +82,6 @@ fn holders<'a>(history: &'a History, lives: &'a Lives) -> HashMap<u64, Holder<'a
         };
         if !is_in_flight(record.state) {
             continue;
-        }
-        if let Some(by) = call.by {
-            // A claim that has to begin again draws another token: the last one counts.
-            token_of.insert(by, record.ver.0);
         }
         if let Some((got, Reply::Applied)) = call.reply {
             signs
@@ -190,44 +186,54 @@ impl Holder<'_> {
 }
 
 impl Life {
-    /// When an outage between these two moments was over for this process, if there was one: with
-    /// writes that failed one after the other for so long that it is certain to have been noticed.
+    /// When an outage between these two moments was over for this process, if there was one: the store
+    /// away, or without room for writes.
     fn outage(&self, from: Nanos, to: Nanos) -> Option<Nanos> {
-        let mut failing: Option<(Nanos, Nanos)> = None;
-        let mut over = None;
-        for attempt in &self.writes {
-            if attempt.ended < from || attempt.ended > to {
-                continue;
-            }
-            let lasted = failing.map_or(0, |(first, latest)| latest - first);
-            if !attempt.failed {
-                if lasted > THIRD + THIRD / 4 {
-                    over = Some(attempt.ended);
+        let away = self.failing(from, to, |how| match how {
+            Ended::Failed => Some(true),
+            Ended::Applied | Ended::Refused | Ended::Full => Some(false),
+        });
+        let full = self.failing(from, to, |how| match how {
+            Ended::Full => Some(true),
+            Ended::Applied => Some(false),
+            // Who is refused has written nothing, and so found no room.
+            Ended::Refused | Ended::Failed => None,
+        });
+        away.max(full)
+    }
+
+    /// When writes had failed one after the other for so long that it is certain to have been noticed.
+    fn failing(
+        &self,
+        from: Nanos,
+        to: Nanos,
+        failed: impl Fn(Ended) -> Option<bool>,
+    ) -> Option<Nanos> {
+        let is_outage = |failing: Option<(Nanos, Nanos)>| {
+            failing.is_some_and(|(first, latest)| latest - first > THIRD + THIRD / 4)
+        };
+        let (mut failing, mut over) = (None, None);
+        let between = self.writes.iter();
+        for attempt in between.filter(|attempt| (from..=to).contains(&attempt.ended)) {
+            match failed(attempt.how) {
+                Some(true) => {
+                    let (first, _) = failing.unwrap_or((attempt.ended, 0));
+                    failing = Some((first, attempt.ended));
                 }
-                failing = None;
-            } else {
-                let (first, _) = failing.unwrap_or((attempt.ended, 0));
-                failing = Some((first, attempt.ended));
+                Some(false) => {
+                    over = is_outage(failing.take()).then_some(attempt.ended).or(over);
+                }
+                None => {}
             }
         }
-        let lasted = failing.map_or(0, |(first, latest)| latest - first);
-        match lasted > THIRD + THIRD / 4 {
-            true => Some(to),
-            false => over,
-        }
+        is_outage(failing).then_some(to).or(over)
     }
 }
 
 /// Whether the ending under this token, or somebody else's write over it, was sent before the
 /// process had nothing to store any more.
-fn has_landed(token: u64, drained: Nanos, calls: &[StoreCall]) -> bool {
-    let is_seen = |ver| {
-        calls.iter().any(|call| match call.reply {
-            Some((_, Reply::Found(seen))) => seen.record.ver == ver,
-            _ => false,
-        })
-    };
-    calls.iter().any(|call| {
+fn has_landed(token: u64, drained: Nanos, history: &History) -> bool {
+    history.calls.iter().any(|call| {
         let Call::Update {
             expected, record, ..
         } = call.what
@@ -235,8 +241,7 @@ fn has_landed(token: u64, drained: Nanos, calls: &[StoreCall]) -> bool {
             return false;
         };
         let is_over = expected.0 == token && !(record.ver.0 == token && is_in_flight(record.state));
-        let is_applied = matches!(call.reply, Some((_, Reply::Applied)));
-        is_over && call.sent < drained && (is_applied || is_seen(record.ver))
+        is_over && call.sent < drained && history.stands(record.ver)
     })
 }
 

@@ -4,6 +4,7 @@ mod against_search;
 mod clients;
 mod effects;
 mod failovers;
+mod held;
 mod record;
 mod second_opinion;
 mod store;

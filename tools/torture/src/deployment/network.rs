@@ -47,13 +47,16 @@ pub(super) async fn strike(strike: &Strike, proxies: &[FaultyProxy], commands: &
 }
 
 /// Makes the ways of all workers so slow that a large request takes longer than a call may, and a
-/// small one no time.
-pub(super) async fn slow_down(strike: &Strike, proxies: &[FaultyProxy]) {
+/// small one no time; or lets no large request through at all.
+pub(super) async fn stop_large_ones(strike: &Strike, proxies: &[FaultyProxy]) {
     let per_second = (LARGE as f64 / LEASE.as_secs_f64() * 2.5) as u64;
-    let slow = Fault::SlowRequest { per_second };
+    let rule = match strike.which % 2 {
+        0 => Fault::SlowRequest { per_second }.always(),
+        _ => Fault::CutBeforeRequest.always().larger_than(LARGE),
+    };
     let armed: Vec<_> = proxies
         .iter()
-        .map(|proxy| proxy.arm(slow.always()))
+        .map(|proxy| proxy.arm(rule.clone()))
         .collect();
     sleep(strike.lasts).await;
     armed.iter().for_each(Armed::release);

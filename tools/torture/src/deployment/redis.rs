@@ -63,7 +63,7 @@ impl Own for Redis {
 
     async fn strike(&self, strike: &Strike, proxies: &[FaultyProxy]) -> Result<()> {
         match strike.kind {
-            Kind::LargeEndingsFail => network::slow_down(strike, proxies).await,
+            Kind::LargeEndingsFail => network::stop_large_ones(strike, proxies).await,
             _ => fill_memory(self, strike).await?,
         }
         Ok(())

@@ -142,7 +142,7 @@ pub(super) fn answer(rng: &mut StdRng, key: KeyId, execution: Id) -> String {
     let mut answer = format!("{key} {execution:x}");
     let length = match rng.random_range(0..100) {
         0..3 => rng.random_range(1_000..40_000),
-        3..6 => rng.random_range(LARGE..LARGE * 3 / 2),
+        3..25 => rng.random_range(LARGE..LARGE * 3 / 2),
         _ => return answer,
     };
     if key.class() != Class::Halt {
@@ -165,6 +165,13 @@ pub(super) fn failed(answer: &str) -> (Bytes, Digest) {
 /// A panic, as it is stored.
 pub(super) fn panicked(message: &str) -> (Bytes, Digest) {
     stored(&serde_json::json!({ "panic": message }))
+}
+
+/// What stands in for a typed answer that the store refused, because there was no room for it.
+pub(super) fn unstorable() -> (Bytes, Digest) {
+    stored(&serde_json::json!({
+        "unstorable": "the store refuses the answer: it is too large for it, or there is no room"
+    }))
 }
 
 fn stored(value: &serde_json::Value) -> (Bytes, Digest) {
