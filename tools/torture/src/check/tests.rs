@@ -6,6 +6,6 @@ mod effects;
 mod failovers;
 mod held;
 mod record;
-mod second_opinion;
+mod search;
 mod store;
 mod story;
