@@ -14,7 +14,7 @@ use crate::{
     Abandonment, OnAbandoned, ProbeResult, RecordKey,
     machine::{self, Op, Reply, Write},
     observe,
-    store::{Record, State, StoreError},
+    store::{Record, State, StoreError, StoreErrorKind},
 };
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
@@ -152,13 +152,16 @@ impl Idempotency {
         };
         match replied {
             Ok(reply) => {
-                self.shared().outage.succeeded();
+                let wrote = matches!(reply, Reply::Applied);
+                self.shared().outage.succeeded(wrote);
                 (reply, None)
             }
             Err(error) => {
-                // A refusal is an answer: the store is not away.
-                if error.kind().is_transient() {
-                    self.shared().outage.failed();
+                match error.kind() {
+                    StoreErrorKind::Full => self.shared().outage.full(),
+                    kind if kind.is_transient() => self.shared().outage.failed(),
+                    // A refusal is an answer: the store is not away.
+                    _ => {}
                 }
                 (Reply::Failed(error.kind()), Some(error))
             }

@@ -121,6 +121,41 @@ fn a_renewal_says_how_much_of_its_lease_was_used() {
     assert!((0.66..0.9).contains(&used(3)), "late: {}", used(3));
 }
 
+/// How often a key was taken over early, by its holder's clock: after the store's clock stepped, or
+/// after the holder was late by itself.
+fn cut_short(step: Duration, hangs: usize) -> f64 {
+    let metrics = metrics_of(async {
+        let store = ScriptedStore::default();
+        let elsewhere = store.other_process();
+        let (idem, other) = (engine(&store), engine(&elsewhere));
+        let execution = acquire(&idem, "k").await;
+        let take_over = async {
+            // After the first renewal.
+            sleep(LEASE / 2).await;
+            for _ in 0..hangs {
+                store.fault(Op::Update, Fault::Hang);
+            }
+            store.step_clock(step);
+            loop {
+                match other.claim(&key("k"), &print("a")).await.unwrap() {
+                    Claim::Acquired(winner) => break winner,
+                    _ => sleep(LEASE / 20).await,
+                }
+            }
+        };
+        let (ran, winner) = tokio::join!(execution.run(sleep(LEASE * 9)), take_over);
+        assert!(matches!(ran, Ran::Stopped(Stopped::Superseded)));
+        winner.complete("ok").await.unwrap();
+    });
+    value(&metrics, "idem_leases_cut_short_total")
+}
+
+#[test]
+fn s4_a_step_of_the_stores_clock_is_told_by_the_holder_that_loses_its_key() {
+    assert_eq!(cut_short(LEASE, 0), 1.0);
+    assert_eq!(cut_short(Duration::ZERO, 9), 0.0);
+}
+
 /// Each claim has room for its ending, so nothing is begun while too many wait.
 #[test]
 fn nothing_is_begun_while_too_many_endings_wait() {

@@ -62,6 +62,58 @@ async fn g1_after_an_outage_a_living_holder_gets_the_time_of_one_renewal() {
     }
 }
 
+/// A full store refuses renewals and take-overs alike. When there is room again, the holder is first.
+#[tokio::test(start_paused = true)]
+async fn g1_after_the_store_was_full_a_living_holder_gets_the_time_of_one_renewal() {
+    let store = ScriptedStore::default();
+    let elsewhere = store.other_process();
+    let (idem, other) = (engine(&store), engine(&elsewhere));
+    let execution = acquire(&idem, "k").await;
+    store.full(true);
+    elsewhere.full(true);
+    let recording = execution.complete("done").await.unwrap();
+    assert_eq!(recording, Recording::Pending);
+    for round in 0..8 {
+        sleep(LEASE / 4).await;
+        // Somebody else's key needs room; this one is found, and taken over if there is any.
+        let name = format!("other {round}");
+        other.claim(&key(&name), &print("a")).await.unwrap_err();
+        let _ = other.claim(&key("k"), &print("a")).await;
+    }
+    store.full(false);
+    elsewhere.full(false);
+    // The claimer is back before the holder's next attempt.
+    let claim = other.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(
+        matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+        "{claim:?}"
+    );
+    idem.wait_idle().await;
+    assert_eq!(&replayed(&other, "k").await[..], b"done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_store_was_full_a_dead_holder_is_replaced() {
+    let store = ScriptedStore::default();
+    let elsewhere = store.other_process();
+    let (idem, other) = (engine(&store), engine(&elsewhere));
+    drop(acquire(&idem, "k").await);
+    elsewhere.full(true);
+    for _ in 0..8 {
+        sleep(LEASE / 4).await;
+        let _ = other.claim(&key("k"), &print("a")).await;
+    }
+    elsewhere.full(false);
+    let back = Instant::now();
+    while !matches!(
+        other.claim(&key("k"), &print("a")).await,
+        Ok(Claim::Acquired(_))
+    ) {
+        sleep(LEASE / 20).await;
+        assert!(back.elapsed() < LEASE, "nobody may take it over");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_a_dead_holder_is_replaced_once_the_grace_is_over() {
     // The holder never comes back.

@@ -52,6 +52,7 @@ struct Script {
     refuse_answers: Option<StoreErrorKind>,
     refused_answers: usize,
     refuse_renewals: bool,
+    full: bool,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
@@ -72,6 +73,25 @@ impl ScriptedStore {
     /// Records that hold an answer are refused with `Full`; others find room.
     pub(crate) fn no_room_for_answers(&self, full: bool) {
         self.refuse_answers(full.then_some(StoreErrorKind::Full));
+    }
+
+    /// The store's clock steps forward.
+    pub(crate) fn step_clock(&self, by: Duration) {
+        for (_, written, _) in self.records.lock().unwrap().0.values_mut() {
+            *written -= by;
+        }
+    }
+
+    /// Nothing is written, with `Full`; what is there is still found.
+    pub(crate) fn full(&self, full: bool) {
+        self.script.lock().unwrap().full = full;
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        match self.script.lock().unwrap().full {
+            true => Err(StoreError::new(StoreErrorKind::Full, "no room")),
+            false => Ok(()),
+        }
     }
 
     /// Records that hold an answer fail like this; others are taken.
@@ -267,6 +287,9 @@ impl Store for ScriptedStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        if self.records.lock().unwrap().find(key).is_none() {
+            self.room()?;
+        }
         self.call(Op::Create, |records| match records.find(key) {
             Some(found) => Created::Exists(found),
             None => {
@@ -285,6 +308,7 @@ impl Store for ScriptedStore {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         self.answer(record).await?;
+        self.room()?;
         self.call(Op::Update, |records| match records.find(key) {
             Some(found) if found.record.version == expected => {
                 records.put(key, record, ttl);

@@ -131,9 +131,13 @@ fn told_error(error: &ExecuteError<String>) -> Told {
             message,
             replayed: true,
         } => Told::ReplayFailure(plan::panicked(message).1),
+        ExecuteError::Unstorable { replayed: true, .. } => {
+            Told::ReplayFailure(plan::unstorable().1)
+        }
         // Whether its ending is stored the caller is not told.
         ExecuteError::Failed { .. }
         | ExecuteError::Panicked { .. }
+        | ExecuteError::Unstorable { .. }
         | ExecuteError::Retryable(_) => Told::Pending,
         ExecuteError::Refused(Refused::Mismatch) => Told::Mismatch,
         ExecuteError::Refused(Refused::InFlight { .. }) => Told::InFlight,

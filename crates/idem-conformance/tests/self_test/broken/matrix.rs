@@ -139,6 +139,9 @@ caught! {
     s5_ttl_in_32_bits_of_millis: TtlIn32BitsOfMillis by time::s5_a_long_ttl_is_not_over_at_once;
     s5_ttl_capped: TtlCapped by time::s5_a_long_ttl_is_not_over_at_once;
     s5_ttl_panics: TtlPanics by time::s5_a_long_ttl_is_not_over_at_once;
+    s4_process_clock: ProcessClock by time::s4_another_process_tells_the_same_age;
+    s4_stepping_clock: SteppingClock by time::s4_a_step_of_the_clock_changes_no_age;
+    s4_restart_does_nothing: RestartDoesNothing by restart::s4_a_restart_is_another_run;
     s5_ttl_zero_is_for_ever: TtlZeroIsForEver by time::s5_a_ttl_of_nothing_is_not_for_ever;
     s5_unreadable_for_ever: UnreadableForEver by time::s5_an_unknown_format_expires_like_any_other;
 

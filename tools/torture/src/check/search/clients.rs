@@ -1,6 +1,9 @@
 //! What clients were told, as calls of the engine's model, with an operator beside them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Lapsed, Model, Stage, Stand};
@@ -8,9 +11,10 @@ use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Lapsed, Mod
 use super::time;
 use crate::{
     clock::Nanos,
-    event::{Action, Call as StoreAsked, Digest, Ending, Fault, Id, Reply, Told},
+    event::{Action, Call as StoreAsked, Digest, Ending, Fault, Id, Phase, Reply, Told},
     history::{History, Question, StoreCall, WorkSpan},
     key::{Class, KeyId, LEASE},
+    worker::fallback,
 };
 
 /// What clients, holders and operators may do.
@@ -110,6 +114,7 @@ pub(super) fn calls(key: KeyId, history: &History) -> Vec<Call<Asked, Answered>>
     let mut collected = Calls {
         calls: Vec::new(),
         lost: lost(&history.calls),
+        fell_back: fell_back(history),
         retention: key.policy().retention_time(),
     };
     for question in &history.questions {
@@ -124,6 +129,8 @@ struct Calls {
     calls: Vec<Call<Asked, Answered>>,
     /// See [`lost`].
     lost: HashMap<Id, u64>,
+    /// See [`fell_back`].
+    fell_back: HashSet<Id>,
     /// How long an ending is kept.
     retention: Duration,
 }
@@ -139,6 +146,20 @@ fn lost(calls: &[StoreCall]) -> HashMap<Id, u64> {
         }
     }
     all
+}
+
+/// The executions whose typed answers the store had no room for, so that the fallback stands.
+fn fell_back(history: &History) -> HashSet<Id> {
+    let written = history.calls.iter().filter_map(|call| match call.what {
+        StoreAsked::Update { record, .. } => Some(record),
+        _ => None,
+    });
+    let fallbacks = written.filter(|record| record.state == Phase::Failed(fallback()));
+    let standing = fallbacks.filter(|record| history.stands(record.ver));
+    let tokens: HashSet<u64> = standing.map(|record| record.ver.0).collect();
+    let executions = history.tokens().into_iter();
+    let fell_back = executions.filter(|(_, token)| tokens.contains(token));
+    fell_back.map(|(execution, _)| execution).collect()
 }
 
 impl Calls {
@@ -224,6 +245,10 @@ impl Calls {
             .and_then(|(at, told)| Some((at, to_holder(told)?)));
         match work.stop {
             Some((stopped, Some(ending))) => {
+                let ending = match self.fell_back.contains(&id) {
+                    true => Ending::Fail(fallback()),
+                    false => ending,
+                };
                 let told = told.filter(|_| self.is_told(question, ending, stopped));
                 self.key(stopped, told, ended(id, ending));
             }

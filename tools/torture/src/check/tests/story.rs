@@ -255,6 +255,7 @@ pub(super) fn durable() -> Rules {
     Rules {
         promise: Promise::Durable,
         failovers: Vec::new(),
+        spared: Vec::new(),
         slack: 5 * MILLISECOND,
     }
 }
@@ -268,6 +269,7 @@ pub(super) fn with_failover(promise: Promise, (from, to): Span) -> Rules {
     Rules {
         promise,
         failovers: vec![failover],
+        spared: Vec::new(),
         ..durable()
     }
 }
