@@ -12,6 +12,8 @@
 //! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
 //! | `idem_releases_lapsed_total` | counter | claims of unknown outcome that were not given back: their lease runs out, and under `Halt` they are abandoned then |
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
+//! | `idem_probe_timeouts_total` | counter | probers that took longer than a lease: the key was left halted |
+//! | `idem_abandoned_keys` | gauge | keys in flight with their lease over, set by [`count_abandoned`] alone |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
 //! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work, both with the key;
@@ -19,11 +21,11 @@
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tracing::{Level, Span, level_filters::LevelFilter};
 
-use crate::{RecordKey, StoreError, StoreErrorKind};
+use crate::{Browse, RecordKey, State, StoreError, StoreErrorKind};
 
 /// A renewal is due at a third of the lease. From this share on it is late.
 const LATE: f64 = 2.0 / 3.0;
@@ -163,6 +165,59 @@ pub(crate) fn lease_used(key: &RecordKey, used: Duration, lease: Duration) {
             %key, ?used, ?lease,
             "the lease is renewed late: the store is slow, or work blocks the runtime's threads"
         );
+    }
+}
+
+pub(crate) fn probe_timed_out(key: &RecordKey, limit: Duration) {
+    metrics::counter!("idem_probe_timeouts_total").increment(1);
+    tracing::warn!(%key, ?limit, "the prober did not answer; the key is left halted");
+}
+
+/// Counts the keys that are abandoned (in flight with their lease over), and sets the gauge
+/// `idem_abandoned_keys` to their number. Under [`OnAbandoned::Halt`](crate::OnAbandoned::Halt)
+/// they wait for [`resolve`](crate::Idempotency::resolve); otherwise for their next claim.
+///
+/// A process cannot know this number by itself: most abandoned keys were held by a process that is
+/// gone. So this reads every record of the store, page by page. Call it from one process, every few
+/// minutes.
+///
+/// ```
+/// # async fn example(store: std::sync::Arc<dyn idem_core::Browse>) {
+/// let mut timer = tokio::time::interval(std::time::Duration::from_secs(300));
+/// loop {
+///     timer.tick().await;
+///     if let Err(error) = idem_core::observe::count_abandoned(&*store).await {
+///         eprintln!("abandoned keys were not counted: {error}");
+///     }
+/// }
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Browse::browse`]; the gauge keeps its value.
+///
+/// # Cancel safety
+/// Dropping the future leaves the gauge as it was.
+pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, StoreError> {
+    const PAGE: usize = 1000;
+    // A key may be listed twice.
+    let mut abandoned = HashSet::new();
+    let mut cursor = None;
+    loop {
+        let page = store.browse(cursor.as_ref(), PAGE).await?;
+        let is_abandoned = |state: &State, age: Option<Duration>| match state {
+            State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
+            _ => false,
+        };
+        let listed = page.records.into_iter();
+        abandoned.extend(listed.filter_map(|(key, found)| {
+            is_abandoned(&found.record.state, found.age).then_some(key)
+        }));
+        cursor = page.next;
+        if cursor.is_none() {
+            metrics::gauge!("idem_abandoned_keys").set(abandoned.len() as f64);
+            return Ok(abandoned.len());
+        }
     }
 }
 

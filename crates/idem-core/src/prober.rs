@@ -44,6 +44,9 @@ pub trait Prober: Send + Sync {
     ///
     /// Several claims may ask at once; the answers are applied by conditional writes, so the first
     /// one counts. Say [`ProbeResult::unknown`] when in doubt.
+    ///
+    /// The claim that asks waits for the answer, no longer than a lease: then the future is dropped,
+    /// and the answer counts as unknown.
     async fn probe(&self, abandoned: &Abandonment) -> ProbeResult;
 }
 

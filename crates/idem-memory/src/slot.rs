@@ -100,6 +100,7 @@ pub(crate) fn size(key: &RecordKey, record: &Record) -> usize {
 fn body(state: &State) -> Option<&Bytes> {
     match state {
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
+        State::Released => None,
         State::Completed { payload } | State::Failed { payload } => Some(payload),
     }
 }
@@ -116,6 +117,7 @@ pub(crate) fn compact(record: &Record) -> Record {
         State::Retryable { checkpoint } => State::Retryable {
             checkpoint: checkpoint.as_ref().map(copy),
         },
+        State::Released => State::Released,
         State::Completed { payload } => State::Completed {
             payload: copy(payload),
         },

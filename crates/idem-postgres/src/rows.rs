@@ -24,6 +24,7 @@ pub(crate) const LARGEST: usize = 250_000_000;
 pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
     let bytes = match &record.state {
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
+        State::Released => None,
         State::Completed { payload } | State::Failed { payload } => Some(payload),
     };
     match bytes.map_or(0, Bytes::len) {
@@ -55,6 +56,7 @@ impl<'a> Columns<'a> {
         let (lease, checkpoint, payload) = match &record.state {
             State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_deref(), None),
             State::Retryable { checkpoint } => (None, checkpoint.as_deref(), None),
+            State::Released => (None, None, None),
             State::Completed { payload } | State::Failed { payload } => {
                 (None, None, Some(&**payload))
             }
@@ -188,6 +190,7 @@ fn state(row: &PgRow, status: &str) -> Result<State, StoreError> {
         "retryable" => State::Retryable {
             checkpoint: bytes(7)?,
         },
+        "released" => State::Released,
         "completed" => State::Completed {
             payload: payload()?,
         },

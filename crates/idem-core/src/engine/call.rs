@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::{Idempotency, deadline::deadline};
 use crate::{
@@ -174,16 +174,21 @@ impl Idempotency {
                 _ => None,
             },
         };
-        Reply::Probed(match &self.policy().on_abandoned {
-            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
-            OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
-        })
+        let OnAbandoned::Probe(prober) = &self.policy().on_abandoned else {
+            return Reply::Probed(ProbeResult::unknown());
+        };
+        let limit = self.policy().lease;
+        let probed = timeout(limit, prober.probe(&abandonment)).await;
+        Reply::Probed(probed.unwrap_or_else(|_| {
+            observe::probe_timed_out(key, limit);
+            ProbeResult::unknown()
+        }))
     }
 
     /// The ttl that this engine's policy gives a record in this state.
     #[must_use]
     pub fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
+        machine::ttl(state, self.policy().retentions(), self.policy().lapsed_rule())
     }
 }
 

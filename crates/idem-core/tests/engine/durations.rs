@@ -39,11 +39,13 @@ fn policies() -> impl Strategy<Value = Policy> {
         durations(),
         durations(),
         durations(),
+        durations(),
     );
-    (times, abandoned).prop_map(|((lease, retention, budget, timeout, wait), abandoned)| {
+    (times, abandoned).prop_map(|((lease, retention, failures, budget, timeout, wait), abandoned)| {
         Policy::default()
             .lease(lease)
             .retention(retention)
+            .failure_retention(failures)
             .retry_budget(budget)
             .call_timeout(timeout)
             .on_busy(OnBusy::Wait(wait))
