@@ -22,12 +22,7 @@ pub(crate) const LARGEST: usize = 250_000_000;
 
 /// Refuses a record that could not be stored and read back.
 pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
-    let bytes = match &record.state {
-        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
-        State::Released => None,
-        State::Completed { payload } | State::Failed { payload } => Some(payload),
-    };
-    match bytes.map_or(0, Bytes::len) {
+    match record.state.bytes() {
         0..=LARGEST => Ok(()),
         len => Err(StoreError::new(
             StoreErrorKind::TooLarge,

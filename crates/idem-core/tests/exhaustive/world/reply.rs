@@ -56,7 +56,9 @@ impl Protocol {
                 seen.take_over |= matches!(sent, Message::Update(_));
                 let print = holding.record().fingerprint;
                 let own = print == idem_core::Fingerprint::from_bytes([self.prints[worker]; 32]);
-                world.account.expect(own, "G4: it holds the key for its own request");
+                world
+                    .account
+                    .expect(own, "G4: it holds the key for its own request");
                 return self.acquire(world, worker, holding);
             }
             Claimed::Replay(payload) => {
