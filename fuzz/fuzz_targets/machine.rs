@@ -17,7 +17,7 @@ use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
 };
-use network::{Fate, Message, Network};
+use network::{Fate, Network};
 
 const LEASE: Duration = Duration::from_secs(30);
 const WORKERS: usize = 3;

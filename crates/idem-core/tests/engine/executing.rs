@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use idem_core::{
-    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, State, StoreErrorKind,
+    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, Running, State, StoreErrorKind,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -103,6 +103,20 @@ async fn a_retryable_failure_runs_again_with_the_next_attempt() {
         )
         .await;
     assert_eq!(second.unwrap().value, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_released_failure_lets_another_request_run_as_the_next_attempt() {
+    let idem = engine(&ScriptedStore::default());
+    let first: Answer<u32> = idem
+        .execute(&key("k"), &print("wrong code"), async |_| {
+            Err(Failure::Released("wrong code".to_owned()))
+        })
+        .await;
+    assert!(matches!(first, Err(ExecuteError::Released(error)) if error == "wrong code"));
+    let attempt = async |running: Running| Ok(running.attempt());
+    let corrected: Answer<u32> = idem.execute(&key("k"), &print("right code"), attempt).await;
+    assert_eq!(corrected.unwrap().value, 2);
 }
 
 #[tokio::test(start_paused = true)]
