@@ -25,7 +25,10 @@ use std::{collections::HashSet, time::Duration};
 
 use tracing::{Level, Span, level_filters::LevelFilter};
 
-use crate::{Browse, RecordKey, State, StoreError, StoreErrorKind};
+use crate::{
+    RecordKey,
+    store::{Browse, State, StoreError, StoreErrorKind},
+};
 
 /// A renewal is due at a third of the lease. From this share on it is late.
 const LATE: f64 = 2.0 / 3.0;
@@ -182,7 +185,7 @@ pub(crate) fn probe_timed_out(key: &RecordKey, limit: Duration) {
 /// minutes.
 ///
 /// ```
-/// # async fn example(store: std::sync::Arc<dyn idem_core::Browse>) {
+/// # async fn example(store: std::sync::Arc<dyn idem_core::store::Browse>) {
 /// let mut timer = tokio::time::interval(std::time::Duration::from_secs(300));
 /// loop {
 ///     timer.tick().await;

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{CommandCounts, acquire, delete, fingerprint, key, replaces_natively, replayed};
-use idem_core::{Claim, Idempotency, Refused, Store};
+use idem_core::{Claim, Idempotency, Refused, store::Store};
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, skip_or_fail};
 

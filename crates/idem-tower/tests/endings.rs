@@ -12,7 +12,7 @@ use axum::{
     routing::any,
 };
 use http::StatusCode;
-use idem_core::{OnPanic, Policy, State};
+use idem_core::{OnPanic, Policy, store::State};
 use idem_http::{Disposition, Profile, StatusRules};
 use support::{
     engine, layer, memory, pay,

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey, Refused, State};
+use idem_core::{
+    Claim, Failure, Idempotency, OnBusy, RecordKey, Refused, error::ExecuteError, store::State,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -158,7 +160,7 @@ pub async fn g1_a_retryable_key_runs_again(harness: &dyn Harness) -> Verdict {
         assert_eq!(execution.attempt(), attempt, "G1: the fencing number grows");
         let resumed = (attempt > 1).then(|| format!("step {}", attempt - 1));
         assert_eq!(
-            execution.resumed().map(|bytes| &**bytes),
+            execution.previous_checkpoint().map(|bytes| &**bytes),
             resumed.as_deref().map(str::as_bytes),
             "G8: the last checkpoint is handed on"
         );
@@ -184,7 +186,7 @@ pub async fn g4_a_released_key_runs_any_request(harness: &dyn Harness) -> Verdic
     match engine.claim(&key, &engine::other_request()).await {
         Ok(Claim::Acquired(execution)) => {
             assert_eq!(execution.attempt(), 2, "G1: the fencing number grows");
-            assert_eq!(execution.resumed(), None, "of another request");
+            assert_eq!(execution.previous_checkpoint(), None, "of another request");
             expect_stored(execution.complete("corrected").await);
         }
         other => panic!("G4: the key is free, but the claim is told {other:?}"),

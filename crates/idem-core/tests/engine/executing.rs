@@ -4,7 +4,9 @@ use std::sync::{
 };
 
 use idem_core::{
-    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, Running, State, StoreErrorKind,
+    Context, Failure, OnPanic, Outcome, Recording, Refused,
+    error::ExecuteError,
+    store::{State, StoreErrorKind},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -99,7 +101,7 @@ async fn a_retryable_failure_runs_again_with_the_next_attempt() {
         .execute(
             &key("k"),
             &print("a"),
-            async |running| Ok(running.attempt()),
+            async |context| Ok(context.attempt()),
         )
         .await;
     assert_eq!(second.unwrap().value, 2);
@@ -114,7 +116,7 @@ async fn g4_a_released_failure_lets_another_request_run_as_the_next_attempt() {
         })
         .await;
     assert!(matches!(first, Err(ExecuteError::Released(error)) if error == "wrong code"));
-    let attempt = async |running: Running| Ok(running.attempt());
+    let attempt = async |context: Context| Ok(context.attempt());
     let corrected: Answer<u32> = idem.execute(&key("k"), &print("right code"), attempt).await;
     assert_eq!(corrected.unwrap().value, 2);
 }
@@ -334,15 +336,15 @@ async fn an_answer_of_another_type_is_an_error_and_stays_stored() {
 async fn a_checkpoint_left_by_the_work_is_found_by_the_next_attempt() {
     let idem = engine(&ScriptedStore::default());
     let first: Answer<()> = idem
-        .execute(&key("k"), &print("a"), async |running| {
-            running.checkpoint("charged").await.unwrap();
+        .execute(&key("k"), &print("a"), async |context| {
+            context.checkpoint("charged").await.unwrap();
             Err(Failure::Retryable("mail server down".to_owned()))
         })
         .await;
     first.unwrap_err();
     let second: Answer<String> = idem
-        .execute(&key("k"), &print("a"), async |running| {
-            Ok(String::from_utf8_lossy(running.resumed().unwrap()).into_owned())
+        .execute(&key("k"), &print("a"), async |context| {
+            Ok(String::from_utf8_lossy(context.previous_checkpoint().unwrap()).into_owned())
         })
         .await;
     assert_eq!(second.unwrap().value, "charged");
