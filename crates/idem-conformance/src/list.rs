@@ -116,7 +116,7 @@ macro_rules! __cases {
                 g2_a_falsy_answer_is_an_answer
                 g4_another_request_is_a_mismatch_in_every_state
                 g1_a_retryable_key_runs_again
-                g1_a_released_key_is_as_new
+                g4_a_released_key_runs_any_request
                 g2_a_waiter_gets_the_answer
                 g1_waiters_for_a_released_key_run_one_at_a_time
             }

@@ -13,6 +13,8 @@
 //! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
 //! | `idem_releases_lapsed_total` | counter | claims of unknown outcome that were not given back: their lease runs out, and under `Halt` they are abandoned then |
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
+//! | `idem_probes_without_result_total` | counter | probers that panicked, or took longer than a lease: their keys count as abandoned |
+//! | `idem_abandoned_keys` | gauge | keys in flight with their lease over, set by [`count_abandoned`] alone |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
 //! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work, both with the key;
@@ -20,13 +22,13 @@
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tracing::{Level, Span, level_filters::LevelFilter};
 
 use crate::{
     RecordKey,
-    store::{StoreError, StoreErrorKind},
+    store::{Browse, State, StoreError, StoreErrorKind},
 };
 
 /// A renewal is due at a third of the lease. From this share on it is late.
@@ -182,6 +184,54 @@ pub(crate) fn taken_over(key: &RecordKey, after: Duration, lease: Duration) {
     }
 }
 
+/// Counts the keys that are abandoned (in flight with their lease over), and sets the gauge
+/// `idem_abandoned_keys` to their number. Under [`OnAbandoned::Halt`](crate::OnAbandoned::Halt)
+/// they wait for [`resolve`](crate::Idempotency::resolve); otherwise for their next claim.
+///
+/// A process cannot know this number by itself: most abandoned keys were held by a process that is
+/// gone. So this reads every record of the store, page by page. Call it from one process, every few
+/// minutes.
+///
+/// ```
+/// # async fn example(store: std::sync::Arc<dyn idem_core::store::Browse>) {
+/// let mut timer = tokio::time::interval(std::time::Duration::from_secs(300));
+/// loop {
+///     timer.tick().await;
+///     if let Err(error) = idem_core::observe::count_abandoned(&*store).await {
+///         eprintln!("abandoned keys were not counted: {error}");
+///     }
+/// }
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Browse::browse`]; the gauge keeps its value.
+///
+/// # Cancel safety
+/// Dropping the future leaves the gauge as it was.
+pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, StoreError> {
+    const PAGE: usize = 1000;
+    // A key may be listed twice.
+    let mut abandoned = HashSet::new();
+    let mut cursor = None;
+    loop {
+        let page = store.browse(cursor.as_ref(), PAGE).await?;
+        let is_abandoned = |state: &State, age: Option<Duration>| match state {
+            State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
+            _ => false,
+        };
+        let listed = page.records.into_iter();
+        abandoned.extend(listed.filter_map(|(key, found)| {
+            is_abandoned(&found.record.state, found.age).then_some(key)
+        }));
+        cursor = page.next;
+        if cursor.is_none() {
+            metrics::gauge!("idem_abandoned_keys").set(abandoned.len() as f64);
+            return Ok(abandoned.len());
+        }
+    }
+}
+
 pub(crate) fn dropped(key: &RecordKey, attempt: u32) {
     metrics::counter!("idem_executions_dropped_total").increment(1);
     tracing::warn!(%key, attempt, "an execution was dropped without an ending; its lease runs out");
@@ -193,5 +243,6 @@ pub(crate) fn unprotected(key: &RecordKey, kind: StoreErrorKind) {
 }
 
 pub(crate) fn probe_failed(key: &RecordKey, why: &'static str) {
+    metrics::counter!("idem_probes_without_result_total").increment(1);
     tracing::error!(%key, why, "the prober gave no result; the key counts as abandoned");
 }

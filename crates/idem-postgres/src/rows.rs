@@ -23,11 +23,7 @@ pub(crate) const LARGEST: usize = 250_000_000;
 
 /// Refuses a record that could not be stored and read back.
 pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
-    let bytes = match &record.state {
-        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
-        State::Completed { payload } | State::Failed { payload } => Some(payload),
-    };
-    match bytes.map_or(0, Bytes::len) {
+    match record.state.bytes() {
         0..=LARGEST => Ok(()),
         len => Err(StoreError::new(
             StoreErrorKind::TooLarge,
@@ -56,6 +52,7 @@ impl<'a> Columns<'a> {
         let (lease, checkpoint, payload) = match &record.state {
             State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_deref(), None),
             State::Retryable { checkpoint } => (None, checkpoint.as_deref(), None),
+            State::Released => (None, None, None),
             State::Completed { payload } | State::Failed { payload } => {
                 (None, None, Some(&**payload))
             }
@@ -189,6 +186,7 @@ fn state(row: &PgRow, status: &str) -> Result<State, StoreError> {
         "retryable" => State::Retryable {
             checkpoint: bytes(7)?,
         },
+        "released" => State::Released,
         "completed" => State::Completed {
             payload: payload()?,
         },

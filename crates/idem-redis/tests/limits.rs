@@ -127,6 +127,7 @@ async fn the_documented_rights_are_enough() {
         assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
         let released = acquire(&idem, &key("released")).await;
         assert_eq!(released.release().await, Ok(Recording::Stored));
+        common::delete(&store, &key("released")).await;
         assert_eq!(store.browse(None, 10).await.unwrap().records.len(), 1);
     }
 }

@@ -194,7 +194,11 @@ impl Idempotency {
     /// The ttl that this engine's policy gives a record in this state.
     #[must_use]
     pub fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
+        machine::ttl(
+            state,
+            self.policy().retentions(),
+            self.policy().lapsed_rule(),
+        )
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use idem_core::{
     Failure, Recording,
     spi::{Ran, Stopped},
-    store::StoreErrorKind,
+    store::{Browse, Cursor, Page, Store, StoreError, StoreErrorKind},
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::{runtime::Builder, time::sleep};
@@ -189,4 +190,40 @@ fn nothing_is_begun_while_too_many_endings_wait() {
     });
     assert_eq!(value(&metrics, "idem_endings_lost_total"), 0.0);
     assert_eq!(value(&metrics, "idem_endings_pending"), 0.0);
+}
+
+/// Two keys a page, and the last key of a page once more on the next one, as a store may list them.
+struct Listed(ScriptedStore);
+
+#[async_trait]
+impl Browse for Listed {
+    async fn browse(&self, after: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+        let start = after.map_or(0, |cursor| cursor.0.parse().unwrap());
+        let names = ["lost", "lost too", "running", "released", "completed"];
+        let mut page = Page::default();
+        for name in names.iter().skip(start).take(2) {
+            let found = self.0.get(&key(name)).await?.unwrap();
+            page.records.push((key(name), found));
+        }
+        page.next = (start + 2 < names.len()).then(|| Cursor((start + 1).to_string()));
+        Ok(page)
+    }
+}
+
+#[test]
+fn abandoned_keys_are_counted_in_the_whole_store() {
+    let metrics = metrics_of(async {
+        let store = ScriptedStore::default();
+        let idem = engine(&store);
+        drop(acquire(&idem, "lost").await);
+        drop(acquire(&idem, "lost too").await);
+        acquire(&idem, "released").await.release().await.unwrap();
+        let completed = acquire(&idem, "completed").await;
+        completed.complete("ok").await.unwrap();
+        tokio::time::advance(LEASE).await;
+        let _running = acquire(&idem, "running").await;
+        let count = idem_core::observe::count_abandoned(&Listed(store)).await;
+        assert_eq!(count.unwrap(), 2);
+    });
+    assert_eq!(value(&metrics, "idem_abandoned_keys"), 2.0);
 }

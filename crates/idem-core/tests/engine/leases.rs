@@ -85,7 +85,7 @@ async fn g1_after_the_store_was_full_a_living_holder_gets_the_time_of_one_renewa
     // The claimer is back before the holder's next attempt.
     let claim = other.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
         "{claim:?}"
     );
     idem.wait_idle().await;

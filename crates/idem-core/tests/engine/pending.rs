@@ -65,7 +65,7 @@ async fn g5_a_release_after_a_renewal_that_went_unnoticed_is_a_release() {
         .await
         .unwrap_err();
     assert_eq!(execution.release().await, Ok(Recording::Stored));
-    assert_eq!(store.record(&key("k")), None);
+    assert_eq!(store.state(&key("k")), Some(State::Released));
 }
 
 /// Every call but the ending is answered: `statement_timeout` on a large answer, a slow link.

@@ -66,12 +66,7 @@ impl Job {
     /// About how many bytes it sends.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Self::Create { record, .. } | Self::Update { record, .. } => match &record.state {
-                State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => {
-                    checkpoint.as_ref().map_or(0, bytes::Bytes::len)
-                }
-                State::Completed { payload } | State::Failed { payload } => payload.len(),
-            },
+            Self::Create { record, .. } | Self::Update { record, .. } => record.state.bytes(),
             Self::Delete { .. } | Self::Get => 0,
         }
     }

@@ -101,7 +101,7 @@ impl Transactional {
         lost: StoreError,
     ) -> Result<(), CommitError> {
         match self.make_free(&execution).await {
-            Some(Held::Ended(Landed::Retryable)) => {
+            Some(Held::Ended(Landed::Retryable | Landed::Released)) => {
                 execution.ended().await;
                 Err(CommitError::RolledBack(lost))
             }

@@ -238,7 +238,8 @@ impl Transactional {
     }
 
     pub(super) fn retention(&self) -> Duration {
-        self.engine.policy().retention_time()
+        let policy = self.engine.policy();
+        policy.retention_time().min(policy.failure_retention_time())
     }
 }
 

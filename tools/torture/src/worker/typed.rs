@@ -98,15 +98,14 @@ fn leave(
             at_work.stop(Some(Ending::Fail(plan::panicked(&message).1)));
             panic!("{message}");
         }
-        // There is no release here.
-        (Some(End::Release), _) => End::Retry,
         (Some(end), _) => end,
     };
     at_work.stop(Some(end.with(&answer).1));
     match end {
         End::Complete => Ok(answer),
         End::Fail => Err(Failure::Final(answer)),
-        End::Retry | End::Release => Err(Failure::Retryable(answer)),
+        End::Retry => Err(Failure::Retryable(answer)),
+        End::Release => Err(Failure::Released(answer)),
     }
 }
 
@@ -138,7 +137,8 @@ fn told_error(error: &ExecuteError<String>) -> Told {
         ExecuteError::Failed { .. }
         | ExecuteError::Panicked { .. }
         | ExecuteError::Unstorable { .. }
-        | ExecuteError::Retryable(_) => Told::Pending,
+        | ExecuteError::Retryable(_)
+        | ExecuteError::Released(_) => Told::Pending,
         ExecuteError::Refused(Refused::Mismatch) => Told::Mismatch,
         ExecuteError::Refused(Refused::InFlight { .. }) => Told::InFlight,
         ExecuteError::Refused(Refused::Abandoned { attempt }) => {

@@ -110,7 +110,6 @@ caught! {
     s2_read_cache: ReadCache by update::s2_a_finished_write_is_seen_by_every_handle;
 
     s3_unfenced_delete: UnfencedDelete by delete::s3_another_token_is_refused;
-    g3_unfenced_delete: UnfencedDelete by time::g3_a_superseded_release_changes_nothing;
     s3_delete_ignores_revision: DeleteIgnoresRevision by delete::s3_another_revision_is_refused;
     s3_check_then_delete: CheckThenDelete by delete::s3_single_winner_of_concurrent_deletes;
     s3_tombstone: Tombstone by delete::s3_a_deleted_key_is_as_new;

@@ -68,7 +68,8 @@ impl Clients {
         let stage = match ending {
             Ending::Complete(payload) => Stage::Completed(bytes(payload)),
             Ending::Fail(payload) => Stage::Failed(bytes(payload)),
-            Ending::Retry | Ending::Release => Stage::Retryable { attempt: *attempt },
+            Ending::Retry => Stage::Retryable { attempt: *attempt },
+            Ending::Release => Stage::Released { attempt: *attempt },
         };
         vec![Stand::Claimed {
             request: *request,
@@ -181,7 +182,7 @@ impl Calls {
             }
             Action::End { execution, ending } => {
                 let told = question.told;
-                let told = told.filter(|_| self.is_told(question, ending, asked));
+                let told = told.filter(|_| self.is_told(question, asked));
                 let reply = told.and_then(|(at, told)| Some((at, to_holder(told)?)));
                 self.key(asked, reply, ended(execution, ending));
             }
@@ -191,16 +192,11 @@ impl Calls {
     }
 
     /// Whether the answer to an ending that was sent at `sent` tells what became of it. After a lost
-    /// reply, a release counts as made where the key is gone or was claimed anew, and as superseded
-    /// where that one was taken over as well, whoever did it; and an ending that was stored and has
-    /// expired before it was sent again counts as superseded.
-    fn is_told(&self, question: &Question, ending: Ending, sent: Nanos) -> bool {
-        let (true, Some((at, told))) = (self.lost.contains_key(&question.id), question.told) else {
-            return true;
-        };
-        match (ending, told) {
-            (Ending::Release, _) => false,
-            (_, Told::Superseded) => time(at) - time(sent) < self.retention,
+    /// reply, an ending that was stored and has expired before it was sent again counts as
+    /// superseded.
+    fn is_told(&self, question: &Question, sent: Nanos) -> bool {
+        match (self.lost.contains_key(&question.id), question.told) {
+            (true, Some((at, Told::Superseded))) => time(at) - time(sent) < self.retention,
             _ => true,
         }
     }
@@ -249,7 +245,7 @@ impl Calls {
                     true => Ending::Fail(fallback()),
                     false => ending,
                 };
-                let told = told.filter(|_| self.is_told(question, ending, stopped));
+                let told = told.filter(|_| self.is_told(question, stopped));
                 self.key(stopped, told, ended(id, ending));
             }
             // It was dropped, because a renewal had found that it was superseded, or with its caller.

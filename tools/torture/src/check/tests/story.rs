@@ -25,6 +25,7 @@ pub(super) fn record(token: u64, revision: u64, state: Phase) -> Summary {
     let content = match state {
         Phase::InFlight { lease_ms } => lease_ms,
         Phase::Retryable => 1,
+        Phase::Released => 2,
         Phase::Completed(p) | Phase::Failed(p) => p,
     };
     Summary {
