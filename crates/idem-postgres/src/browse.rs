@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Stored};
+use idem_sql::batch::Answer;
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     PostgresStore,
     call::{Argument, Scalar},
-    rows::{Answer, answer, unreadable},
+    rows::{answer, unreadable},
 };
 
 /// Tells the cursors of this store from others.

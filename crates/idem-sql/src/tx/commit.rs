@@ -61,7 +61,7 @@ impl<S: TxStore> Completion<S> {
     /// # Cancel safety
     /// As [`commit`](Self::commit).
     pub async fn find_out(self, lost: StoreError) -> Result<(), CommitError> {
-        metrics::counter!("idem_sql_commits_in_doubt_total").increment(1);
+        metrics::counter!("idem_tx_commits_in_doubt_total").increment(1);
         let Self {
             transactional,
             key,
