@@ -1,6 +1,6 @@
 //! The transactional mode: the store's writes in a transaction of the user's.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
 use idem_core::{
     Created, Fingerprint, Idempotency, Record, RecordKey, StoreError, Stored, Updated, Version,
@@ -298,7 +298,7 @@ impl TxStore for PostgresStore {
 
 /// What a failure says of the transaction: without its commit nothing of it is there.
 fn broken(failure: Failure) -> Broken {
-    let code = failure.refusal().map(|code| code.into_owned());
+    let code = failure.refusal().map(Cow::into_owned);
     let error = failure.into_store_error(Stage::Connecting);
     match code.as_deref() {
         Some("40001" | "40P01") => Broken::Conflict(error),
