@@ -24,9 +24,7 @@ mod batch;
 mod browse;
 mod call;
 mod config;
-mod connections;
 mod error;
-mod ledger;
 mod literal;
 mod migrate;
 mod rows;
@@ -38,6 +36,10 @@ mod tx;
 
 pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use error::is_transient;
+pub use idem_core::error::CommitError;
+pub use idem_sql::{
+    Sweeper,
+    tx::{Committed, InTx, Once, TxError},
+};
 pub use store::PostgresStore;
-pub use sweep::Sweeper;
-pub use tx::{CommitError, Committed, Completion, InTx, Once, OpenTx, Transactional, TxError};
+pub use tx::{Completion, OpenTx, Transactional};

@@ -7,6 +7,7 @@ use idem_core::{
     Fingerprint, Timestamp,
     store::{ClaimToken, Record, State, StoreError, StoreErrorKind, Stored, Version},
 };
+use idem_sql::{batch::Answer, row::millis};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::call::Scalar;
@@ -113,18 +114,6 @@ impl<'a> Columns<'a> {
             Scalar::Int(Some(self.ttl_ms)),
         ]
     }
-}
-
-/// What a statement says of one call.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    /// It did what it was asked to.
-    Done,
-    /// It found this record.
-    Found(Stored),
-    /// It saw a row past its ttl without locking it: whether it is absent depends on what may be
-    /// under way.
-    Expired,
 }
 
 /// Reads a row of a statement's answer: which of its calls it is for, and what it says.
@@ -235,12 +224,6 @@ pub(crate) fn unreadable(error: sqlx::Error) -> StoreError {
 
 fn corrupt(message: &'static str) -> StoreError {
     StoreError::corrupt(message)
-}
-
-/// Whole milliseconds, rounded up, so that no lease gets shorter.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    let rounded = duration.saturating_add(Duration::from_nanos(999_999));
-    u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// PostgreSQL has no unsigned integers: the upper half of the range is kept as negative numbers,

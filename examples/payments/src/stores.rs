@@ -5,12 +5,14 @@ use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
 use idem_postgres::PostgresStore;
 use idem_redis::RedisStore;
+use idem_sqlite::SqliteStore;
 
-use crate::ledger::{Ledger, MemoryLedger, PostgresLedger};
+use crate::ledger::{Ledger, MemoryLedger, PostgresLedger, SqliteLedger};
 
 /// The schemes that [`open`] knows, with an example each: for error messages.
 const KNOWN: &[&str] = &[
     "memory:",
+    "sqlite:payments.db",
     "redis://127.0.0.1:6379/",
     "redis+cluster://10.0.0.1,10.0.0.2",
     "redis+sentinel://10.0.0.1,10.0.0.2/primary",
@@ -41,6 +43,7 @@ pub(crate) async fn open(url: &str, policy: Policy) -> Result<Stores> {
         "rediss" | "rediss+cluster" | "rediss+sentinel" => {
             bail!("`{scheme}:` takes a build with `--features tls`")
         }
+        "sqlite" => sqlite(url, policy).await,
         "postgres" | "postgresql" => postgres(url, policy).await,
         _ => bail!(
             "unknown store `{scheme}:`, known are:\n  {}",
@@ -60,6 +63,17 @@ fn with_books_in_memory(idem: Idempotency) -> Stores {
         idem,
         ledger: Ledger::Memory(MemoryLedger::default()),
     }
+}
+
+/// Keys and books in one file, so that they commit together.
+async fn sqlite(url: &str, policy: Policy) -> Result<Stores> {
+    let store = SqliteStore::connect(url).await?;
+    let idem = Idempotency::builder(store.clone()).policy(policy).build()?;
+    let ledger = SqliteLedger::open(store.transactional(&idem)).await;
+    Ok(Stores {
+        ledger: Ledger::Sqlite(ledger.context("the books cannot be opened")?),
+        idem,
+    })
 }
 
 /// Keys and books in one database, so that they commit together.

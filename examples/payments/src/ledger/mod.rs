@@ -4,12 +4,14 @@ mod error;
 mod memory;
 mod postgres;
 mod posting;
+mod sqlite;
 mod transfer;
 
 pub(crate) use error::LedgerError;
 pub(crate) use memory::MemoryLedger;
 pub(crate) use postgres::PostgresLedger;
 pub(crate) use posting::Posting;
+pub(crate) use sqlite::SqliteLedger;
 pub(crate) use transfer::{Execution, Kind, Order, Status, Transfer};
 
 use crate::merchant::Merchant;
@@ -21,6 +23,8 @@ pub(crate) enum Ledger {
     Memory(MemoryLedger),
     /// In the database where the keys are: what is written commits together with the answer.
     Postgres(PostgresLedger),
+    /// In the file where the keys are, likewise.
+    Sqlite(SqliteLedger),
 }
 
 impl Ledger {
@@ -37,6 +41,7 @@ impl Ledger {
                 Ok(Posting::done(transfer))
             }
             Self::Postgres(ledger) => ledger.post(merchant, transfer).await,
+            Self::Sqlite(ledger) => Ok(ledger.post(merchant, transfer)),
         }
     }
 
@@ -50,6 +55,7 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.find(merchant, kind, id)),
             Self::Postgres(ledger) => ledger.find(merchant, kind, id).await,
+            Self::Sqlite(ledger) => ledger.find(merchant, kind, id).await,
         }
     }
 
@@ -62,6 +68,7 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.list(merchant, kind)),
             Self::Postgres(ledger) => ledger.list(merchant, kind).await,
+            Self::Sqlite(ledger) => ledger.list(merchant, kind).await,
         }
     }
 
@@ -79,6 +86,7 @@ impl Ledger {
                 Ok(changed.map(Posting::done))
             }
             Self::Postgres(ledger) => ledger.change(merchant, kind, id, change).await,
+            Self::Sqlite(ledger) => ledger.change(merchant, kind, id, change).await,
         }
     }
 }

@@ -1,0 +1,41 @@
+//! What idem's SQL stores share. An application adds `idem-sqlite` or `idem-postgres`, and not this.
+//!
+//! | here | what it does | what the store says |
+//! |---|---|---|
+//! | [`batch`] | queues calls and sends them together, over one or more lanes | which calls fit together ([`Kind`](batch::Kind)), and how a batch is sent ([`Lanes`](batch::Lanes)) |
+//! | [`tx`] | the transactional mode: the user's rows and the record commit together (G7) | the statements in a transaction ([`TxStore`](tx::TxStore)) |
+//! | [`Connections`] | connections of the store's own, apart from the application's pool | how to open one ([`Open`]) |
+//! | [`Ledger`] | refuses tables that a newer release has changed | the query for the number of migrations |
+//! | [`Sweeper`] | the background loop of sweeping | one round ([`Round`]) |
+//! | [`row`] | a record as a few columns, for stores that keep it as one checksummed value | |
+//!
+//! There is no SQL here: statements, errors and configuration differ, and stay in their stores.
+//!
+//! # How to add a store
+//! 1. `config.rs`: the knobs. `error.rs`: a [`StoreError`](idem_core::store::StoreError) from a
+//!    `sqlx::Error` and a [`Stage`]; say [`Unknown`](idem_core::store::StoreErrorKind::Unknown) only for
+//!    what may have been applied.
+//! 2. `connections`: implement [`Open`] and keep a [`Connections`].
+//! 3. `migrate.rs`: the steps, and a [`Ledger`] that is looked at before a connection is used.
+//! 4. `batch.rs`: an enum of [`Kind`](batch::Kind)s, one for each multi-row statement, and
+//!    [`Lanes::serve`](batch::Lanes::serve), which sends a batch and hands the replies to
+//!    [`UnderWay::settle`](batch::UnderWay::settle). A batch is in ascending order of its keys and has
+//!    each key once, so rows are locked in one order.
+//! 5. `store.rs`: [`Store`](idem_core::store::Store) by [`Batcher::submit`](batch::Batcher::submit) of a
+//!    [`Job`](batch::Job); [`batch::created`] and its likes turn the reply into the answer.
+//! 6. `sweep.rs` and `browse.rs`: `Sweep`, `Browse` and [`Round`].
+//! 7. `tx.rs`: [`TxStore`](tx::TxStore), and `pub type Transactional = idem_sql::tx::Transactional<MyStore>`.
+//! 8. `tests/conformance`: the whole suite, with restart, faults, a full disk and damage.
+
+pub mod batch;
+mod connections;
+mod ledger;
+pub mod row;
+mod stage;
+mod sweeper;
+pub mod tx;
+
+pub use connections::{Connection, Connections, Open};
+pub use ledger::Ledger;
+pub use stage::Stage;
+pub use sweeper::{Round, Sweeper};

@@ -1,0 +1,43 @@
+//! Idempotency records in SQLite: durable, in one file, without a server.
+//!
+//! ```no_run
+//! use idem_core::Idempotency;
+//! use idem_sqlite::SqliteStore;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = SqliteStore::connect("sqlite:payments.db").await?;
+//! let idem = Idempotency::builder(store.clone()).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Any number of processes of one host may share the file. An answer that was stored survives the
+//! process, the system and, with the default [`Durability::Full`], the power. With the
+//! [transactional mode](Transactional) the user's own rows commit together with the record that says
+//! they are there (G7).
+//!
+//! SQLite lets one transaction write at a time, so all writes of a process travel together in the
+//! transactions of one connection.
+
+mod batch;
+mod browse;
+mod clock;
+mod config;
+mod error;
+mod files;
+mod migrate;
+mod place;
+mod read;
+mod sql;
+mod store;
+mod sweep;
+mod tx;
+
+pub use config::{Durability, SqliteConfig};
+pub use error::is_transient;
+pub use idem_core::error::CommitError;
+pub use idem_sql::{
+    Sweeper,
+    tx::{Committed, InTx, Once, TxError},
+};
+pub use store::SqliteStore;
+pub use tx::{Completion, OpenTx, Transactional};
