@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{
     runtime,

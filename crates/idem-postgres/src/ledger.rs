@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ impl Ledger {
     /// Looks at the ledger, unless that was done a moment ago.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) when it is of a newer release: an older one must
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) when it is of a newer release: an older one must
     /// not write to tables that it does not know. A ledger that cannot be read is no error: the
     /// statement that follows says what is wrong.
     pub(crate) async fn check(&self, connection: &mut PgConnection) -> Result<(), StoreError> {

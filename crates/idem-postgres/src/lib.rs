@@ -37,4 +37,4 @@ pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use error::is_transient;
 pub use store::PostgresStore;
 pub use sweep::Sweeper;
-pub use tx::{CommitError, Committed, Completion, InTx, Once, Transactional, TxError, TxRecorder};
+pub use tx::{CommitError, Committed, Completion, InTx, Once, OpenTx, Transactional, TxError};

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
 use tokio::time::timeout;
 

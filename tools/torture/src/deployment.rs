@@ -24,7 +24,7 @@ use std::{
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem_core::{Store, StoreError, Watch};
+use idem_core::store::{Store, StoreError, Watch};
 use idem_testbed::{FaultyProxy, TestbedError};
 
 use crate::{

@@ -11,9 +11,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Idempotency, deadline::deadline};
 use crate::{
-    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError, StoreErrorKind,
+    Abandonment, OnAbandoned, ProbeResult, RecordKey,
     machine::{self, Op, Reply, Write},
     observe,
+    store::{Record, State, StoreError, StoreErrorKind},
 };
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].

@@ -1,6 +1,6 @@
 //! Outages and renewals that go wrong: the key stays held while its process lives.
 
-use idem_core::{Failure, Recording, StoreErrorKind};
+use idem_core::{Failure, Recording, store::StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -88,7 +88,7 @@ async fn g1_after_the_store_was_full_a_living_holder_gets_the_time_of_one_renewa
         matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
         "{claim:?}"
     );
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&other, "k").await[..], b"done");
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Record, RecordKey, State, StoreError, Version};
+use idem_core::{
+    RecordKey,
+    store::{Record, State, StoreError, Version},
+};
 use tokio::sync::oneshot;
 
 use super::{MAX_RACES, kind::Kind};
@@ -263,7 +266,7 @@ pub(super) fn raced() -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use idem_core::{ClaimToken, Fingerprint, IdempotencyKey, Scope, Timestamp};
+    use idem_core::{Fingerprint, IdempotencyKey, Scope, Timestamp, store::ClaimToken};
 
     use super::*;
 

@@ -16,7 +16,7 @@ mod under_way;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use idem_core::{RecordKey, SeenKeys, StoreError};
+use idem_core::{RecordKey, spi::SeenKeys, store::StoreError};
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 pub(crate) use job::Job;

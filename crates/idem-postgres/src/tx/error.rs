@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use idem_core::{Bytes, ClaimError, CommitError, DecodeError, EncodeError, Refused};
+use idem_core::{
+    Bytes, Refused,
+    error::{ClaimError, CommitError, DecodeError, EncodeError},
+};
 
 use crate::error::is_conflict;
 

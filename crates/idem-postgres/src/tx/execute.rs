@@ -4,8 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use idem_core::{
-    Bytes, Claim, Execution, Fingerprint, Ran, RecordKey, Running, Stopped, StoreError, Superseded,
-    machine::Held, spi,
+    Bytes, Claim, Context, Execution, Fingerprint, RecordKey,
+    error::Superseded,
+    machine::Held,
+    spi::{self, Ran, Stopped},
+    store::StoreError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, Postgres, Row, Transaction};
@@ -45,7 +48,7 @@ impl Transactional {
     ) -> Result<Committed<T>, TxError<E>>
     where
         T: Serialize + DeserializeOwned,
-        W: AsyncFnOnce(&mut PgConnection, Running) -> Result<T, E>,
+        W: AsyncFnOnce(&mut PgConnection, Context) -> Result<T, E>,
     {
         let claim = self.engine.claim(key, fingerprint).await;
         Err(match claim.map_err(TxError::Claim)? {
@@ -63,7 +66,7 @@ impl Transactional {
     ) -> Result<Committed<T>, TxError<E>>
     where
         T: Serialize + DeserializeOwned,
-        W: AsyncFnOnce(&mut PgConnection, Running) -> Result<T, E>,
+        W: AsyncFnOnce(&mut PgConnection, Context) -> Result<T, E>,
     {
         let (mut tx, renews) = match self.begin_for(&execution).await {
             Ok(begun) => begun,
@@ -76,10 +79,10 @@ impl Transactional {
                 return Err(CommitError::Superseded(Superseded).into());
             }
         };
-        let running = execution.running();
+        let context = execution.context();
         // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
         // is caught as well.
-        let work = async { stored_form(work(&mut tx, running).await) };
+        let work = async { stored_form(work(&mut tx, context).await) };
         let ran = match renews {
             true => execution.run(work).await,
             false => run_unrenewed(work).await,

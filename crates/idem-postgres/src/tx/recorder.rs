@@ -1,7 +1,7 @@
-//! [`TxRecorder`]: a transaction that is handed to whoever ends the execution.
+//! [`OpenTx`]: a transaction that is handed to whoever ends the execution.
 
 use async_trait::async_trait;
-use idem_core::{Execution, Recorder, machine::Ending};
+use idem_core::{Execution, machine::Ending, spi::OpenTransaction};
 use sqlx::{Postgres, Transaction};
 
 use super::{CommitError, Transactional};
@@ -15,7 +15,7 @@ use crate::{
 /// Dropped instead of used, the transaction is rolled back.
 #[derive(Debug)]
 #[must_use = "dropped, the transaction is rolled back"]
-pub struct TxRecorder {
+pub struct OpenTx {
     transactional: Transactional,
     tx: Transaction<'static, Postgres>,
 }
@@ -29,7 +29,7 @@ impl Transactional {
     /// whose time the lease was renewed is refused with SQLSTATE 40001, and rolled back.
     ///
     /// ```no_run
-    /// # use idem_core::{Execution, Recorder, machine::Ending};
+    /// # use idem_core::{Execution, machine::Ending, spi::OpenTransaction};
     /// # use idem_postgres::{CommitError, PostgresStore, Transactional};
     /// # async fn example(
     /// #     transactional: Transactional, pool: sqlx::PgPool, execution: Execution,
@@ -37,13 +37,13 @@ impl Transactional {
     /// let mut tx = pool.begin().await?;
     /// let insert = sqlx::query("INSERT INTO payments (amount) VALUES (500)");
     /// insert.execute(&mut *tx).await?;
-    /// let recorder = Box::new(transactional.recorder(tx));
-    /// // What `idem-tower` does with a recorder that a handler hands over:
-    /// recorder.record(execution, Ending::Complete("paid".into())).await?;
+    /// let transaction = Box::new(transactional.open_tx(tx));
+    /// // What `idem-tower` does with a transaction that a handler hands over:
+    /// transaction.end(execution, Ending::Complete("paid".into())).await?;
     /// # Ok(()) }
     /// ```
-    pub fn recorder(&self, tx: Transaction<'static, Postgres>) -> TxRecorder {
-        TxRecorder {
+    pub fn open_tx(&self, tx: Transaction<'static, Postgres>) -> OpenTx {
+        OpenTx {
             transactional: self.clone(),
             tx,
         }
@@ -51,12 +51,8 @@ impl Transactional {
 }
 
 #[async_trait]
-impl Recorder for TxRecorder {
-    async fn record(
-        self: Box<Self>,
-        execution: Execution,
-        ending: Ending,
-    ) -> Result<(), CommitError> {
+impl OpenTransaction for OpenTx {
+    async fn end(self: Box<Self>, execution: Execution, ending: Ending) -> Result<(), CommitError> {
         let Self {
             transactional,
             mut tx,

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use idem_core::{
-    Created, Fingerprint, Record, RecordKey, State, StoreError, Stored, Updated, Version,
+    Fingerprint, RecordKey,
     machine::{Held, Holding, Op, Reply, Write},
+    store::{Created, Record, State, StoreError, Stored, Updated, Version},
 };
 use sqlx::{PgConnection, postgres::PgRow};
 
@@ -98,7 +99,7 @@ impl Transactional {
         Err(raced())
     }
 
-    /// [`Store::create`](idem_core::Store::create) of the first claim of a key, waiting no longer
+    /// [`Store::create`](idem_core::store::Store::create) of the first claim of a key, waiting no longer
     /// than this for another transaction that holds it.
     pub(super) async fn create_in_tx(
         &self,
@@ -132,7 +133,7 @@ impl Transactional {
         Err(raced())
     }
 
-    /// [`Store::update`](idem_core::Store::update) likewise.
+    /// [`Store::update`](idem_core::store::Store::update) likewise.
     pub(super) async fn update_in_tx(
         &self,
         tx: &mut PgConnection,

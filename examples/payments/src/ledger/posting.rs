@@ -49,7 +49,7 @@ impl Posting {
     pub(crate) async fn settle(self, run: &Run) -> Result<Transfer, LedgerError> {
         if let Some(Open { transactional, tx }) = self.open {
             match run.commit_with() {
-                Some(record) => record.hand_over(transactional.recorder(tx))?,
+                Some(record) => record.hand_over(transactional.open_tx(tx))?,
                 None => tx.commit().await.map_err(LedgerError::Unknown)?,
             }
         }

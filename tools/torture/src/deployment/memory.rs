@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::Result;
 use async_trait::async_trait;
 use idem_conformance::{FaultStore, Odds};
-use idem_core::{StoreError, Watch};
+use idem_core::store::{StoreError, Watch};
 use idem_memory::MemoryStore;
 use idem_testbed::{FaultyProxy, TestbedError};
 

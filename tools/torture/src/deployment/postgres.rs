@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_postgres::PostgresStore;
 use idem_testbed::{Durability, FaultyProxy, Postgres, PostgresBuilder, Server, TestbedError};
 use tokio::time::sleep;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{AppendFsync, FaultyProxy, Redis, Server, TestbedError};
 use tokio::time::sleep;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_testbed::{FaultyProxy, Redis, Sentinel, TestbedError};
 
 use super::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_testbed::{FaultyProxy, Postgres, Replication, TestbedError};
 use tokio::time::sleep;
 

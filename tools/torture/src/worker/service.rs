@@ -99,7 +99,7 @@ impl Service {
     /// Waits for what is still to be stored, for as long as that is to be expected, and says whether
     /// all of it is. What is left after that is as if the process had been killed.
     pub(super) async fn drain(&self) -> bool {
-        let drained = tokio::time::timeout(DRAIN, self.engine.drained());
+        let drained = tokio::time::timeout(DRAIN, self.engine.wait_idle());
         drained.await.is_ok()
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use idem_core::StoreErrorKind;
+use idem_core::store::StoreErrorKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Assignment, control::Control};

@@ -12,7 +12,10 @@ use idem_conformance::{
     Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, SteppedClock, Sweeping,
     async_trait,
 };
-use idem_core::{Bytes, RecordKey, Store, Watch};
+use idem_core::{
+    Bytes, RecordKey,
+    store::{Store, Watch},
+};
 
 use super::{LIMIT, ReferenceStore};
 

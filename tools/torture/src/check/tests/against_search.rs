@@ -6,7 +6,7 @@ use std::time::Duration;
 use idem_conformance::history::{
     Call as Searched, Imprint, Register, StoreCall as Asked, StoreReply, Violation, check as search,
 };
-use idem_core::{ClaimToken, Version};
+use idem_core::store::{ClaimToken, Version};
 use proptest::prelude::*;
 
 use super::{
