@@ -1,6 +1,6 @@
 //! What a harness can do to its store beyond calling it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
@@ -12,9 +12,10 @@ use crate::Skipped;
 
 /// A server that can be restarted and keeps its data over it.
 ///
-/// Restart the process that serves. A restart that does nothing passes every case and shows nothing;
-/// opening a file again in the same process hides what the process remembers, such as a monotonic
-/// clock.
+/// Restart the process that serves, and give its [`run`](Self::run): a restart that does nothing passes
+/// every other case and shows nothing. Opening a file again in the same process hides what the process
+/// remembers, such as a monotonic clock; the case over [`Harness::elsewhere`](crate::Harness::elsewhere)
+/// shows that.
 #[async_trait]
 pub trait Restart: Send + Sync {
     /// A handle on the data. Handles from before a restart have to work after it.
@@ -22,6 +23,29 @@ pub trait Restart: Send + Sync {
 
     /// Stops the server, starts it over the same data, and returns when it serves.
     async fn restart(&self);
+
+    /// What tells this run of the server from all others, such as the number of its process. By default
+    /// nothing, and the case that asks for it is skipped.
+    async fn run(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A clock that a store reads, and that can be made to step, as an administrator or a virtual machine
+/// that wakes up lets it.
+///
+/// For stores that promise an age which no step changes, because they read a clock that does not step
+/// or guard against it. A server that measures ages by its wall clock cannot promise that.
+#[async_trait]
+pub trait SteppedClock: Send + Sync {
+    /// A handle on data whose ages are measured by this clock.
+    async fn store(&self) -> Arc<dyn Store>;
+
+    /// Sets the clock forward.
+    async fn forward(&self, by: Duration);
+
+    /// Sets the clock back.
+    async fn back(&self, by: Duration);
 }
 
 /// What can go wrong between a caller and its store.

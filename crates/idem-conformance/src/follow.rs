@@ -20,7 +20,9 @@ use idem_core::{
     },
 };
 
-use crate::{Browsing, Corrupt, Fault, Faults, Fill, Harness, Restart, Skipped, Sweeping};
+use crate::{
+    Browsing, Corrupt, Fault, Faults, Fill, Harness, Restart, Skipped, SteppedClock, Sweeping,
+};
 
 /// Calls that are under way.
 #[derive(Default)]
@@ -138,6 +140,14 @@ impl Harness for Followed<'_> {
         self.harness.records_to_keep()
     }
 
+    async fn elsewhere(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(self.wrap(self.harness.elsewhere().await?)))
+    }
+
+    async fn clock(&self) -> Option<Box<dyn SteppedClock>> {
+        Some(Box::new(self.wrap(self.harness.clock().await?)))
+    }
+
     async fn restart(&self) -> Option<Box<dyn Restart>> {
         Some(Box::new(self.wrap(self.harness.restart().await?)))
     }
@@ -183,6 +193,25 @@ impl Restart for Wrapped<Box<dyn Restart>> {
 
     async fn restart(&self) {
         self.calls.during("restart", self.inner.restart()).await;
+    }
+
+    async fn run(&self) -> Option<String> {
+        self.inner.run().await
+    }
+}
+
+#[async_trait]
+impl SteppedClock for Wrapped<Box<dyn SteppedClock>> {
+    async fn store(&self) -> Arc<dyn Store> {
+        Wrapped::store(self, self.inner.store().await)
+    }
+
+    async fn forward(&self, by: Duration) {
+        self.inner.forward(by).await;
+    }
+
+    async fn back(&self, by: Duration) {
+        self.inner.back(by).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use idem_core::store::{Store, Watch};
 
-use crate::{Browsing, Corrupt, Faults, Fill, Restart, Sweeping};
+use crate::{Browsing, Corrupt, Faults, Fill, Restart, SteppedClock, Sweeping};
 
 /// How the suite reaches a store, and what it may do to it.
 ///
@@ -73,6 +73,20 @@ pub trait Harness: Send + Sync {
     /// of its cache the case shows nothing.
     fn records_to_keep(&self) -> usize {
         20_000
+    }
+
+    /// A handle that another *process* has on the data of [`store`](Self::store), such as one that sends
+    /// each call down a pipe to a child.
+    ///
+    /// For stores that several processes open by themselves, as they do a file: a clock or a lock of one
+    /// process shows in no other way. A store behind a server needs none.
+    async fn elsewhere(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
+    /// A clock of the store's that can be made to step.
+    async fn clock(&self) -> Option<Box<dyn SteppedClock>> {
+        None
     }
 
     /// A server that can be restarted and keeps its data over it.

@@ -79,7 +79,7 @@ mod suite;
 
 pub use async_trait::async_trait;
 
-pub use capability::{Browsing, Corrupt, Fault, Faults, Fill, Restart, Sweeping};
+pub use capability::{Browsing, Corrupt, Fault, Faults, Fill, Restart, SteppedClock, Sweeping};
 pub use case::{Case, Skipped, Verdict};
 pub use fault::{CallFault, FaultStore, Odds, Op};
 pub use harness::Harness;

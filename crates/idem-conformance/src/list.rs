@@ -105,6 +105,7 @@ macro_rules! __cases {
                 s4_the_age_goes_on_over_a_restart
                 s10_a_handle_outlives_a_restart
                 g1_an_execution_outlives_a_restart
+                s4_a_restart_is_another_run
             }
             engine {
                 g1_a_hundred_tasks_execute_once
@@ -115,7 +116,7 @@ macro_rules! __cases {
                 g2_a_falsy_answer_is_an_answer
                 g4_another_request_is_a_mismatch_in_every_state
                 g1_a_retryable_key_runs_again
-                g1_a_released_key_is_as_new
+                g4_a_released_key_runs_any_request
                 g2_a_waiter_gets_the_answer
                 g1_waiters_for_a_released_key_run_one_at_a_time
             }
@@ -136,6 +137,8 @@ macro_rules! __cases {
                 s4_the_age_never_runs_backwards
                 s4_an_update_starts_the_age_anew
                 s4_every_handle_tells_the_same_age
+                s4_another_process_tells_the_same_age
+                s4_a_step_of_the_clock_changes_no_age
                 s4_a_refusal_tells_the_age
                 s4_the_time_left_is_the_ttl_less_the_age
                 s4_the_time_left_is_of_the_last_write

@@ -67,8 +67,10 @@ pub enum ExecuteError<E> {
         /// Whether this is the stored failure of an earlier execution.
         replayed: bool,
     },
-    /// The work failed without effect, now; the next call runs again.
+    /// The work failed without effect, now; the next call with the same fingerprint runs.
     Retryable(E),
+    /// The work refused before anything happened, now; the next call runs, whatever its fingerprint.
+    Released(E),
     /// The work panicked, now or in an earlier execution.
     Panicked {
         /// The panic's message.
@@ -113,6 +115,7 @@ impl<E: fmt::Display> fmt::Display for ExecuteError<E> {
                 write!(f, "the work failed in an earlier execution: {error}")
             }
             Self::Retryable(error) => write!(f, "the work failed without effect: {error}"),
+            Self::Released(error) => write!(f, "the work refused, and the key is free: {error}"),
             Self::Panicked {
                 message,
                 replayed: false,

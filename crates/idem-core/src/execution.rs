@@ -23,8 +23,9 @@ use crate::{
 /// of this in one call; use an `Execution` where the work and its ending are apart, as in a job
 /// runner or a middleware.
 ///
-/// End it with [`complete`](Self::complete), [`fail`](Self::fail), [`end_or`](Self::end_or),
-/// [`fail_retryable`](Self::fail_retryable) or [`release`](Self::release). Dropped without an
+/// End it with [`complete`](Self::complete), [`fail`](Self::fail),
+/// [`fail_retryable`](Self::fail_retryable), [`release`](Self::release), [`end`](Self::end) or
+/// [`end_or`](Self::end_or). Dropped without an
 /// ending it counts as a crash half-way: the key stays in flight until its lease runs out, and is
 /// abandoned then. An execution that was superseded has no ending: drop it.
 ///
@@ -141,7 +142,7 @@ impl Execution {
         self,
         payload: impl Into<Bytes>,
     ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
-        self.end(Want::end(Ending::Complete(payload.into())))
+        self.end(Ending::Complete(payload.into()))
     }
 
     /// Stores a failure. Every repeat gets these very bytes, and nothing runs again.
@@ -152,7 +153,7 @@ impl Execution {
         self,
         payload: impl Into<Bytes>,
     ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
-        self.end(Want::end(Ending::Fail(payload.into())))
+        self.end(Ending::Fail(payload.into()))
     }
 
     /// Stores `ending`, or `fallback` where the store refuses `ending` for good: it is too large for
@@ -179,7 +180,7 @@ impl Execution {
         fallback: Ending,
     ) -> impl Future<Output = Result<Recording, Superseded>> + Send {
         let fallback = Some(fallback);
-        self.end(Want::End { ending, fallback })
+        self.wanting(Want::End { ending, fallback })
     }
 
     /// Records that the work failed without effect. The next claim with the same fingerprint runs,
@@ -189,21 +190,41 @@ impl Execution {
     /// As [`complete`](Self::complete), also for cancel safety. If the reply is lost and another
     /// execution has taken the key over since, it fails with [`Superseded`].
     pub fn fail_retryable(self) -> impl Future<Output = Result<Recording, Superseded>> + Send {
-        self.end(Want::end(Ending::Retry))
+        self.end(Ending::Retry)
     }
 
-    /// Removes the record, as if the key had never been claimed: for work that never began.
+    /// Records that nothing happened, and frees the key. The next claim runs, whatever its
+    /// fingerprint, with the next attempt number and without a checkpoint: for a request that was
+    /// refused before it did anything, and may come back corrected under the same key (a wrong
+    /// one-time password, a failed validation).
+    ///
+    /// "Nothing" includes the attempts before: an earlier one that crashed half-way may have had its
+    /// effect, and a corrected request has other keys downstream
+    /// ([`derive_key`](Self::derive_key)). Where [`attempt`](Self::attempt) is above 1, use
+    /// [`fail_retryable`](Self::fail_retryable) if in doubt.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete), also for cancel safety. If the reply to a release is lost,
-    /// it succeeds when the record is gone or has a fresh claim, and fails with [`Superseded`] when
-    /// another execution has taken the key over.
+    /// As [`fail_retryable`](Self::fail_retryable), also for cancel safety.
     pub fn release(self) -> impl Future<Output = Result<Recording, Superseded>> + Send {
-        self.end(Want::Release)
+        self.end(Ending::Release)
+    }
+
+    /// Ends the execution in this way, for code that decides how at run time.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete), also for cancel safety.
+    pub fn end(
+        self,
+        ending: Ending,
+    ) -> impl Future<Output = Result<Recording, Superseded>> + Send + use<> {
+        self.wanting(Want::end(ending))
     }
 
     /// The ending is asked for at once, so that a future that is never polled loses none.
-    fn end(self, want: Want) -> impl Future<Output = Result<Recording, Superseded>> + Send + use<> {
+    fn wanting(
+        self,
+        want: Want,
+    ) -> impl Future<Output = Result<Recording, Superseded>> + Send + use<> {
         self.held.ask(want);
         async move { in_place!(self.held.end()) }
     }

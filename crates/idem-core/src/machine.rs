@@ -24,16 +24,17 @@
 //!
 //! | record found | claim, same fingerprint | claim, other fingerprint | its holder |
 //! |---|---|---|---|
-//! | none | creates it: *in flight*, attempt 1 | the same | `Superseded`; a release that may have landed is *released* |
+//! | none | creates it: *in flight*, attempt 1 | the same | `Superseded` |
 //! | in flight, lease running | `InFlight` | `Mismatch` | renews, checkpoints, ends |
 //! | in flight, lease over, within the grace | `InFlight` | `Mismatch` | the same |
 //! | in flight, lease over | `Reclaim`: takes over, attempt + 1. `Halt`: `Abandoned`. `Probe`: as the prober says | `Mismatch` | the same, as long as nobody took over |
 //! | retryable | takes over, attempt + 1 | `Mismatch` | its own ending *landed*; another's is `Superseded` |
+//! | released | takes over, attempt + 1 | the same: the key is its from now on | as above |
 //! | completed | `Replay` | `Mismatch` | as above |
 //! | failed | `ReplayFailure` | `Mismatch` | as above |
 //!
-//! A record past its ttl is *none*. A take-over keeps the fingerprint, the stamp and the
-//! checkpoint. Where the attempts are used up, a claim is told `Exhausted` instead of taking over.
+//! A record past its ttl is *none*. A take-over keeps the stamp and the checkpoint; a released record
+//! has no checkpoint. Where the attempts are used up, a claim is told `Exhausted` instead of taking over.
 //! A prober that knows the answer has it stored as *completed* or *failed*; one that says *retry* lets
 //! the claim take over; one that cannot tell leaves the record as it is, and the claim is told
 //! `Abandoned`.
@@ -76,18 +77,33 @@ use crate::store::State;
 /// compute ages from it.
 pub const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// How long records are kept once they have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// A failure, from its ending.
+    pub failures: Duration,
+    /// Any other record, from its ending or from the end of its lease.
+    pub others: Duration,
+}
+
 /// The ttl to write a record with.
 ///
 /// A record in flight outlives its lease by the retention, so that an abandoned execution is
 /// remembered as long as an answer would be. Under [`LapsedRule::Halt`] and [`LapsedRule::Probe`]
 /// it lasts a hundred years ([`NEVER`]): an abandoned key must never run again by itself. Its ending
-/// sets the ttl back to the retention; so does a retryable ending, after which nothing is in doubt.
+/// sets the ttl back to the retention; so does a retryable ending or a release, after which nothing
+/// is in doubt.
 #[must_use]
-pub fn ttl(state: &State, retention: Duration, lapsed: LapsedRule) -> Duration {
+pub fn ttl(state: &State, retention: Retention, lapsed: LapsedRule) -> Duration {
     match (state, lapsed) {
-        (State::InFlight { lease, .. }, LapsedRule::Reclaim) => retention.saturating_add(*lease),
+        (State::InFlight { lease, .. }, LapsedRule::Reclaim) => {
+            retention.others.saturating_add(*lease)
+        }
         (State::InFlight { .. }, LapsedRule::Halt | LapsedRule::Probe) => NEVER,
-        (State::Retryable { .. } | State::Completed { .. } | State::Failed { .. }, _) => retention,
+        (State::Failed { .. }, _) => retention.failures,
+        (State::Retryable { .. } | State::Released | State::Completed { .. }, _) => {
+            retention.others
+        }
     }
 }
 

@@ -8,10 +8,13 @@
 //! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, too-large, corrupt, config |
 //! | `idem_renewals_total` | counter | `result`: done, superseded, error |
 //! | `idem_lease_used_ratio` | histogram | share of the lease that is used when it is renewed: a third is on time |
+//! | `idem_leases_cut_short_total` | counter | keys taken over before their lease was over by the holder's clock: the store's clock stepped, or a failover lost a renewal |
 //! | `idem_endings_pending` | gauge | endings that the store has not taken yet, and that are still tried |
 //! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
 //! | `idem_releases_lapsed_total` | counter | claims of unknown outcome that were not given back: their lease runs out, and under `Halt` they are abandoned then |
 //! | `idem_executions_dropped_total` | counter | executions dropped without an ending |
+//! | `idem_probes_without_result_total` | counter | probers that panicked, or took longer than a lease: their keys count as abandoned |
+//! | `idem_abandoned_keys` | gauge | keys in flight with their lease over, set by [`count_abandoned`] alone |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
 //! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work, both with the key;
@@ -19,13 +22,13 @@
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use tracing::{Level, Span, level_filters::LevelFilter};
 
 use crate::{
     RecordKey,
-    store::{StoreError, StoreErrorKind},
+    store::{Browse, State, StoreError, StoreErrorKind},
 };
 
 /// A renewal is due at a third of the lease. From this share on it is late.
@@ -169,6 +172,66 @@ pub(crate) fn lease_used(key: &RecordKey, used: Duration, lease: Duration) {
     }
 }
 
+/// Another execution owns the key, so long after a renewal that was acknowledged had been sent.
+pub(crate) fn taken_over(key: &RecordKey, after: Duration, lease: Duration) {
+    if after < lease {
+        metrics::counter!("idem_leases_cut_short_total").increment(1);
+        tracing::warn!(
+            %key, ?after, ?lease,
+            "another execution took the key over before its lease was over by this process's clock: \
+             the store's clock stepped, or a failover lost a renewal"
+        );
+    }
+}
+
+/// Counts the keys that are abandoned (in flight with their lease over), and sets the gauge
+/// `idem_abandoned_keys` to their number. Under [`OnAbandoned::Halt`](crate::OnAbandoned::Halt)
+/// they wait for [`resolve`](crate::Idempotency::resolve); otherwise for their next claim.
+///
+/// A process cannot know this number by itself: most abandoned keys were held by a process that is
+/// gone. So this reads every record of the store, page by page. Call it from one process, every few
+/// minutes.
+///
+/// ```
+/// # async fn example(store: std::sync::Arc<dyn idem_core::store::Browse>) {
+/// let mut timer = tokio::time::interval(std::time::Duration::from_secs(300));
+/// loop {
+///     timer.tick().await;
+///     if let Err(error) = idem_core::observe::count_abandoned(&*store).await {
+///         eprintln!("abandoned keys were not counted: {error}");
+///     }
+/// }
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`Browse::browse`]; the gauge keeps its value.
+///
+/// # Cancel safety
+/// Dropping the future leaves the gauge as it was.
+pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, StoreError> {
+    const PAGE: usize = 1000;
+    // A key may be listed twice.
+    let mut abandoned = HashSet::new();
+    let mut cursor = None;
+    loop {
+        let page = store.browse(cursor.as_ref(), PAGE).await?;
+        let is_abandoned = |state: &State, age: Option<Duration>| match state {
+            State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
+            _ => false,
+        };
+        let listed = page.records.into_iter();
+        abandoned.extend(listed.filter_map(|(key, found)| {
+            is_abandoned(&found.record.state, found.age).then_some(key)
+        }));
+        cursor = page.next;
+        if cursor.is_none() {
+            metrics::gauge!("idem_abandoned_keys").set(abandoned.len() as f64);
+            return Ok(abandoned.len());
+        }
+    }
+}
+
 pub(crate) fn dropped(key: &RecordKey, attempt: u32) {
     metrics::counter!("idem_executions_dropped_total").increment(1);
     tracing::warn!(%key, attempt, "an execution was dropped without an ending; its lease runs out");
@@ -177,4 +240,9 @@ pub(crate) fn dropped(key: &RecordKey, attempt: u32) {
 pub(crate) fn unprotected(key: &RecordKey, kind: StoreErrorKind) {
     metrics::counter!("idem_unprotected_total").increment(1);
     tracing::warn!(%key, kind = kind.name(), "the store is out of reach; running unprotected");
+}
+
+pub(crate) fn probe_failed(key: &RecordKey, why: &'static str) {
+    metrics::counter!("idem_probes_without_result_total").increment(1);
+    tracing::error!(%key, why, "the prober gave no result; the key counts as abandoned");
 }

@@ -14,8 +14,8 @@ use crate::{Execution, error::Superseded, machine::Ending, store::StoreError};
 #[async_trait]
 pub trait OpenTransaction: Send + 'static {
     /// Ends the execution, and commits what the work wrote if and only if the ending is a success
-    /// or a failure that is to be replayed. [`Ending::Retry`] says that nothing happened: it rolls
-    /// back, and makes the key free.
+    /// or a failure that is to be replayed ([`Ending::is_final`]). [`Ending::Retry`] and
+    /// [`Ending::Release`] say that nothing happened: they roll back.
     ///
     /// Renewals are over by then.
     ///

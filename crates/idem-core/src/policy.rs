@@ -3,7 +3,10 @@
 
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::{Prober, machine::LapsedRule};
+use crate::{
+    Prober,
+    machine::{LapsedRule, Retention},
+};
 
 /// The knobs of an [`Idempotency`](crate::Idempotency) engine; can differ per route or job kind.
 ///
@@ -22,6 +25,7 @@ use crate::{Prober, machine::LapsedRule};
 pub struct Policy {
     pub(crate) lease: Duration,
     pub(crate) retention: Duration,
+    pub(crate) failure_retention: Option<Duration>,
     pub(crate) on_busy: OnBusy,
     pub(crate) on_abandoned: OnAbandoned,
     pub(crate) on_panic: OnPanic,
@@ -32,13 +36,14 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// 30 s lease, 24 h retention, reject when busy, reclaim what was abandoned, a panic is a
+    /// 30 s lease, 24 h retention, failures included, reject when busy, reclaim what was abandoned, a panic is a
     /// failure, fail closed, any number of attempts, 2 s retry budget, and for a store call 1 s or a
     /// quarter of the lease, whichever is shorter.
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(30),
             retention: Duration::from_secs(24 * 3600),
+            failure_retention: None,
             on_busy: OnBusy::Reject,
             on_abandoned: OnAbandoned::Reclaim,
             on_panic: OnPanic::Fail,
@@ -66,6 +71,17 @@ impl Policy {
     #[must_use]
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// How long a stored failure is replayed, counted from its ending; by default the
+    /// [`retention`](Self::retention). Past it the key is as new, so the work can run again.
+    ///
+    /// Choose it longer than clients go on sending a request again, unless a failure is certainly
+    /// without effect.
+    #[must_use]
+    pub fn failure_retention(mut self, retention: Duration) -> Self {
+        self.failure_retention = Some(retention);
         self
     }
 
@@ -146,8 +162,11 @@ impl Policy {
         if self.lease < Duration::from_millis(3) {
             return Err(PolicyError::LeaseTooShort(self.lease));
         }
-        if self.retention < Duration::from_millis(1) {
-            return Err(PolicyError::RetentionTooShort(self.retention));
+        let Retention { failures, others } = self.retentions();
+        for retention in [others, failures] {
+            if retention < Duration::from_millis(1) {
+                return Err(PolicyError::RetentionTooShort(retention));
+            }
         }
         match self.call_timeout {
             Some(Duration::ZERO) => return Err(PolicyError::NoCallTimeout),
@@ -157,7 +176,12 @@ impl Policy {
             }
             _ => {}
         }
-        for (name, value) in [("lease", self.lease), ("retention", self.retention)] {
+        let knobs = [
+            ("lease", self.lease),
+            ("retention", others),
+            ("failure retention", failures),
+        ];
+        for (name, value) in knobs {
             if value > Self::LONGEST {
                 return Err(PolicyError::TooLong { name, value });
             }
@@ -165,7 +189,7 @@ impl Policy {
         Ok(())
     }
 
-    /// The longest lease and retention: a hundred years, so that no store overflows.
+    /// The longest lease and retentions: a hundred years, so that no store overflows.
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
     /// How long a call is tried again; see [`retry_budget`](Self::retry_budget).
@@ -193,6 +217,19 @@ impl Policy {
     #[must_use]
     pub fn retention_time(&self) -> Duration {
         self.retention
+    }
+
+    /// The retention of failures.
+    #[must_use]
+    pub fn failure_retention_time(&self) -> Duration {
+        self.retentions().failures
+    }
+
+    pub(crate) fn retentions(&self) -> Retention {
+        Retention {
+            failures: self.failure_retention.unwrap_or(self.retention),
+            others: self.retention,
+        }
     }
 
     /// The choice for an outage before the claim.
@@ -236,10 +273,11 @@ pub enum OnAbandoned {
     /// Never run again by itself: answer [`Abandoned`](crate::Refused::Abandoned) until somebody
     /// calls [`resolve`](crate::Idempotency::resolve), also past the retention. A record that is
     /// claimed under `Halt` or `Probe` is kept for a hundred years until it ends, and for the
-    /// retention after that. An execution that ended as retryable is not in doubt: past the
-    /// retention its key is as new.
+    /// retention after that. An execution that ended as retryable or released is not in doubt: past
+    /// the retention its key is as new.
     Halt,
-    /// Ask a [`Prober`] to look the effect up where it would be, then complete, reclaim or halt.
+    /// Ask a [`Prober`] to look the effect up where it would be, then complete, reclaim or halt. One
+    /// that takes longer than the lease is dropped, and the key is left halted.
     Probe(Arc<dyn Prober>),
 }
 

@@ -44,6 +44,9 @@ pub trait Prober: Send + Sync {
     ///
     /// Several claims may ask at once; the answers are applied by conditional writes, so the first
     /// one counts. Say [`ProbeResult::unknown`] when in doubt.
+    ///
+    /// The claim waits for it, for as long as a lease at most. A probe that takes longer, or panics,
+    /// counts as unknown.
     async fn probe(&self, abandoned: &Abandonment) -> ProbeResult;
 }
 

@@ -11,7 +11,7 @@ pub mod codec;
 mod optional;
 mod record;
 
-use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -31,7 +31,7 @@ pub use record::{ClaimToken, Record, State, Stored, Version};
 /// | **S1** | Of concurrent creates on one absent key exactly one answers [`Created::New`]; the others answer `Exists` with the winner, never with nothing. |
 /// | **S2** | [`update`](Self::update) applies if and only if the stored version equals `expected`, atomically. |
 /// | **S3** | [`delete`](Self::delete) likewise. |
-/// | **S4** | `age` is measured by the store's clock alone, survives its restart, and never runs backwards between two writes. |
+/// | **S4** | `age` is measured by the store's clock alone, survives its restart, and never runs backwards between two writes. Where the clock of a store's server can be set, its docs say what that does. |
 /// | **S5** | Past its ttl a record is absent to all four operations, purged or not. |
 /// | **S6** | Nothing goes before its ttl: no eviction, ever. A full store refuses with [`StoreErrorKind::Full`]. |
 /// | **S7** | What was written is read back whole; an unknown format version is [`StoreErrorKind::Corrupt`] and is never overwritten. |
@@ -158,8 +158,7 @@ impl StoreErrorKind {
 }
 
 /// A store call that failed, what that means for its write, and the cause.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{}: {message}", kind.meaning())]
+#[derive(Debug, Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     message: Cow<'static, str>,
@@ -209,7 +208,7 @@ impl StoreError {
     /// Keeps the error that caused this one.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(Cause(Arc::from(source.into())));
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -221,18 +220,19 @@ impl StoreError {
 }
 
 /// A shared cause: one failed batch fails many callers, and each keeps the reason.
-#[derive(Debug, Clone)]
-struct Cause(Arc<dyn Error + Send + Sync>);
+type Cause = Arc<dyn Error + Send + Sync>;
 
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.meaning(), self.message)
     }
 }
 
-impl Error for Cause {
+impl Error for StoreError {
+    /// The very error that caused it, so that it can be told by its type.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 
@@ -279,7 +279,9 @@ mod tests {
             error.to_string(),
             "the store did not answer, the write may have been applied: no reply in 500 ms"
         );
-        assert_eq!(error.source().unwrap().to_string(), "connection reset");
+        let source = error.source().unwrap();
+        assert_eq!(source.to_string(), "connection reset");
+        assert!(source.is::<std::io::Error>(), "it can be told by its type");
         assert!(error.clone().source().is_some());
     }
 }

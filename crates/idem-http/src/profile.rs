@@ -78,7 +78,7 @@ pub struct Profile {
     /// An answer of unknown length goes out as it comes once it has more bytes than this.
     pub stream_from: usize,
     /// How long one execution may last, streaming included. Over it the work is dropped, and the
-    /// key ends as for a panic; `None` for no bound.
+    /// key ends with a 500, whatever the policy says of a panic; `None` for no bound.
     pub longest_run: Option<Duration>,
     /// How many executions may go on whose client is gone. Over it requests are answered 503
     /// before their claim.

@@ -29,9 +29,24 @@ pub enum Disposition {
     FinalWithoutBody,
     /// Without effect: not stored, the next request with the same fingerprint runs.
     Retryable,
+    /// Refused before anything happened, such as for a wrong one-time password or a failed
+    /// validation: not stored, and the next request runs whatever its fingerprint. So a client may
+    /// send a corrected body under the same key.
+    ///
+    /// Not after a crash in the middle of an earlier attempt that may have had its effect: a
+    /// corrected request has other keys downstream. Ask the attempt number of the run.
+    Release,
 }
 
-/// Which statuses are retryable; all others are final.
+impl Disposition {
+    /// Whether an answer is stored, so that nothing runs again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Final | Self::FinalWithoutBody)
+    }
+}
+
+/// Which statuses are retryable or release the key; all others are final.
 ///
 /// What is answered after the handler began proves nothing about its effect: a timeout layer
 /// inside answers 408 or 503 after cutting the handler off half-way. So only statuses that refuse
@@ -41,19 +56,16 @@ pub enum Disposition {
 /// [`StatusRules::wide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusRules {
-    retryable: Vec<StatusCode>,
+    not_final: Vec<(StatusCode, Disposition)>,
 }
 
 impl Default for StatusRules {
     fn default() -> Self {
-        Self {
-            retryable: vec![
-                StatusCode::UNAUTHORIZED,
-                StatusCode::FORBIDDEN,
-                StatusCode::TOO_EARLY,
-                StatusCode::TOO_MANY_REQUESTS,
-            ],
-        }
+        Self::all_final()
+            .retryable(StatusCode::UNAUTHORIZED)
+            .retryable(StatusCode::FORBIDDEN)
+            .retryable(StatusCode::TOO_EARLY)
+            .retryable(StatusCode::TOO_MANY_REQUESTS)
     }
 }
 
@@ -63,7 +75,7 @@ impl StatusRules {
     #[must_use]
     pub fn all_final() -> Self {
         Self {
-            retryable: Vec::new(),
+            not_final: Vec::new(),
         }
     }
 
@@ -86,29 +98,47 @@ impl StatusRules {
             .retryable(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// Lets the next request run after this status.
+    /// Lets the next request with the same fingerprint run after this status.
     #[must_use]
-    pub fn retryable(mut self, status: StatusCode) -> Self {
-        if !self.retryable.contains(&status) {
-            self.retryable.push(status);
-        }
-        self
+    pub fn retryable(self, status: StatusCode) -> Self {
+        self.with(status, Disposition::Retryable)
+    }
+
+    /// Lets any next request run after this status; see [`Disposition::Release`]. For routes whose
+    /// handlers answer so only before they do anything.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use idem_http::{Disposition, StatusRules};
+    ///
+    /// let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    /// let rules = StatusRules::default().released(invalid);
+    /// assert_eq!(rules.disposition(invalid), Disposition::Release);
+    /// ```
+    #[must_use]
+    pub fn released(self, status: StatusCode) -> Self {
+        self.with(status, Disposition::Release)
     }
 
     /// Stores and replays this status.
     #[must_use]
     pub fn stored(mut self, status: StatusCode) -> Self {
-        self.retryable.retain(|known| *known != status);
+        self.not_final.retain(|(known, _)| *known != status);
         self
     }
 
     /// How an answer with this status is recorded.
     #[must_use]
     pub fn disposition(&self, status: StatusCode) -> Disposition {
-        match self.retryable.contains(&status) {
-            true => Disposition::Retryable,
-            false => Disposition::Final,
-        }
+        let rule = self.not_final.iter().find(|(known, _)| *known == status);
+        rule.map_or(Disposition::Final, |(_, disposition)| *disposition)
+    }
+
+    /// The last rule for a status counts.
+    fn with(self, status: StatusCode, disposition: Disposition) -> Self {
+        let mut rules = self.stored(status);
+        rules.not_final.push((status, disposition));
+        rules
     }
 }
 
@@ -148,7 +178,10 @@ mod tests {
     fn a_route_can_move_a_status_either_way() {
         let rules = StatusRules::default()
             .retryable(StatusCode::CONFLICT)
-            .stored(StatusCode::FORBIDDEN);
-        assert_eq!(retryable(&rules), [401, 409, 425, 429]);
+            .stored(StatusCode::FORBIDDEN)
+            .released(StatusCode::UNAUTHORIZED);
+        assert_eq!(retryable(&rules), [409, 425, 429]);
+        let released = rules.disposition(StatusCode::UNAUTHORIZED);
+        assert_eq!(released, Disposition::Release);
     }
 }

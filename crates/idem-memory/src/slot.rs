@@ -97,14 +97,7 @@ impl Slot {
 }
 
 pub(crate) fn size(key: &RecordKey, record: &Record) -> usize {
-    OVERHEAD + key.as_str().len() + body(&record.state).map_or(0, Bytes::len)
-}
-
-fn body(state: &State) -> Option<&Bytes> {
-    match state {
-        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
-        State::Completed { payload } | State::Failed { payload } => Some(payload),
-    }
+    OVERHEAD + key.as_str().len() + record.state.bytes()
 }
 
 /// The record with its bytes in an allocation of their own: a few bytes of a large buffer would
@@ -119,6 +112,7 @@ pub(crate) fn compact(record: &Record) -> Record {
         State::Retryable { checkpoint } => State::Retryable {
             checkpoint: checkpoint.as_ref().map(copy),
         },
+        State::Released => State::Released,
         State::Completed { payload } => State::Completed {
             payload: copy(payload),
         },

@@ -15,7 +15,7 @@ use idem_core::{
     Fingerprint, IdempotencyKey, Scope, Timestamp,
     store::{ClaimToken, Created, Record, State, Store, Updated, Version},
 };
-use idem_postgres::PostgresStore;
+use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Durability, Postgres};
 use tokio::{
     task::JoinSet,
@@ -49,7 +49,11 @@ async fn main() -> ExitCode {
         .start()
         .await
         .unwrap();
-    let store = PostgresStore::connect(&server.url()).await.unwrap();
+    // Without an engine nobody asks again, so what comes late is to be sent all the same.
+    let config = PostgresConfig::default().send_timeout(Duration::from_secs(60));
+    let store = PostgresStore::connect_with(&server.url(), config)
+        .await
+        .unwrap();
     store.migrate().await.unwrap();
     let sweeper = store.sweep_in_background(Duration::from_secs(1));
     let started = Instant::now();

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS idem.records (
 COMMENT ON TABLE idem.records IS 'Idempotency records of idem-postgres';
 COMMENT ON COLUMN idem.records.created_at IS 'When the key was first claimed, by the clock of the claimer; for people';
 COMMENT ON COLUMN idem.records.expires_at IS 'Past this the row counts as absent; sweeping gives its room back';
-COMMENT ON COLUMN idem.records.status IS 'in-flight, retryable, completed or failed';
+COMMENT ON COLUMN idem.records.status IS 'in-flight, retryable, released, completed or failed';
 COMMENT ON COLUMN idem.records.attempt IS 'Fencing number: 1 for the first execution, one more for each later one';
 COMMENT ON COLUMN idem.records.revision IS 'With token the version of the record, which every write compares; unsigned 64 bits';
 COMMENT ON COLUMN idem.records.lease_ms IS 'In flight alone: how long after updated_at the holder is trusted; unsigned 64 bits';

@@ -5,12 +5,13 @@ use idem_core::{
     RecordKey,
     store::{Browse, Cursor, Page, StoreError, Stored},
 };
+use idem_sql::batch::Answer;
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     PostgresStore,
     call::{Argument, Scalar},
-    rows::{Answer, answer, unreadable},
+    rows::{answer, unreadable},
 };
 
 /// Tells the cursors of this store from others.

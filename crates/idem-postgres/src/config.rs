@@ -117,7 +117,13 @@ impl PostgresConfig {
     /// How long a call may wait until it is sent: for a connection, and for a place in a statement.
     /// Past it the call is taken back and answers
     /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable), since it is certain that nothing was
-    /// applied. Keep it below the policy's `call_timeout`, after which an outcome counts as unknown.
+    /// applied. An engine asks again within its policy's `retry_budget`; code that calls the store
+    /// without one does so itself, or sets this longer.
+    ///
+    /// It is reached where the server is away, and where it is so slow that calls wait for their turn
+    /// for as long: then some are refused early instead of all late. Keep it below the policy's
+    /// `call_timeout`, after which an outcome counts as unknown. That one is a quarter of the lease by
+    /// default, so lower this for leases under two seconds.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.send_timeout = timeout;
@@ -237,6 +243,12 @@ mod tests {
             config.schema.apply("idem.t idem.u"),
             "\"idem.x\".t \"idem.x\".u"
         );
+    }
+
+    /// PostgreSQL removes nothing by itself.
+    #[test]
+    fn a_store_that_connects_sweeps_by_default() {
+        assert!(PostgresConfig::default().sweep_every.is_some());
     }
 
     #[test]

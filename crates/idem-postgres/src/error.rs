@@ -3,21 +3,13 @@
 use std::error::Error;
 
 use idem_core::store::{StoreError, StoreErrorKind};
+use idem_sql::Stage;
 use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
 };
 
 use crate::session::Failure;
-
-/// How far a call had come when it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// No connection yet, so nothing was sent.
-    Connecting,
-    /// The statement may have reached the server.
-    Sent,
-}
 
 /// Sorts an error by what it says of the write, and keeps it as the cause.
 pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {

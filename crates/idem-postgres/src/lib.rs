@@ -14,16 +14,17 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Time is the server's `clock_timestamp()` alone. PostgreSQL 14 and later; see [`PostgresConfig`]
-//! for the knobs and for poolers.
+//! Time is the server's `clock_timestamp()` alone (rule S4). Where that clock is set forward, leases and
+//! retention end early; where it is set back, a crashed holder keeps its key for so much longer. Have
+//! NTP slew it.
+//!
+//! PostgreSQL 14 and later; see [`PostgresConfig`] for the knobs and for poolers.
 
 mod batch;
 mod browse;
 mod call;
 mod config;
-mod connections;
 mod error;
-mod ledger;
 mod literal;
 mod migrate;
 mod rows;
@@ -35,6 +36,10 @@ mod tx;
 
 pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use error::is_transient;
+pub use idem_core::error::CommitError;
+pub use idem_sql::{
+    Sweeper,
+    tx::{Committed, InTx, Once, TxError},
+};
 pub use store::PostgresStore;
-pub use sweep::Sweeper;
-pub use tx::{CommitError, Committed, Completion, InTx, Once, OpenTx, Transactional, TxError};
+pub use tx::{Completion, OpenTx, Transactional};

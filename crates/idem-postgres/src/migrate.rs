@@ -5,15 +5,10 @@
 //! under one transaction-level lock.
 
 use idem_core::store::StoreError;
+use idem_sql::Stage;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::{
-    PostgresStore,
-    config::Schema,
-    error::{Stage, store_error},
-    ledger::refuse_newer,
-    literal,
-};
+use crate::{PostgresStore, config::Schema, error::store_error, literal, session::Sessions};
 
 /// The steps, in order. One that was released never changes: it is followed by another.
 pub(crate) const STEPS: &[&str] = &[include_str!("../migrations/0001_records.sql")];
@@ -45,7 +40,7 @@ impl PostgresStore {
         let Some(mut own) = connection.take() else {
             return Err(StoreError::unavailable("the connection was lost"));
         };
-        if version(&mut own.0, schema).await? < STEPS.len() {
+        if sessions.version(&mut own.0).await? < STEPS.len() {
             upgrade(&mut own.0, schema)
                 .await
                 .map_err(|error| store_error(error, Stage::Sent))?;
@@ -77,22 +72,28 @@ impl PostgresStore {
     }
 }
 
-/// How many steps were taken; none when there is no schema or it is not ours to look at.
-async fn version(connection: &mut PgConnection, schema: &Schema) -> Result<usize, StoreError> {
-    let taken = match latest(connection, schema).await {
-        Ok(taken) => taken,
-        Err(sqlx::Error::Database(error))
-            if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
-        {
-            0
-        }
-        Err(error) => return Err(store_error(error, Stage::Sent)),
-    };
-    refuse_newer(taken)?;
-    Ok(taken)
+impl Sessions {
+    /// How many steps were taken; none when there is no schema or it is not ours to look at.
+    async fn version(&self, connection: &mut PgConnection) -> Result<usize, StoreError> {
+        let taken = match applied(connection, &self.config().schema).await {
+            Ok(taken) => taken,
+            Err(sqlx::Error::Database(error))
+                if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
+            {
+                0
+            }
+            Err(error) => return Err(store_error(error, Stage::Sent)),
+        };
+        self.ledger().refuse_newer(taken)?;
+        Ok(taken)
+    }
 }
 
-async fn latest(connection: &mut PgConnection, schema: &Schema) -> Result<usize, sqlx::Error> {
+/// The number of the latest step that was taken.
+pub(crate) async fn applied(
+    connection: &mut PgConnection,
+    schema: &Schema,
+) -> Result<usize, sqlx::Error> {
     let sql = schema.apply("SELECT coalesce(max(version), 0)::text FROM idem.migrations");
     number(connection, sql).await
 }
@@ -106,7 +107,7 @@ async fn upgrade(connection: &mut PgConnection, schema: &Schema) -> Result<(), s
         run(&mut tx, create_schema(schema)).await?;
     }
     run(&mut tx, schema.apply(LEDGER)).await?;
-    let taken = latest(&mut tx, schema).await?;
+    let taken = applied(&mut tx, schema).await?;
     for (index, step) in STEPS.iter().enumerate().skip(taken) {
         run(&mut tx, schema.apply(step)).await?;
         run(&mut tx, note(schema, index + 1)).await?;

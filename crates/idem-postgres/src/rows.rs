@@ -7,6 +7,7 @@ use idem_core::{
     Fingerprint, Timestamp,
     store::{ClaimToken, Record, State, StoreError, StoreErrorKind, Stored, Version},
 };
+use idem_sql::{batch::Answer, row::millis};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::call::Scalar;
@@ -23,11 +24,7 @@ pub(crate) const LARGEST: usize = 250_000_000;
 
 /// Refuses a record that could not be stored and read back.
 pub(crate) fn fits(record: &Record) -> Result<(), StoreError> {
-    let bytes = match &record.state {
-        State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
-        State::Completed { payload } | State::Failed { payload } => Some(payload),
-    };
-    match bytes.map_or(0, Bytes::len) {
+    match record.state.bytes() {
         0..=LARGEST => Ok(()),
         len => Err(StoreError::new(
             StoreErrorKind::TooLarge,
@@ -56,6 +53,7 @@ impl<'a> Columns<'a> {
         let (lease, checkpoint, payload) = match &record.state {
             State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_deref(), None),
             State::Retryable { checkpoint } => (None, checkpoint.as_deref(), None),
+            State::Released => (None, None, None),
             State::Completed { payload } | State::Failed { payload } => {
                 (None, None, Some(&**payload))
             }
@@ -118,18 +116,6 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// What a statement says of one call.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    /// It did what it was asked to.
-    Done,
-    /// It found this record.
-    Found(Stored),
-    /// It saw a row past its ttl without locking it: whether it is absent depends on what may be
-    /// under way.
-    Expired,
-}
-
 /// Reads a row of a statement's answer: which of its calls it is for, and what it says.
 pub(crate) fn answer(row: &PgRow) -> (usize, Result<Answer, StoreError>) {
     // A number that cannot be read belongs to no call, and no call has `usize::MAX`.
@@ -189,6 +175,7 @@ fn state(row: &PgRow, status: &str) -> Result<State, StoreError> {
         "retryable" => State::Retryable {
             checkpoint: bytes(7)?,
         },
+        "released" => State::Released,
         "completed" => State::Completed {
             payload: payload()?,
         },
@@ -217,7 +204,17 @@ fn array<const N: usize>(
 /// A time span that the server measured; its clock may have been set back since.
 fn micros(row: &PgRow, index: usize) -> Result<Duration, StoreError> {
     let micros: i64 = row.try_get(index).map_err(unreadable)?;
+    if is_set_back(micros) {
+        tracing::warn!(
+            "the server's clock was set back: a crashed holder keeps its key for so much longer"
+        );
+    }
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+/// Whether a span goes backwards by more than a statement may be older than the row that it found.
+fn is_set_back(micros: i64) -> bool {
+    micros < -1_000_000
 }
 
 pub(crate) fn unreadable(error: sqlx::Error) -> StoreError {
@@ -229,12 +226,6 @@ fn corrupt(message: &'static str) -> StoreError {
     StoreError::corrupt(message)
 }
 
-/// Whole milliseconds, rounded up, so that no lease gets shorter.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    let rounded = duration.saturating_add(Duration::from_nanos(999_999));
-    u64::try_from(rounded.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// PostgreSQL has no unsigned integers: the upper half of the range is kept as negative numbers,
 /// which are compared for equality alone.
 pub(crate) fn signed(value: u64) -> i64 {
@@ -243,4 +234,18 @@ pub(crate) fn signed(value: u64) -> i64 {
 
 fn unsigned(value: i64) -> u64 {
     value.cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_an_age_below_zero_tells_of_a_clock_that_was_set_back() {
+        for honest in [0, 1, -1, -1_000_000, i64::MAX] {
+            assert!(!is_set_back(honest), "{honest}");
+        }
+        assert!(is_set_back(-1_000_001));
+        assert!(is_set_back(i64::MIN));
+    }
 }

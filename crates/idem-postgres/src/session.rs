@@ -10,15 +10,17 @@ use std::{
 };
 
 use idem_core::store::StoreError;
-use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgRow};
+use idem_sql::{Connection, Connections, Ledger, Open, Stage};
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgRow,
+};
 use tokio::time::timeout;
 
 use crate::{
     PostgresConfig, Protocol,
     call::{self, Argument, Dialect},
-    connections::{Connection, Connections},
-    error::{Stage, is_fatal, store_error},
-    ledger::Ledger,
+    error::{is_fatal, store_error},
+    migrate::{STEPS, applied},
     sql::Statements,
 };
 
@@ -31,12 +33,32 @@ pub(crate) struct Sessions {
 struct Inner {
     /// The application's, for transactions.
     pool: PgPool,
-    own: Connections,
+    own: Connections<OpenServer>,
     ledger: Ledger,
     config: PostgresConfig,
     sql: Statements,
     /// Whether the server's default isolation level got in the way of a statement.
     isolated: AtomicBool,
+}
+
+/// A connection of the store's own.
+pub(crate) type Own = Connection<OpenServer>;
+
+/// How the store opens a connection.
+pub(crate) struct OpenServer {
+    /// Where the connect options come from, at each new connection: an application may exchange
+    /// them, for a password that rotates.
+    pool: PgPool,
+}
+
+impl Open for OpenServer {
+    type Connection = PgConnection;
+
+    async fn open(&self) -> Result<PgConnection, StoreError> {
+        let options = self.pool.connect_options();
+        let connected = PgConnection::connect_with(&options).await;
+        connected.map_err(|error| store_error(error, Stage::Connecting))
+    }
 }
 
 /// Why a statement has no answer.
@@ -46,8 +68,6 @@ pub(crate) enum Failure {
     Sqlx(sqlx::Error),
     /// It was not sent, for this reason.
     Unsent(StoreError),
-    /// What came back makes no sense.
-    Unreadable(StoreError),
     /// Nothing within this time. The connection is of no use any more.
     Silence(Duration),
 }
@@ -56,7 +76,7 @@ impl Failure {
     pub(crate) fn into_store_error(self, stage: Stage) -> StoreError {
         match self {
             Self::Sqlx(error) => store_error(error, stage),
-            Self::Unsent(error) | Self::Unreadable(error) => error,
+            Self::Unsent(error) => error,
             Self::Silence(limit) => {
                 StoreError::unknown(format!("the server did not answer within {limit:?}"))
             }
@@ -82,7 +102,7 @@ impl Failure {
             Self::Silence(_) => true,
             Self::Sqlx(sqlx::Error::Database(error)) => is_fatal(error.as_ref()),
             Self::Sqlx(sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_)) => true,
-            Self::Sqlx(_) | Self::Unsent(_) | Self::Unreadable(_) => false,
+            Self::Sqlx(_) | Self::Unsent(_) => false,
         }
     }
 }
@@ -91,9 +111,14 @@ impl Sessions {
     pub(crate) fn new(pool: PgPool, config: PostgresConfig) -> Self {
         Self {
             inner: Arc::new(Inner {
-                own: Connections::new(pool.clone(), &config),
+                own: Connections::new(
+                    OpenServer { pool: pool.clone() },
+                    config.patience,
+                    config.lanes.get(),
+                    config.detours.get(),
+                ),
                 pool,
-                ledger: Ledger::new(&config.schema),
+                ledger: Ledger::new(STEPS.len()),
                 sql: Statements::new(&config.schema),
                 config,
                 isolated: AtomicBool::new(false),
@@ -105,7 +130,7 @@ impl Sessions {
         &self.inner.pool
     }
 
-    pub(crate) fn own(&self) -> &Connections {
+    pub(crate) fn own(&self) -> &Connections<OpenServer> {
         &self.inner.own
     }
 
@@ -144,11 +169,17 @@ impl Sessions {
         };
         let patience = self.inner.config.patience;
         // What hangs here is closed, and the transaction finds out by itself.
-        if let Ok(checked) = timeout(patience, self.inner.ledger.check(&mut own.0)).await {
+        if let Ok(checked) = timeout(patience, self.check(&mut own.0)).await {
             connection.put(own);
             checked?;
         }
         Ok(())
+    }
+
+    /// Looks whether the tables are of this release, unless that was done a moment ago.
+    async fn check(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let schema = &self.inner.config.schema;
+        self.inner.ledger.check(applied(connection, schema)).await
     }
 
     /// How a statement that is a transaction of its own is sent.
@@ -185,7 +216,7 @@ impl Sessions {
     /// more afterwards.
     pub(crate) async fn send(
         &self,
-        connection: &mut Connection,
+        connection: &mut Own,
         sql: &Arc<str>,
         arguments: &[Argument<'_>],
     ) -> Result<Vec<PgRow>, Failure> {
@@ -200,7 +231,7 @@ impl Sessions {
             .patience
             .saturating_add(time_to_travel(arguments));
         let sent = timeout(patience, async {
-            if let Err(error) = self.inner.ledger.check(&mut own.0).await {
+            if let Err(error) = self.check(&mut own.0).await {
                 return Err(Failure::Unsent(error));
             }
             let sent = call::call(&mut own.0, self.dialect(), sql, arguments).await;

@@ -7,6 +7,11 @@ use idem_core::{
     RecordKey,
     store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
+use idem_sql::{
+    Stage, Sweeper,
+    batch::{Job, created, deleted, got, updated},
+    tx::Waiters,
+};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -14,12 +19,11 @@ use sqlx::{
 
 use crate::{
     PostgresConfig,
-    batch::{Batcher, Job},
-    error::{Stage, store_error},
-    rows::{Answer, fits},
+    batch::{Batcher, limits},
+    error::store_error,
+    rows::fits,
     session::Sessions,
-    sweep::{Sweeper, Sweeping},
-    tx::Waiters,
+    sweep::Sweeping,
 };
 
 /// Records in PostgreSQL, in a schema of their own.
@@ -64,7 +68,7 @@ impl PostgresStore {
         let waiters = Arc::new(Waiters::of(pool.options().get_max_connections()));
         let sessions = Sessions::new(pool, config);
         Self {
-            batcher: Batcher::new(sessions.clone()),
+            batcher: Batcher::new(sessions.clone(), limits(sessions.config())),
             sweeping: Sweeping::new(sessions.clone()),
             waiters,
             sweeper: None,
@@ -112,7 +116,7 @@ impl PostgresStore {
         &self.sessions
     }
 
-    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+    pub(crate) fn places(&self) -> &Arc<Waiters> {
         &self.waiters
     }
 
@@ -132,11 +136,7 @@ impl Store for PostgresStore {
         fits(record)?;
         let record = record.clone();
         let job = Job::Create { record, ttl };
-        match self.batcher.submit(key.clone(), job).await? {
-            Some(Answer::Found(found)) => Ok(Created::Exists(found)),
-            Some(Answer::Done) => Ok(Created::New),
-            None | Some(Answer::Expired) => Err(undecided()),
-        }
+        created(self.batcher.submit(key.clone(), job).await)
     }
 
     async fn update(
@@ -153,36 +153,17 @@ impl Store for PostgresStore {
             record,
             ttl,
         };
-        Ok(match self.batcher.submit(key.clone(), job).await? {
-            Some(Answer::Done) => Updated::Done,
-            Some(Answer::Found(found)) => Updated::Conflict(Some(found)),
-            Some(Answer::Expired) => return Err(undecided()),
-            None => Updated::Conflict(None),
-        })
+        updated(self.batcher.submit(key.clone(), job).await)
     }
 
     async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
         let job = Job::Delete { expected };
-        Ok(match self.batcher.submit(key.clone(), job).await? {
-            Some(Answer::Done) => Deleted::Done,
-            Some(Answer::Found(found)) => Deleted::Conflict(Some(found)),
-            Some(Answer::Expired) => return Err(undecided()),
-            None => Deleted::Conflict(None),
-        })
+        deleted(self.batcher.submit(key.clone(), job).await)
     }
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        match self.batcher.submit(key.clone(), Job::Get).await? {
-            Some(Answer::Found(found)) => Ok(Some(found)),
-            Some(Answer::Expired) => Err(undecided()),
-            Some(Answer::Done) | None => Ok(None),
-        }
+        got(self.batcher.submit(key.clone(), Job::Get).await)
     }
-}
-
-/// What no caller sees: such a call asks again.
-fn undecided() -> StoreError {
-    StoreError::unknown("the server gave no answer")
 }
 
 impl fmt::Debug for PostgresStore {

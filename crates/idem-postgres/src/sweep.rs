@@ -10,12 +10,9 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::store::{StoreError, Sweep};
+use idem_sql::{Round, Sweeper};
 use sqlx::Row;
-use tokio::{
-    runtime::Handle,
-    task::JoinHandle,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     PostgresStore,
@@ -33,9 +30,6 @@ const ROWS: usize = 1000;
 /// A background sweeper rests for so many times as long as its last statement took, so that it
 /// takes a small share of the server whatever the server can do.
 const REST: u32 = 4;
-
-/// The longest time between two sweeps.
-const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// For how long a process has the turn to sweep, after each of its statements.
 const TURN: Duration = Duration::from_secs(30);
@@ -107,15 +101,7 @@ impl PostgresStore {
     }
 }
 
-impl Sweeping {
-    pub(crate) fn new(sessions: Sessions) -> Self {
-        Self {
-            sessions,
-            place: Arc::new(AtomicI64::new(i64::from(rand::random::<u32>()))),
-            owner: rand::random(),
-        }
-    }
-
+impl Round for Sweeping {
     /// Goes once around the table, without haste, as long as no other process does.
     async fn around(&self) -> Result<(), StoreError> {
         let (mut swept, mut looked) = (0, 0);
@@ -137,6 +123,16 @@ impl Sweeping {
                 return Ok(());
             }
             sleep(started.elapsed().saturating_mul(REST)).await;
+        }
+    }
+}
+
+impl Sweeping {
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        Self {
+            sessions,
+            place: Arc::new(AtomicI64::new(i64::from(rand::random::<u32>()))),
+            owner: rand::random(),
         }
     }
 
@@ -190,49 +186,5 @@ impl Sweeping {
             looked: if emptied { (end - from).max(0) } else { 0 },
             pages,
         })
-    }
-}
-
-/// A sweeper in the background. Dropping it stops it after the statement that is under way.
-#[derive(Debug)]
-pub struct Sweeper {
-    task: JoinHandle<()>,
-}
-
-impl Sweeper {
-    pub(crate) fn start(sweeping: Sweeping, period: Duration) -> Self {
-        let period = period.min(LONGEST_PERIOD);
-        let task = Handle::current().spawn(async move {
-            loop {
-                sleep(times(period, rand::random_range(0.5..1.5))).await;
-                if let Err(error) = sweeping.around().await {
-                    tracing::warn!(%error, "the sweep stopped half-way; the next one is on its way");
-                }
-            }
-        });
-        Self { task }
-    }
-}
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// A multiple of a period; for ever where it cannot be told.
-fn times(period: Duration, factor: f64) -> Duration {
-    Duration::try_from_secs_f64(period.as_secs_f64() * factor).unwrap_or(Duration::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_period_can_be_slept_for() {
-        assert_eq!(times(Duration::ZERO, 1.4), Duration::ZERO);
-        assert_eq!(times(Duration::from_secs(10), 0.5), Duration::from_secs(5));
-        assert_eq!(times(Duration::MAX, 1.4), Duration::MAX);
     }
 }

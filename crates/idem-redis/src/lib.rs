@@ -52,7 +52,9 @@
 //!   spells the window of a failover out.
 //! - A record's age is its ttl as written less the ttl that is left, both by the server's clock
 //!   (rule S4). The ttl is kept as a point in time, so keep the clocks of primary and replicas in
-//!   step: a failover shifts leases by the difference.
+//!   step: a failover shifts leases by the difference. Where the server's clock is set forward,
+//!   leases and retention end early; where it is set back, a crashed holder keeps its key for so much
+//!   longer. Have NTP slew it.
 //!
 //! # Under Sentinel and in a Cluster
 //! Commands go to primaries alone. Redirections, refusals while a slot moves or a failover is under

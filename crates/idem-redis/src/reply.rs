@@ -58,9 +58,33 @@ fn stored(value: &Bytes, left: i64) -> Result<Stored, StoreError> {
         ));
     };
     let remaining = Duration::from_millis(left);
+    if is_set_back(decoded.ttl, remaining) {
+        tracing::warn!(
+            "the server's clock was set back: a crashed holder keeps its key for so much longer"
+        );
+    }
     Ok(Stored {
         record: decoded.record,
         age: Some(decoded.ttl.saturating_sub(remaining)),
         remaining: Some(remaining),
     })
+}
+
+/// Whether more of a ttl is left than was written. What a failover to a replica shifts is less.
+fn is_set_back(written: Duration, left: Duration) -> bool {
+    left > written.saturating_add(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s4_a_ttl_that_grew_tells_of_a_clock_that_was_set_back() {
+        let hour = Duration::from_secs(3600);
+        assert!(!is_set_back(hour, hour));
+        assert!(!is_set_back(hour, hour + Duration::from_millis(20)));
+        assert!(is_set_back(hour, hour * 2));
+        assert!(!is_set_back(Duration::MAX, hour));
+    }
 }

@@ -5,13 +5,16 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{CommandCounts, acquire, fingerprint, key, replaces_natively, replayed};
-use idem_core::{Claim, Idempotency, Refused};
+use common::{CommandCounts, acquire, delete, fingerprint, key, replaces_natively, replayed};
+use idem_core::{Claim, Idempotency, Refused, store::Store};
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, skip_or_fail};
 
 async fn engine(server: &Redis) -> Idempotency {
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    over(RedisStore::connect(&server.url()).await.unwrap())
+}
+
+fn over(store: RedisStore) -> Idempotency {
     Idempotency::builder(store).build().unwrap()
 }
 
@@ -20,8 +23,6 @@ async fn warm_up(idem: &Idempotency) {
     for text in ["warm-up-1", "warm-up-2"] {
         let execution = acquire(idem, &key(text)).await;
         execution.complete("done").await.unwrap();
-        let released = acquire(idem, &key(&format!("{text}-released"))).await;
-        released.release().await.unwrap();
         let busy = acquire(idem, &key(&format!("{text}-busy"))).await;
         let _ = idem
             .claim(&key(&format!("{text}-busy")), &fingerprint())
@@ -61,17 +62,21 @@ async fn a_claim_and_an_ending_are_one_command_each() {
 }
 
 #[tokio::test]
-async fn a_release_is_one_command() {
+async fn a_delete_is_one_command() {
     let Some(server) = skip_or_fail(Redis::start().await) else {
         return;
     };
-    let idem = engine(&server).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let idem = over(store.clone());
     warm_up(&idem).await;
+    delete(&store, &key("warm-up-1")).await;
     let execution = acquire(&idem, &key("k")).await;
+    let version = store.get(&key("k")).await.unwrap().unwrap().record.version;
     let mut counts = CommandCounts::of(&server);
-    execution.release().await.unwrap();
-    let release = ran(&[("evalsha", 1), ("getrange", 1), ("del", 1)]);
-    assert_eq!(counts.taken(), release);
+    store.delete(&key("k"), version).await.unwrap();
+    let deleted = ran(&[("evalsha", 1), ("getrange", 1), ("del", 1)]);
+    assert_eq!(counts.taken(), deleted);
+    execution.complete("late").await.unwrap_err();
 }
 
 /// The age is asked for only when what was found is in flight.
@@ -98,7 +103,8 @@ async fn forgotten_scripts_are_taught_again() {
     let Some(server) = skip_or_fail(Redis::start().await) else {
         return;
     };
-    let idem = engine(&server).await;
+    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let idem = over(store.clone());
     for text in ["a", "b"] {
         server.command(&["SCRIPT", "FLUSH"]).unwrap();
         let execution = acquire(&idem, &key(text)).await;
@@ -109,9 +115,8 @@ async fn forgotten_scripts_are_taught_again() {
         server.command(&["SCRIPT", "FLUSH"]).unwrap();
         execution.complete("answer").await.unwrap();
         assert_eq!(&replayed(&idem, &key(text)).await[..], b"answer");
-        let released = acquire(&idem, &key(&format!("{text}-released"))).await;
         server.command(&["SCRIPT", "FLUSH"]).unwrap();
-        released.release().await.unwrap();
+        delete(&store, &key(text)).await;
     }
 }
 

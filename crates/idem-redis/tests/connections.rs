@@ -31,8 +31,10 @@ async fn exercise(store: &RedisStore, text: &str) {
     );
     execution.complete("answer").await.unwrap();
     assert_eq!(&replayed(&idem, &key).await[..], b"answer", "{text}");
-    let released = acquire(&idem, &common::key(&format!("{text}-released"))).await;
+    let removed = common::key(&format!("{text}-removed"));
+    let released = acquire(&idem, &removed).await;
     released.release().await.unwrap();
+    common::delete(store, &removed).await;
     let page = store.browse(None, 1000).await.unwrap();
     assert!(
         page.records.iter().any(|(found, _)| *found == key),

@@ -62,11 +62,11 @@ impl Replication {
     }
 
     fn pause(&self) {
-        self.replicas.iter().for_each(Redis::pause);
+        self.replicas.iter().for_each(|replica| replica.pause());
     }
 
     fn resume(&self) {
-        self.replicas.iter().for_each(Redis::resume);
+        self.replicas.iter().for_each(|replica| replica.resume());
     }
 }
 

@@ -127,6 +127,7 @@ async fn the_documented_rights_are_enough() {
         assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
         let released = acquire(&idem, &key("released")).await;
         assert_eq!(released.release().await, Ok(Recording::Stored));
+        common::delete(&store, &key("released")).await;
         assert_eq!(store.browse(None, 10).await.unwrap().records.len(), 1);
     }
 }
@@ -179,4 +180,24 @@ async fn s4_a_record_that_lost_its_ttl_is_an_error() {
     // Its holder is not concerned.
     assert_eq!(execution.complete("answer").await, Ok(Recording::Stored));
     assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
+}
+
+/// However long a user is willing to wait.
+#[tokio::test]
+async fn a_timeout_without_end_is_a_timeout() {
+    let Some(server) = started(Redis::builder()).await else {
+        return;
+    };
+    let timeout = std::time::Duration::MAX;
+    let config = RedisConfig::default()
+        .connect_timeout(timeout)
+        .response_timeout(timeout)
+        .durability(Durability::Replicated {
+            replicas: 0,
+            timeout,
+        });
+    let store = RedisStore::connect_with(&server.url(), config).await;
+    let idem = Idempotency::builder(store.unwrap()).build().unwrap();
+    let execution = acquire(&idem, &key("k")).await;
+    assert!(execution.complete("ok").await.is_ok());
 }

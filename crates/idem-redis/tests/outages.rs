@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{acquire, fingerprint, key, replayed};
-use idem_core::{Claim, Failure, Idempotency, Policy, Recording, Refused};
+use idem_core::{Claim, Failure, Idempotency, Policy, Recording, Refused, store::State};
 use idem_redis::RedisStore;
 use idem_testbed::{AppendFsync, Fault, FaultyProxy, Redis, Sentinel, skip_or_fail};
 
@@ -99,7 +99,8 @@ async fn g5_every_lost_reply_ends_up_with_the_truth() {
         execution.release().await.unwrap();
         idem.wait_idle().await;
         assert_eq!(lost.hits(), 1);
-        assert_eq!(idem.lookup(&key(&text)).await.unwrap(), None);
+        let found = idem.lookup(&key(&text)).await.unwrap().unwrap();
+        assert_eq!(found.record.state, State::Released);
     }
 }
 

@@ -68,8 +68,8 @@ pub(crate) struct Clock {
 impl Clock {
     /// Goes on with a clock, or sets it after a reboot. The second value is to be noted in the file,
     /// in the transaction in which the first was read.
-    pub(crate) fn start(noted: Option<Noted>, host: &Host) -> (Self, Option<Noted>) {
-        let offset_ms = match &noted {
+    pub(crate) fn start(noted: Option<&Noted>, host: &Host) -> (Self, Option<Noted>) {
+        let offset_ms = match noted {
             Some(noted) if noted.boot == host.boot => {
                 let clock = Self {
                     offset_ms: noted.offset_ms,
@@ -189,7 +189,7 @@ mod tests {
     fn s4_processes_of_one_boot_agree_whatever_the_wall_clock_does() {
         let (first, noted) = Clock::start(None, &host("a", 5_000, WALL));
         for stepped in [WALL - 86_400_000, WALL + 86_400_000, 0] {
-            let (second, written) = Clock::start(noted.clone(), &host("a", 9_000, stepped));
+            let (second, written) = Clock::start(noted.as_ref(), &host("a", 9_000, stepped));
             assert_eq!(written, None);
             assert_eq!(time(&second, 9_500), time(&first, 9_500));
         }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn s4_time_off_counts_over_a_reboot() {
         let (_, noted) = Clock::start(None, &host("a", 500_000, WALL));
-        let (clock, _) = Clock::start(noted, &host("b", 1_000, WALL + 60_000));
+        let (clock, _) = Clock::start(noted.as_ref(), &host("b", 1_000, WALL + 60_000));
         assert_eq!(time(&clock, 1_000), WALL + 60_000);
     }
 
@@ -206,7 +206,7 @@ mod tests {
     fn s4_time_never_goes_back_over_a_reboot_with_a_wall_clock_set_back() {
         let (clock, noted) = Clock::start(None, &host("a", 500_000, WALL));
         let latest_written = time(&clock, 500_000) + GRAIN;
-        let (clock, noted) = Clock::start(noted, &host("b", 1_000, WALL - 86_400_000));
+        let (clock, noted) = Clock::start(noted.as_ref(), &host("b", 1_000, WALL - 86_400_000));
         assert!(time(&clock, 1_000) >= latest_written);
         let noted = noted.expect("a new boot is noted");
         assert_eq!(noted.seen_ms, time(&clock, 1_000));

@@ -28,7 +28,7 @@ pub(crate) async fn prepare(
     ledger.refuse_newer(applied)?;
     if applied == STEPS.len() {
         let noted = noted(connection).await.map_err(failed)?;
-        if let (clock, None) = Clock::start(noted, &host) {
+        if let (clock, None) = Clock::start(noted.as_ref(), &host) {
             return Ok(clock);
         }
     }
@@ -62,7 +62,7 @@ async fn upgrade(
         run(connection, note).await.map_err(failed)?;
     }
     let before = noted(connection).await.map_err(failed)?;
-    let (clock, to_note) = Clock::start(before, host);
+    let (clock, to_note) = Clock::start(before.as_ref(), host);
     if let Some(to_note) = to_note {
         set(connection, to_note).await.map_err(failed)?;
     }

@@ -12,7 +12,7 @@ use axum::{
     routing::any,
 };
 use http::StatusCode;
-use idem_core::{OnPanic, Policy};
+use idem_core::{OnPanic, Policy, store::State};
 use idem_http::{Disposition, Profile, StatusRules};
 use support::{
     engine, layer, memory, pay,
@@ -108,7 +108,8 @@ async fn an_upgrade_is_never_replayed() {
         assert!(!answer.replayed());
     }
     assert_eq!(runs.get(), 2);
-    assert!(support::record(&idem, "k").await.is_none());
+    let record = support::record(&idem, "k").await.unwrap();
+    assert_eq!(record.state, State::Released);
 }
 
 #[tokio::test]
@@ -181,6 +182,32 @@ async fn a_handler_can_say_otherwise_either_way() {
     let first = pay("k").send(&app).await;
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!(runs.get(), 1);
+}
+
+/// A wrong one-time password: the client sends another body under the same key.
+#[tokio::test]
+async fn g4_a_released_key_takes_a_corrected_body() {
+    let by_handler = layer(&memory());
+    let rules = StatusRules::default().released(StatusCode::UNPROCESSABLE_ENTITY);
+    let by_route = layer(&memory()).profile(Profile::default().statuses(rules));
+    for (layer, by_handler) in [(by_handler, true), (by_route, false)] {
+        let (app, runs) = shop(layer, move |run| async move {
+            let refused = StatusCode::UNPROCESSABLE_ENTITY;
+            match (run, by_handler) {
+                (1, true) => (refused, Extension(Disposition::Release)).into_response(),
+                (1, false) => refused.into_response(),
+                _ => created(run),
+            }
+        });
+        assert_eq!(pay("k").send(&app).await.status, 422);
+        let corrected = || pay("k").body(r#"{"amount":500,"code":"right"}"#);
+        let paid = corrected().send(&app).await;
+        assert_eq!(paid.status, 201);
+        corrected().send(&app).await.assert_replays(&paid);
+        let first = pay("k").send(&app).await;
+        assert_eq!(first.code(), "fingerprint-mismatch");
+        assert_eq!(runs.get(), 2);
+    }
 }
 
 #[tokio::test]

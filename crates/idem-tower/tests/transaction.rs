@@ -79,17 +79,10 @@ impl OpenTransaction for Transaction {
             execution.fail_retryable().await?;
             return Err(error);
         }
-        match ending {
-            machine::Ending::Retry => execution.fail_retryable().await?,
-            machine::Ending::Complete(answer) => {
-                self.table.rows.lock().unwrap().push(self.row);
-                execution.complete(answer).await?
-            }
-            machine::Ending::Fail(answer) => {
-                self.table.rows.lock().unwrap().push(self.row);
-                execution.fail(answer).await?
-            }
-        };
+        if ending.is_final() {
+            self.table.rows.lock().unwrap().push(self.row);
+        }
+        execution.end(ending).await?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 //! | feature | module | what it brings |
 //! |---|---|---|
 //! | `memory` (default) | [`memory`] | records in this process: tests, single-process services |
+//! | `sqlite` | `sqlite` | durable records in one file, without a server; your rows commit with the record |
 //! | `redis` | `redis` | Redis and Valkey: alone, Sentinel, Cluster |
 //! | `postgres` | `postgres` | PostgreSQL, and transactions that commit your rows with the record |
 //! | `mysql` | `mysql` | MySQL and MariaDB, and transactions that commit your rows with the record |
@@ -51,6 +52,12 @@ pub mod memory {
     pub use idem_memory::*;
 }
 
+/// SQLite: one file, no server.
+#[cfg(feature = "sqlite")]
+pub mod sqlite {
+    pub use idem_sqlite::*;
+}
+
 /// Redis and Valkey.
 #[cfg(feature = "redis")]
 pub mod redis {
@@ -82,6 +89,6 @@ pub mod tower {
 }
 
 /// The README's examples run as doctests.
-#[cfg(all(doctest, feature = "axum", feature = "postgres"))]
+#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "sqlite"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -3,20 +3,24 @@
 use anyhow::{Context as _, Result, bail};
 use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
+use idem_mysql::MySqlStore;
 use idem_postgres::PostgresStore;
 use idem_redis::RedisStore;
+use idem_sqlite::SqliteStore;
 
-use crate::ledger::{Ledger, MemoryLedger, PostgresLedger};
+use crate::ledger::{Ledger, MemoryLedger, MySqlLedger, PostgresLedger, SqliteLedger};
 
 /// The schemes that [`open`] knows, with an example each: for error messages.
 const KNOWN: &[&str] = &[
     "memory:",
+    "sqlite:payments.db",
     "redis://127.0.0.1:6379/",
     "redis+cluster://10.0.0.1,10.0.0.2",
     "redis+sentinel://10.0.0.1,10.0.0.2/primary",
     #[cfg(feature = "tls")]
     "rediss://cache.example/, rediss+cluster://…, rediss+sentinel://…",
     "postgres://user@127.0.0.1/database",
+    "mysql://user@127.0.0.1/database",
 ];
 
 /// Where keys and answers are, and the books.
@@ -41,7 +45,9 @@ pub(crate) async fn open(url: &str, policy: Policy) -> Result<Stores> {
         "rediss" | "rediss+cluster" | "rediss+sentinel" => {
             bail!("`{scheme}:` takes a build with `--features tls`")
         }
+        "sqlite" => sqlite(url, policy).await,
         "postgres" | "postgresql" => postgres(url, policy).await,
+        "mysql" | "mariadb" => mysql(url, policy).await,
         _ => bail!(
             "unknown store `{scheme}:`, known are:\n  {}",
             KNOWN.join("\n  ")
@@ -62,6 +68,17 @@ fn with_books_in_memory(idem: Idempotency) -> Stores {
     }
 }
 
+/// Keys and books in one file, so that they commit together.
+async fn sqlite(url: &str, policy: Policy) -> Result<Stores> {
+    let store = SqliteStore::connect(url).await?;
+    let idem = Idempotency::builder(store.clone()).policy(policy).build()?;
+    let ledger = SqliteLedger::open(store.transactional(&idem)).await;
+    Ok(Stores {
+        ledger: Ledger::Sqlite(ledger.context("the books cannot be opened")?),
+        idem,
+    })
+}
+
 /// Keys and books in one database, so that they commit together.
 async fn postgres(url: &str, policy: Policy) -> Result<Stores> {
     let store = PostgresStore::connect(url).await?;
@@ -70,6 +87,18 @@ async fn postgres(url: &str, policy: Policy) -> Result<Stores> {
     let ledger = PostgresLedger::open(url, store.transactional(&idem)).await;
     Ok(Stores {
         ledger: Ledger::Postgres(ledger.context("the books cannot be opened")?),
+        idem,
+    })
+}
+
+/// Keys and books in one MySQL or MariaDB database, so that they commit together.
+async fn mysql(url: &str, policy: Policy) -> Result<Stores> {
+    let store = MySqlStore::connect(url).await?;
+    store.migrate().await?;
+    let idem = Idempotency::builder(store.clone()).policy(policy).build()?;
+    let ledger = MySqlLedger::open(url, store.transactional(&idem)).await;
+    Ok(Stores {
+        ledger: Ledger::MySql(ledger.context("the books cannot be opened")?),
         idem,
     })
 }

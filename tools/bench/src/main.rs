@@ -1,5 +1,7 @@
 //! Benchmarks of idem, each operation beside its floor: what the same bytes cost without idem.
 //!
+//! It alone catches a change that makes idem slower.
+//!
 //! `cargo run --release -p idem-bench -- memory --concurrency 1,64 --seconds 4 --json rows.json`
 
 mod case;

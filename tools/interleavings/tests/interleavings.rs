@@ -1,5 +1,7 @@
 //! How threads may take turns in the store, tried out by `shuttle`:
 //! `RUSTFLAGS="--cfg shuttle" cargo test -p idem-interleavings`
+//!
+//! It alone catches a race between two threads inside of the memory store, between two of its locks.
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -46,7 +46,7 @@
 //!
 //! # How it is broken
 //!
-//! Servers are killed (SIGKILL), paused (SIGSTOP), resumed, and started again over their data, on
+//! A [`Server`] is killed (SIGKILL), paused (SIGSTOP), resumed, and started again over its data, on
 //! the same port. A [`FaultyProxy`] before any of them cuts a connection before a request goes on,
 //! loses a reply once the server has given it, delays, hangs, refuses. It follows the protocols of
 //! Redis, Postgres and MariaDB, so that a fault befalls the very [request](Rule) it is meant for. Sentinel
@@ -83,6 +83,7 @@ pub mod proxy;
 mod random;
 pub mod redis;
 mod residents;
+mod server;
 mod skip;
 mod tool;
 mod unblock;
@@ -99,4 +100,5 @@ pub use redis::{
     AppendFsync, Cluster, ClusterBuilder, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel,
     SentinelBuilder, SlotMigration,
 };
+pub use server::Server;
 pub use skip::skip_or_fail;

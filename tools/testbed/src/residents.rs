@@ -16,7 +16,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Kills everything that lives in `folder`, and returns when nothing does any more.
+///
+/// All of it stands still first, as when the power goes: a Postgres backend that outlived the
+/// server's first process by a moment would show others a commit that the standby does not have.
 pub(crate) fn kill_all(folder: &Path) {
+    stop_all(folder);
     signal_until(folder, Signal::KILL, |_| false);
 }
 

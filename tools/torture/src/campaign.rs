@@ -21,7 +21,7 @@ use crate::{
     check::Verdict,
     deployment::{self, Plan},
     disk::SmallDisk,
-    worker::{Order, Target, give_order},
+    worker::{Order, give_order},
 };
 use crew::Crew;
 use faults::Faults;
@@ -33,9 +33,11 @@ const KEYS: u16 = 16;
 /// What to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Campaign {
-    pub(crate) plan: Plan,
+    pub(crate) plan: &'static dyn Plan,
     pub(crate) time: Duration,
     pub(crate) seed: u64,
+    /// The faults at servers to choose from; all, where none is named.
+    pub(crate) only: Vec<String>,
     /// Where the histories go; it is not there yet.
     pub(crate) folder: PathBuf,
     pub(crate) disk: Option<SmallDisk>,
@@ -80,15 +82,15 @@ impl Campaign {
         };
         self.prepare()?;
         let crew = Crew::start(self, deployment.as_ref()).await?;
-        let mut faults = Faults::new(self.seed, self.plan, deployment.as_ref());
+        let mut faults = Faults::new(self, deployment.as_ref());
         let mut pace = Pace::new(self, bar);
         faults.strike(deployment.as_mut(), &crew, &mut pace).await?;
 
         bar.set_message(format!("{}: settling", self.plan.name()));
         give_order(&self.folder, Order::Stop)?;
         crew.finish().await?;
-        if !matches!(deployment.target(0), Target::Memory { .. }) {
-            crew.settle(deployment.healed_target(), pace.eras()).await?;
+        if !self.plan.is_in_worker() {
+            crew.settle(deployment.healed_url(), pace.eras()).await?;
         }
         let mut struck = faults.counted();
         for (kind, count) in deployment::hits(&deployment.proxies()) {

@@ -16,6 +16,7 @@ mod answers;
 mod chains;
 mod effects;
 mod explained;
+mod held;
 mod order;
 mod search;
 mod segments;
@@ -55,6 +56,9 @@ pub(crate) struct Rules {
     pub(crate) promise: Promise,
     /// When failovers were under way, in their order and apart.
     pub(crate) failovers: Vec<Window>,
+    /// When holders whose process lived kept their keys.
+    #[serde(default)]
+    pub(crate) spared: Vec<Window>,
     /// How much clocks and roundings may differ.
     pub(crate) slack: Nanos,
 }
@@ -89,6 +93,8 @@ impl Rules {
 pub(crate) enum Rule {
     /// Two executions are live at once only if the earlier one's lease had run out.
     G1,
+    /// The same, where the lease ran out although its holder's process lived.
+    Held,
     /// All replays are the one ending that was stored.
     G2,
     /// A superseded execution changes nothing.
@@ -113,7 +119,7 @@ pub(crate) enum Rule {
     S7,
     /// Errors say what they mean for the write.
     S9,
-    /// The search for an order comes to the same result.
+    /// What clients were told has one order that explains it.
     Search,
     /// Nothing panics.
     Panics,
@@ -122,10 +128,11 @@ pub(crate) enum Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Held => f.write_str("G1 (held)"),
             Self::Effects => f.write_str("effects"),
             Self::Linear => f.write_str("linearizability"),
             Self::Exact => f.write_str("S2/S3"),
-            Self::Search => f.write_str("second opinion"),
+            Self::Search => f.write_str("answers"),
             Self::Panics => f.write_str("panics"),
             rule => write!(f, "{rule:?}"),
         }
@@ -183,6 +190,9 @@ pub(crate) fn check(
     keys.sort_by_key(|(key, _)| **key);
     for (key, history) in keys {
         verdict.add(check_key(*key, history, rules, &ledger(*key)));
+        let mut found = Findings::of(*key);
+        held::check(*key, history, &histories.lives, rules, &mut found);
+        verdict.violations.append(&mut found.violations);
     }
     verdict
 }
@@ -196,7 +206,7 @@ pub(crate) fn check_key(key: KeyId, history: &History, rules: &Rules, ledger: &[
     effects::check(key, history, rules, ledger, &mut found);
     let mut tally = Tally::of(history);
     if rules.promise == Promise::Durable {
-        tally.searched = 2;
+        tally.searched = 1;
         tally.given_up = search::check(key, history, rules, &mut found);
     }
     if rules.promise != Promise::MayLose {

@@ -2,9 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, builder::PossibleValuesParser};
 
-use crate::{deployment::Plan, key::KeyId};
+use crate::{
+    deployment::{self, Plan},
+    key::KeyId,
+};
 
 /// Puts idem over real servers under real faults, and checks every history.
 ///
@@ -39,8 +42,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// What the records are kept in; several may be given
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
-    pub(crate) store: Vec<Store>,
+    #[arg(long, value_parser = stores(), value_delimiter = ',', default_value = "all")]
+    pub(crate) store: Vec<String>,
 
     /// For how many minutes to load the stores, all together
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
@@ -49,6 +52,10 @@ pub(crate) struct Run {
     /// The same in seconds
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
+
+    /// Strike the servers with these faults alone, named as the report names them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) fault: Vec<String>,
 
     /// Where all dice start; drawn, and printed, unless given
     #[arg(long, value_name = "N")]
@@ -63,26 +70,6 @@ pub(crate) struct Run {
     pub(crate) keep: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Store {
-    /// In the memory of one process
-    Memory,
-    /// One Redis server
-    Redis,
-    /// A primary, two replicas and three Sentinels; once with acknowledged and once with replicated
-    /// writes
-    Sentinel,
-    /// A Cluster of three primaries and three replicas; once with acknowledged and once with
-    /// replicated writes
-    Cluster,
-    /// One Postgres server
-    Postgres,
-    /// Postgres with a synchronous standby
-    Standby,
-    /// Each of them
-    All,
-}
-
 impl Run {
     pub(crate) fn time(&self) -> Duration {
         match self.minutes {
@@ -92,35 +79,19 @@ impl Run {
     }
 
     /// What to run on, one after the other.
-    pub(crate) fn plans(&self) -> Vec<Plan> {
-        let mut plans = Vec::new();
-        for store in &self.store {
-            for plan in store.plans() {
-                if !plans.contains(&plan) {
-                    plans.push(plan);
-                }
+    pub(crate) fn plans(&self) -> Vec<&'static dyn Plan> {
+        let mut plans: Vec<&'static dyn Plan> = Vec::new();
+        for plan in self.store.iter().flat_map(|word| deployment::of_word(word)) {
+            if plans.iter().all(|other| other.name() != plan.name()) {
+                plans.push(plan);
             }
         }
         plans
     }
 }
 
-impl Store {
-    fn plans(self) -> Vec<Plan> {
-        match self {
-            Self::Memory => vec![Plan::Memory],
-            Self::Redis => vec![Plan::Redis],
-            Self::Sentinel => vec![Plan::Sentinel(0), Plan::Sentinel(2)],
-            Self::Cluster => vec![Plan::Cluster(0), Plan::Cluster(1)],
-            Self::Postgres => vec![Plan::Postgres],
-            Self::Standby => vec![Plan::Standby],
-            Self::All => Self::value_variants()
-                .iter()
-                .filter(|store| **store != Self::All)
-                .flat_map(|store| store.plans())
-                .collect(),
-        }
-    }
+fn stores() -> PossibleValuesParser {
+    PossibleValuesParser::new(deployment::words().into_iter().chain(["all"]))
 }
 
 fn key(name: &str) -> Result<KeyId, &'static str> {
@@ -153,7 +124,7 @@ mod tests {
     #[test]
     fn stores_are_picked_once_each() {
         let run = run(&["--store", "redis,all", "--minutes", "2"]);
-        assert_eq!(run.plans()[0], Plan::Redis);
+        assert_eq!(run.plans()[0].name(), "redis");
         assert_eq!(run.plans().len(), 8);
         assert_eq!(run.time(), Duration::from_secs(120));
         assert!(Cli::try_parse_from(["t", "--minutes", "1", "--seconds", "1"]).is_err());

@@ -45,6 +45,12 @@ pub(crate) enum Event {
     /// A store answers. A call without an answer has an unknown outcome.
     #[serde(rename = "r")]
     Reply { id: Id, reply: Reply },
+    /// The process is alive, and its runtime as well.
+    #[serde(rename = "b")]
+    Beat,
+    /// No ending waits for the store any more: the process is about to end.
+    #[serde(rename = "d")]
+    Drained,
     /// A task of the worker panicked, and not because it was told to.
     #[serde(rename = "p")]
     Panicked { message: Digest },

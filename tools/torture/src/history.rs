@@ -8,8 +8,8 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    clock::Nanos,
-    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Reply, Told, Work},
+    clock::{MILLISECOND, Nanos},
+    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Phase, Reply, Told, Ver, Work},
     journal,
     key::KeyId,
 };
@@ -20,6 +20,71 @@ pub(crate) struct Histories {
     pub(crate) keys: HashMap<KeyId, History>,
     /// Panics that were not part of the plan.
     pub(crate) panics: Vec<Nanos>,
+    pub(crate) lives: Lives,
+}
+
+/// What is known of the processes, by their numbers.
+pub(crate) type Lives = HashMap<u32, Life>;
+
+/// The life of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    /// When it showed that it lives.
+    pub(crate) beats: Vec<Nanos>,
+    /// When it had nothing to store any more, at its end.
+    pub(crate) drained: Option<Nanos>,
+    /// Its writes, in the order in which they ended.
+    pub(crate) writes: Vec<Attempt>,
+}
+
+/// A write, to whichever key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// When it was answered, or sent if it never was.
+    pub(crate) ended: Nanos,
+    pub(crate) how: Ended,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was applied.
+    Applied,
+    /// Something else was there.
+    Refused,
+    /// There was no room for it.
+    Full,
+    /// The store was away.
+    Failed,
+}
+
+impl Ended {
+    fn with(reply: Reply) -> Self {
+        match reply {
+            Reply::Applied => Self::Applied,
+            Reply::Failed(Fault::Full) => Self::Full,
+            Reply::Failed(Fault::Unavailable | Fault::Unknown) => Self::Failed,
+            Reply::Found(_) | Reply::Vacant | Reply::Failed(_) => Self::Refused,
+        }
+    }
+}
+
+impl Life {
+    /// Without a beat for so long, it was paused, killed or starved.
+    const SILENCE: Nanos = 150 * MILLISECOND;
+
+    /// Whether it was alive all the time between these two moments.
+    pub(crate) fn is_alive(&self, from: Nanos, to: Nanos) -> bool {
+        let beats = self.beats.iter().copied();
+        let mut last = from;
+        for beat in beats.filter(|beat| (from..to).contains(beat)).chain([to]) {
+            if beat - last > Self::SILENCE {
+                return false;
+            }
+            last = beat;
+        }
+        true
+    }
 }
 
 /// The life of one key.
@@ -28,6 +93,32 @@ pub(crate) struct History {
     pub(crate) questions: Vec<Question>,
     pub(crate) calls: Vec<StoreCall>,
     pub(crate) works: Vec<WorkSpan>,
+}
+
+impl History {
+    /// The tokens that the executions claimed with. A claim that has to begin again draws another one:
+    /// the last one counts.
+    pub(crate) fn tokens(&self) -> HashMap<Id, u64> {
+        let claims = self.calls.iter().filter_map(|call| match call.what {
+            Call::Create { record, .. } | Call::Update { record, .. } => {
+                let is_in_flight = matches!(record.state, Phase::InFlight { .. });
+                is_in_flight.then_some((call.by?, record.ver.0))
+            }
+            _ => None,
+        });
+        claims.collect()
+    }
+
+    /// Whether somebody saw this version, or its writer was told that it stands.
+    pub(crate) fn stands(&self, ver: Ver) -> bool {
+        self.calls.iter().any(|call| match (call.what, call.reply) {
+            (_, Some((_, Reply::Found(seen)))) => seen.record.ver == ver,
+            (Call::Create { record, .. } | Call::Update { record, .. }, Some((_, reply))) => {
+                record.ver == ver && reply == Reply::Applied
+            }
+            _ => false,
+        })
+    }
 }
 
 /// What a client asked, and what it was told if it was.
@@ -83,8 +174,15 @@ impl Histories {
             .collect();
         files.sort();
         for file in files {
-            let mut reading = Reading::default();
+            let mut reading = Reading {
+                process: process(&file),
+                ..Reading::default()
+            };
             journal::read(&file, |line| histories.add(&mut reading, line))?;
+            histories.unanswered(reading);
+        }
+        for life in histories.lives.values_mut() {
+            life.writes.sort_by_key(|attempt| attempt.ended);
         }
         Ok(histories)
     }
@@ -118,8 +216,20 @@ impl Histories {
             }
             Event::Reply { id, reply } => {
                 if let Some((key, place)) = open.calls.remove(&id) {
-                    self.of(key).calls[place].reply = Some((at, reply));
+                    let call = &mut self.of(key).calls[place];
+                    call.reply = Some((at, reply));
+                    if !matches!(call.what, Call::Get) {
+                        let life = self.lives.entry(open.process).or_default();
+                        life.writes.push(Attempt {
+                            ended: at,
+                            how: Ended::with(reply),
+                        });
+                    }
                 }
+            }
+            Event::Beat => self.lives.entry(open.process).or_default().beats.push(at),
+            Event::Drained => {
+                self.lives.entry(open.process).or_default().drained = Some(at);
             }
             Event::Work {
                 execution,
@@ -154,14 +264,36 @@ impl Histories {
         }
     }
 
+    /// Takes note of the writes of a process that were never answered.
+    fn unanswered(&mut self, open: Reading) {
+        for (key, place) in open.calls.into_values() {
+            let call = self.of(key).calls[place];
+            if !matches!(call.what, Call::Get) {
+                let life = self.lives.entry(open.process).or_default();
+                life.writes.push(Attempt {
+                    ended: call.sent,
+                    how: Ended::Failed,
+                });
+            }
+        }
+    }
+
     fn of(&mut self, key: KeyId) -> &mut History {
         self.keys.entry(key).or_default()
     }
 }
 
+/// The number of the process that wrote a file.
+fn process(file: &Path) -> u32 {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.strip_prefix("history-")?.parse().ok());
+    number.unwrap_or_default()
+}
+
 /// What is open in one file: where the question, call or work is that a later line belongs to.
 #[derive(Default)]
 struct Reading {
+    process: u32,
     questions: HashMap<Id, (KeyId, usize)>,
     calls: HashMap<Id, (KeyId, usize)>,
     works: HashMap<Id, usize>,
@@ -170,7 +302,6 @@ struct Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Ver;
 
     const KEY: KeyId = KeyId { era: 0, index: 0 };
 

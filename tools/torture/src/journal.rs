@@ -17,6 +17,11 @@ use crate::{
 /// How many questions a process can number before it meets the next one's.
 const IDS_PER_PROCESS: Id = 1 << 40;
 
+/// The process that numbered this.
+pub(crate) fn process_of(id: Id) -> u32 {
+    u32::try_from(id / IDS_PER_PROCESS).unwrap_or(u32::MAX)
+}
+
 /// Appends lines. Each is one write to the file, so that of a process that is killed nothing is
 /// missing that it had written down, and nothing of two tasks is mixed up.
 #[derive(Debug)]

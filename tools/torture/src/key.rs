@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Long enough to be renewed between two pauses of a busy machine, short enough to run out often.
 pub(crate) const LEASE: Duration = Duration::from_millis(1000);
 
+/// From so many bytes on an answer is large.
+pub(crate) const LARGE: usize = 100_000;
+
 /// Answers of [`Class::Short`] are gone soon, so that such a key lives many lives.
 pub(crate) const SHORT_RETENTION: Duration = Duration::from_millis(1500);
 

@@ -1,5 +1,10 @@
 //! Real servers, several processes, real faults: what idem promises, written down and checked.
 //!
+//! It alone catches what breaks only between real processes and real servers that are killed, paused,
+//! cut off, filled or failed over, with whatever was under way: in the engine, in a store's adapter and
+//! its driver, or in both together. And it alone tells a key that was rightly taken over by the store's
+//! clock from one whose holder was alive and should have kept it.
+//!
 //! A *coordinator* starts the servers and several *workers*, processes that run the engine over the
 //! real stores, and breaks all of them by a schedule that follows from a seed. Every worker writes
 //! down what its clients asked and were told, and what its store was sent and answered. When the

@@ -47,14 +47,15 @@ pub(crate) fn run(run: &Run) -> Result<bool> {
             plan,
             time: share,
             seed,
+            only: run.fault.clone(),
             folder: folder.join(name.replace(' ', "-")),
             disk: disk.clone(),
         };
         match runtime.block_on(campaign.run(&bar)) {
-            Ok(outcome) => report.ran(name, outcome),
-            Err(Obstacle::Missing(reason)) if in_ci() => report.failed(name, reason),
-            Err(Obstacle::Missing(reason)) => report.skipped(name, reason),
-            Err(Obstacle::Broken(error)) => report.failed(name, format!("{error:#}")),
+            Ok(outcome) => report.ran(name.to_owned(), outcome),
+            Err(Obstacle::Missing(reason)) if in_ci() => report.failed(name.to_owned(), reason),
+            Err(Obstacle::Missing(reason)) => report.skipped(name.to_owned(), reason),
+            Err(Obstacle::Broken(error)) => report.failed(name.to_owned(), format!("{error:#}")),
         }
     }
     bar.finish_and_clear();

@@ -12,7 +12,7 @@ mod service;
 mod target;
 mod typed;
 
-use std::{fs, panic, sync::Arc};
+use std::{fs, panic, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -24,6 +24,9 @@ pub(crate) use target::Target;
 use crate::{event, event::Event, journal::Journal};
 use control::Control;
 use service::Service;
+
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_millis(25);
 
 /// What panics on purpose begin with.
 const ON_PURPOSE: &str = "on purpose";
@@ -47,8 +50,9 @@ pub(crate) fn run(assignment: &Assignment) -> Result<()> {
 type Struck = std::collections::BTreeMap<String, u64>;
 
 async fn work(assignment: &Assignment, journal: Arc<Journal>) -> Result<Struck> {
+    tokio::spawn(beat(Arc::clone(&journal)));
     let control = Arc::new(Control::of(assignment)?);
-    let Some(stores) = target::open(assignment, &control).await? else {
+    let Some((stores, inside)) = target::open(assignment, &control).await? else {
         return Ok(Struck::default());
     };
     let services = stores
@@ -58,7 +62,7 @@ async fn work(assignment: &Assignment, journal: Arc<Journal>) -> Result<Struck> 
     match assignment.task {
         Task::Serve { clients } => {
             client::serve(&services, clients, assignment.seed, &control).await;
-            if matches!(assignment.target, Target::Memory { .. }) {
+            if inside.is_some() {
                 // Nobody else can, afterwards.
                 let eras = control.era() + 1;
                 final_pass::settle(&services[0], eras, assignment.keys).await;
@@ -66,15 +70,32 @@ async fn work(assignment: &Assignment, journal: Arc<Journal>) -> Result<Struck> 
         }
         Task::Settle { eras } => final_pass::settle(&services[0], eras, assignment.keys).await,
     }
+    let mut has_ended = true;
     for service in &services {
-        service.drain().await;
+        has_ended &= service.drain().await;
     }
-    Ok(target::struck(&stores))
+    if has_ended {
+        journal.write(Event::Drained);
+    }
+    Ok(inside.map_or_else(Struck::default, |inside| inside.struck()))
+}
+
+/// Shows that the process and its runtime are alive.
+async fn beat(journal: Arc<Journal>) {
+    loop {
+        journal.write(Event::Beat);
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 /// What stands for the payload of a completion with this answer.
 pub(crate) fn payload_of(answer: &str) -> event::Digest {
     plan::completed(answer).1
+}
+
+/// What stands for the answer that takes the place of one that the store had no room for.
+pub(crate) fn fallback() -> event::Digest {
+    plan::unstorable().1
 }
 
 /// A panic that is not part of the plan is a finding.

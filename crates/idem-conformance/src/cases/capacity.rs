@@ -86,10 +86,11 @@ fn big_answer() -> State {
 }
 
 fn any_state(n: usize) -> State {
-    match n % 4 {
+    match n % 5 {
         0 => sample::claim().state,
         1 => State::Retryable { checkpoint: None },
-        2 => State::Completed {
+        2 => State::Released,
+        3 => State::Completed {
             payload: vec![b'x'; 64].into(),
         },
         _ => State::Failed {

@@ -34,6 +34,7 @@ pub async fn s1_a_create_over_a_record_tells_it_and_changes_nothing(
     for state in [
         sample::claim().state,
         State::Retryable { checkpoint: None },
+        State::Released,
         State::Completed {
             payload: "done".into(),
         },

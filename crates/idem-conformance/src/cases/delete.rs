@@ -17,6 +17,7 @@ pub async fn s3_a_delete_at_its_version_removes_the_record(harness: &dyn Harness
     for state in [
         sample::claim().state,
         State::Retryable { checkpoint: None },
+        State::Released,
         State::Completed {
             payload: "done".into(),
         },

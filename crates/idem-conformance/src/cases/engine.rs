@@ -8,12 +8,14 @@ use std::{
     },
 };
 
-use idem_core::{Claim, Failure, Idempotency, OnBusy, RecordKey, Refused, error::ExecuteError};
+use idem_core::{
+    Claim, Failure, Idempotency, OnBusy, RecordKey, Refused, error::ExecuteError, store::State,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Harness, Verdict,
-    call::{PATIENCE, all, look, record_at, scaled},
+    call::{PATIENCE, all, record_at, scaled},
     engine::{self, acquire, claim, expect_replay, expect_stored, patient, request},
     sample::Keys,
 };
@@ -170,17 +172,30 @@ pub async fn g1_a_retryable_key_runs_again(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
-/// **G1.** A released key is as new: the record is gone, and the next claim is attempt 1, also of
-/// another request.
-pub async fn g1_a_released_key_is_as_new(harness: &dyn Harness) -> Verdict {
+/// **G4.** A released key runs any request, which it belongs to from then on. Its attempts count on,
+/// and no checkpoint is handed on.
+pub async fn g4_a_released_key_runs_any_request(harness: &dyn Harness) -> Verdict {
     let (store, key) = (harness.store().await, Keys::draw(harness).random());
     let engine = engine::over(store.clone(), patient(harness));
-    expect_stored(acquire(&engine, &key).await.release().await);
-    assert_eq!(look(&*store, &key).await, None, "G1: released is gone");
+    let first = acquire(&engine, &key).await;
+    let left = first.checkpoint("step 1").await;
+    assert!(left.is_ok(), "nobody took over: {left:?}");
+    expect_stored(first.release().await);
+    let state = record_at(&*store, &key).await.map(|r| r.state);
+    assert_eq!(state, Some(State::Released));
     match engine.claim(&key, &engine::other_request()).await {
-        Ok(Claim::Acquired(execution)) => assert_eq!(execution.attempt(), 1),
-        other => panic!("G1: the key is free, but the claim is told {other:?}"),
+        Ok(Claim::Acquired(execution)) => {
+            assert_eq!(execution.attempt(), 2, "G1: the fencing number grows");
+            assert_eq!(execution.previous_checkpoint(), None, "of another request");
+            expect_stored(execution.complete("corrected").await);
+        }
+        other => panic!("G4: the key is free, but the claim is told {other:?}"),
     }
+    let told = claim(&engine, &key).await;
+    assert!(
+        matches!(told, Claim::Refused(Refused::Mismatch)),
+        "G4: {told:?}"
+    );
     Ok(())
 }
 

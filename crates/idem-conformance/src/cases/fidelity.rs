@@ -30,6 +30,7 @@ pub async fn s7_every_state_comes_back_whole(harness: &dyn Harness) -> Verdict {
         State::Retryable {
             checkpoint: Some("step 2".into()),
         },
+        State::Released,
         State::Completed {
             payload: "answer".into(),
         },

@@ -106,3 +106,19 @@ pub async fn g1_an_execution_outlives_a_restart(harness: &dyn Harness) -> Verdic
     expect_replay(&theirs, &key, b"done").await;
     Ok(())
 }
+
+/// **S4.** A restart is one: another run serves after it. Else the cases here show nothing.
+pub async fn s4_a_restart_is_another_run(harness: &dyn Harness) -> Verdict {
+    let server = needs(harness.restart().await, WHAT)?;
+    let before = needs(server.run().await, "name for a run of its server")?;
+    server.restart().await;
+    let store = server.store().await;
+    let key = Keys::draw(harness).random();
+    when_back(harness, "get", || store.get(&key)).await;
+    let after = server.run().await;
+    assert!(
+        after.as_ref().is_some_and(|after| *after != before),
+        "S4: {before} serves after a restart as it did before: the harness restarts nothing"
+    );
+    Ok(())
+}

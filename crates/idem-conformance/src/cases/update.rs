@@ -28,6 +28,7 @@ pub async fn s2_an_update_at_its_version_replaces_the_record(harness: &dyn Harne
             checkpoint: Some("step 1".into()),
         },
         sample::claim().state,
+        State::Released,
         State::Failed {
             payload: "no".into(),
         },
@@ -214,6 +215,7 @@ async fn expect_refusal(harness: &dyn Harness, other: impl Fn(Version) -> Versio
     for state in [
         sample::claim().state,
         State::Retryable { checkpoint: None },
+        State::Released,
         State::Completed {
             payload: Bytes::new(),
         },

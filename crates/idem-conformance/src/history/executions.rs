@@ -34,7 +34,7 @@ pub enum Lapsed {
 /// Where a key stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stand {
-    /// Nobody claimed it, or it was released, or its retention is over.
+    /// Nobody claimed it, or its claim was taken back, or its retention is over.
     Vacant,
     /// It was claimed.
     Claimed {
@@ -59,6 +59,11 @@ pub enum Stage {
     },
     /// It ended without effect.
     Retryable {
+        /// The fencing number.
+        attempt: u32,
+    },
+    /// It is free for any request.
+    Released {
         /// The fencing number.
         attempt: u32,
     },
@@ -98,10 +103,16 @@ impl Executions {
                 self.claim(state, call, by, (*execution, *request))
             }
             KeyCall::Disown { execution } => {
-                end(state, call, *execution, |attempt| match attempt {
-                    1 => None,
-                    _ => Some(Stage::Retryable { attempt }),
-                })
+                let undone = |stage: fn(u32) -> Stage| {
+                    end(state, call, *execution, |attempt| {
+                        (attempt > 1).then(|| stage(attempt))
+                    })
+                };
+                let mut next = undone(|attempt| Stage::Retryable { attempt });
+                // A key that it found released is released again.
+                next.extend(undone(|attempt| Stage::Released { attempt }));
+                next.dedup();
+                next
             }
             KeyCall::Hold { execution } => {
                 let holder = *execution;
@@ -115,24 +126,12 @@ impl Executions {
             KeyCall::Fail { execution, payload } => end(state, call, *execution, |_| {
                 Some(Stage::Failed(payload.clone()))
             }),
-            KeyCall::FailRetryable { execution } => {
-                let mut next = end(state, call, *execution, |attempt| {
-                    Some(Stage::Retryable { attempt })
-                });
-                // Taken over between a lost reply and the second try, it is told so although it
-                // had been applied.
-                if let Some((at, KeyReply::Superseded)) = &call.replied {
-                    let lost = Call {
-                        replied: Some((*at, KeyReply::Stored)),
-                        ..call.clone()
-                    };
-                    next.extend(end(state, &lost, *execution, |attempt| {
-                        Some(Stage::Retryable { attempt })
-                    }));
-                }
-                next
-            }
-            KeyCall::Release { execution } => end(state, call, *execution, |_| None),
+            KeyCall::FailRetryable { execution } => free(state, call, *execution, |attempt| {
+                Some(Stage::Retryable { attempt })
+            }),
+            KeyCall::Release { execution } => free(state, call, *execution, |attempt| {
+                Some(Stage::Released { attempt })
+            }),
             KeyCall::Resolve { attempt, answer } => {
                 let resolved = self.resolve(state, call, by, (*attempt, answer.as_ref()));
                 resolved.into_iter().collect()
@@ -209,6 +208,9 @@ impl Executions {
         else {
             return false;
         };
+        if matches!(stage, Stage::Released { .. }) {
+            return false;
+        }
         if request != *theirs {
             return *reply == KeyReply::Mismatch;
         }
@@ -230,6 +232,11 @@ impl Executions {
         match state {
             Stand::Vacant => Some((1, Duration::ZERO)),
             Stand::Claimed {
+                since,
+                stage: Stage::Released { attempt },
+                ..
+            } => Some((attempt + 1, *since)),
+            Stand::Claimed {
                 request: theirs, ..
             } if request != *theirs => None,
             Stand::Claimed { since, stage, .. } => match stage {
@@ -239,7 +246,7 @@ impl Executions {
                     let wins = lapsed && self.lapsed != Lapsed::Halted;
                     wins.then_some((attempt + 1, self.lapses(*since)))
                 }
-                Stage::Completed(_) | Stage::Failed(_) => None,
+                Stage::Released { .. } | Stage::Completed(_) | Stage::Failed(_) => None,
             },
         }
     }
@@ -252,6 +259,25 @@ impl Executions {
             }
         }
     }
+}
+
+/// An ending that lets the next claim run. Taken over between a lost reply and the second try, its
+/// holder is told so although it had been applied.
+fn free(
+    state: &Stand,
+    call: &Observed,
+    execution: u64,
+    stage: impl Fn(u32) -> Option<Stage>,
+) -> Vec<Stand> {
+    let mut next = end(state, call, execution, &stage);
+    if let Some((at, KeyReply::Superseded)) = &call.replied {
+        let lost = Call {
+            replied: Some((*at, KeyReply::Stored)),
+            ..call.clone()
+        };
+        next.extend(end(state, &lost, execution, &stage));
+    }
+    next
 }
 
 /// A write of a holder: applied if and only if it holds the key (G3).

@@ -43,7 +43,7 @@ pub enum KeyCall {
         /// Names the execution.
         execution: u64,
     },
-    /// A release.
+    /// A release: the key is free for any request.
     Release {
         /// Names the execution.
         execution: u64,

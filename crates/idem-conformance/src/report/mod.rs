@@ -31,12 +31,14 @@ pub struct Report {
 pub const NOT_SHOWN: [&str; 6] = [
     "Error mapping behind `FaultStore`: its faults strike above the store, so what the store makes of \
      a lost connection is not seen. A proxy in front of the server shows it.",
-    "A `restart()` that does nothing, and a restart within one process: whatever a process keeps in \
-     memory is still there, such as a monotonic clock.",
+    "A `restart()` that does nothing, where the harness gives no name for a run of its server; and a \
+     restart within one process: whatever a process keeps in memory is still there.",
     "A power cut: a restarted server may have kept in the system's cache what a disk would have lost.",
     "Faults between processes where `store()` gives one handle again and again, or handles that share \
-     a lock, a cache or a clock.",
-    "A clock that steps: a store that trusts the wall clock tells wrong ages for as long.",
+     a lock, a cache or a clock. A clock of one process shows where the harness gives a handle of \
+     another one (`elsewhere`).",
+    "A clock that steps, where the harness cannot let one step (`clock`). A server that measures ages \
+     by its wall clock tells wrong ones after a step: no case asks that of it.",
     "A ttl that is cut short by hours or days, where the store does not tell the time left.",
 ];
 

@@ -267,11 +267,6 @@ impl Handling {
         }
     }
 
-    /// How many faults so far hit the calls of this process.
-    fn faults(&self) -> u64 {
-        self.server.network.struck().values().sum()
-    }
-
     /// How many faults so far can have left something behind that is applied later.
     fn struck(&self) -> u64 {
         let struck = self.server.network.struck();

@@ -127,7 +127,7 @@ pub enum Ending {
     Fail,
     /// Without effect, to be tried again.
     Retry,
-    /// Without effect, as if it had never been claimed.
+    /// Without effect, and the key is free for any request.
     Release,
     /// With an effect and a panic.
     Panic,

@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{Idempotency, deadline::deadline};
+use super::{Idempotency, deadline::deadline, run::catching};
 use crate::{
     Abandonment, OnAbandoned, ProbeResult, RecordKey,
     machine::{self, Op, Reply, Write},
     observe,
-    store::{Record, State, StoreError},
+    store::{Record, State, StoreError, StoreErrorKind},
 };
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].
@@ -152,13 +152,16 @@ impl Idempotency {
         };
         match replied {
             Ok(reply) => {
-                self.shared().outage.succeeded();
+                let wrote = matches!(reply, Reply::Applied);
+                self.shared().outage.succeeded(wrote);
                 (reply, None)
             }
             Err(error) => {
-                // A refusal is an answer: the store is not away.
-                if error.kind().is_transient() {
-                    self.shared().outage.failed();
+                match error.kind() {
+                    StoreErrorKind::Full => self.shared().outage.full(),
+                    kind if kind.is_transient() => self.shared().outage.failed(),
+                    // A refusal is an answer: the store is not away.
+                    _ => {}
                 }
                 (Reply::Failed(error.kind()), Some(error))
             }
@@ -176,7 +179,14 @@ impl Idempotency {
             },
         };
         Reply::Probed(match &self.policy().on_abandoned {
-            OnAbandoned::Probe(prober) => prober.probe(&abandonment).await,
+            OnAbandoned::Probe(prober) => {
+                let probing = catching(async { prober.probe(&abandonment).await });
+                match timeout(self.policy().lease, probing).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(_)) => no_result(key, "it panicked"),
+                    Err(_) => no_result(key, "no answer within the lease"),
+                }
+            }
             OnAbandoned::Reclaim | OnAbandoned::Halt => ProbeResult::unknown(),
         })
     }
@@ -184,8 +194,18 @@ impl Idempotency {
     /// The ttl that this engine's policy gives a record in this state.
     #[must_use]
     pub fn ttl(&self, state: &State) -> Duration {
-        machine::ttl(state, self.policy().retention, self.policy().lapsed_rule())
+        machine::ttl(
+            state,
+            self.policy().retentions(),
+            self.policy().lapsed_rule(),
+        )
     }
+}
+
+/// A prober that breaks down or hangs leaves the key in doubt, and takes no caller down with it.
+fn no_result(key: &RecordKey, why: &'static str) -> ProbeResult {
+    observe::probe_failed(key, why);
+    ProbeResult::unknown()
 }
 
 /// The error of a store that answers *conflict* without end.

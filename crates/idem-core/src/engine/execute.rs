@@ -41,13 +41,17 @@ pub enum Recording {
     Unprotected,
 }
 
-/// How work fails. Deliberately not `#[non_exhaustive]`: there is no third way. A bare error turned into this with `?` is final: its effect may have happened.
+/// How work fails. Deliberately not `#[non_exhaustive]`: there is no other way. A bare error turned
+/// into this with `?` is final: its effect may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<E> {
     /// For good: stored, and replayed to every repeat.
     Final(E),
-    /// Certainly without effect: not stored, the next call runs again.
+    /// Certainly without effect: not stored, the next call with the same fingerprint runs.
     Retryable(E),
+    /// Refused before anything happened: not stored, and the next call runs whatever its fingerprint.
+    /// See [`Execution::release`].
+    Released(E),
 }
 
 impl<E> From<E> for Failure<E> {
@@ -71,6 +75,7 @@ enum Ended<T, E> {
     Completed(T, Bytes),
     Failed(StoredFailure<E>, Bytes),
     Retryable(E),
+    Released(E),
 }
 
 impl<T, E> Ended<T, E>
@@ -89,6 +94,7 @@ where
                 Err(error) => Self::unstorable(&error),
             },
             Err(Failure::Retryable(error)) => Self::Retryable(error),
+            Err(Failure::Released(error)) => Self::Released(error),
         }
     }
 
@@ -183,6 +189,10 @@ impl Idempotency {
                 Ok(_) => Err(ExecuteError::Retryable(error)),
                 Err(_) => Err(ExecuteError::Superseded),
             },
+            Ran::Finished(Ended::Released(error)) => match execution.release().await {
+                Ok(_) => Err(ExecuteError::Released(error)),
+                Err(_) => Err(ExecuteError::Superseded),
+            },
             Ran::Stopped(Stopped::Superseded) => Err(ExecuteError::Superseded),
             Ran::Stopped(Stopped::Panicked(message)) => match self.policy().on_panic {
                 OnPanic::Fail => {
@@ -242,6 +252,7 @@ impl Idempotency {
                 replayed: false,
             }),
             Ok(Err(Failure::Retryable(error))) => Err(ExecuteError::Retryable(error)),
+            Ok(Err(Failure::Released(error))) => Err(ExecuteError::Released(error)),
             Err(message) => Err(ExecuteError::Panicked {
                 message,
                 replayed: false,

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 /// The store's failures as this process sees them.
 ///
-/// While the store is away nobody can renew. So a claimer that could not reach it for a third of a
-/// lease gives holders the time of one renewal, from its own first success on, before it takes over
-/// from them.
+/// While the store is away, or has no room, nobody can renew. So a claimer that could not reach it, or
+/// write to it, for a third of a lease gives holders the time of one renewal, from its own first
+/// success on, before it takes over from them.
 #[derive(Default)]
 pub(crate) struct Outage {
     /// There is something to consider. Calls read it alone while all goes well.
@@ -24,7 +24,15 @@ pub(crate) struct Outage {
 
 #[derive(Default)]
 struct Seen {
-    /// The first and the latest failure since the last success.
+    /// No call was answered.
+    away: Failures,
+    /// No write was taken for want of room. Reads were answered, and prove nothing.
+    full: Failures,
+}
+
+#[derive(Default)]
+struct Failures {
+    /// The first and the latest one since the last success.
     failing: Option<(Instant, Instant)>,
     last: Option<Over>,
 }
@@ -37,31 +45,29 @@ struct Over {
 }
 
 impl Outage {
+    /// A call failed in a way that may pass.
     pub(super) fn failed(&self) {
-        let now = Instant::now();
-        let mut seen = self.lock();
-        let first = seen.failing.map_or(now, |(first, _)| first);
-        seen.failing = Some((first, now));
+        self.lock().away.failed();
         self.troubled.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn succeeded(&self) {
+    /// A write was refused for want of room.
+    pub(super) fn full(&self) {
+        self.lock().full.failed();
+        self.troubled.store(true, Ordering::Relaxed);
+    }
+
+    /// A call was answered; `wrote`, if it was a write that was applied.
+    pub(super) fn succeeded(&self, wrote: bool) {
         if !self.troubled.load(Ordering::Relaxed) {
             return;
         }
-        let now = Instant::now();
         let mut seen = self.lock();
-        // By then the grace is over for every lease that the outage counts for.
-        let is_past = |over: &Over| now.duration_since(over.since) >= over.lasted;
-        seen.last = seen.last.filter(|over| !is_past(over));
-        // Up to the latest failure: after it, nobody asked. So a single failure is no outage.
-        if let Some((first, latest)) = seen.failing.take() {
-            let lasted = latest.duration_since(first);
-            if seen.last.is_none_or(|over| over.lasted <= lasted) {
-                seen.last = Some(Over { lasted, since: now });
-            }
+        seen.away.succeeded();
+        if wrote {
+            seen.full.succeeded();
         }
-        if seen.last.is_none() {
+        if seen.away.is_forgotten() && seen.full.is_forgotten() {
             self.troubled.store(false, Ordering::Relaxed);
         }
     }
@@ -71,15 +77,51 @@ impl Outage {
         if !self.troubled.load(Ordering::Relaxed) {
             return Duration::ZERO;
         }
-        let renewal = lease / 3;
-        match self.lock().last {
-            Some(over) if over.lasted >= renewal => renewal.saturating_sub(over.since.elapsed()),
-            _ => Duration::ZERO,
-        }
+        let seen = self.lock();
+        seen.away.grace(lease / 3).max(seen.full.grace(lease / 3))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failures {
+    fn failed(&mut self) {
+        let now = Instant::now();
+        let first = self.failing.map_or(now, |(first, _)| first);
+        self.failing = Some((first, now));
+    }
+
+    fn succeeded(&mut self) {
+        let now = Instant::now();
+        // By then the grace is over for every lease that the outage counts for.
+        let is_past = |over: &Over| now.duration_since(over.since) >= over.lasted;
+        self.last = self.last.filter(|over| !is_past(over));
+        // Up to the latest failure: after it, nobody asked. So a single failure is no outage.
+        if let Some((first, latest)) = self.failing.take() {
+            let lasted = latest.duration_since(first);
+            if self.last.is_none_or(|over| over.lasted <= lasted) {
+                self.last = Some(Over { lasted, since: now });
+            }
+        }
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.failing.is_none() && self.last.is_none()
+    }
+
+    fn grace(&self, renewal: Duration) -> Duration {
+        // Without a success since the latest failure, it may be over by now: a read does not tell.
+        let now = self.failing.map(|(first, latest)| Over {
+            lasted: latest.duration_since(first),
+            since: latest,
+        });
+        let outages = [self.last, now].into_iter().flatten();
+        let long = outages.filter(|over| over.lasted >= renewal);
+        long.map(|over| renewal.saturating_sub(over.since.elapsed()))
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -100,7 +142,7 @@ mod tests {
         for _ in 0..3 {
             outage.failed();
             advance(2 * LEASE).await;
-            outage.succeeded();
+            outage.succeeded(false);
             assert_eq!(outage.grace(LEASE), Duration::ZERO);
         }
     }
@@ -110,21 +152,21 @@ mod tests {
         let outage = Outage::default();
         outage.failed();
         advance(LEASE / 3 - SECOND).await;
-        outage.succeeded();
+        outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), Duration::ZERO);
 
         outage.failed();
         advance(LEASE / 3).await;
         outage.failed();
-        outage.succeeded();
+        outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), LEASE / 3);
         advance(SECOND).await;
         // A single failure within the grace neither ends nor prolongs it.
         outage.failed();
-        outage.succeeded();
+        outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), LEASE / 3 - SECOND);
         advance(LEASE / 3).await;
-        outage.succeeded();
+        outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), Duration::ZERO);
         assert!(
             !outage.troubled.load(Ordering::Relaxed),

@@ -379,3 +379,27 @@ impl Lead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IdempotencyKey, Scope};
+
+    #[test]
+    fn a_room_is_gone_with_its_last_waiter() {
+        let waiters = Waiters::default();
+        let key = Scope::global().key(&IdempotencyKey::random());
+        let alike = |policy| Alike {
+            fingerprint: Fingerprint::of("test/v1", b"a"),
+            policy,
+        };
+        let seats = [1, 1, 2].map(|policy| waiters.enter(&key, alike(policy), Duration::ZERO));
+        let rooms = || waiters.lock().get(&key).map_or(0, Vec::len);
+        assert_eq!(rooms(), 2);
+        let [first, second, other] = seats;
+        drop((first, other));
+        assert_eq!(rooms(), 1);
+        drop(second);
+        assert!(waiters.lock().is_empty());
+    }
+}

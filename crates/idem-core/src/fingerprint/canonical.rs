@@ -6,6 +6,9 @@
 //! the same value are equal, as are floats. Fields and map entries are sorted, so their order does
 //! not count.
 
+mod elements;
+
+use elements::{List, Map};
 use serde::{Serialize, Serializer, ser};
 
 /// A value that does not serialise.
@@ -57,45 +60,6 @@ impl Canonical<'_> {
 
     fn variant(&mut self, name: &str) {
         Canonical(self.0).counted(VARIANT, name.as_bytes());
-    }
-}
-
-/// Writes the elements of a list.
-struct List<'a>(&'a mut Vec<u8>);
-
-impl List<'_> {
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), FingerprintError> {
-        value.serialize(Canonical(self.0))
-    }
-
-    fn close(self) {
-        self.0.push(END);
-    }
-}
-
-/// Gathers the entries of a map, to be written in the order of their keys.
-struct Map<'a> {
-    out: &'a mut Vec<u8>,
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Map<'_> {
-    fn entry<K, V>(&mut self, key: &K, value: &V) -> Result<(), FingerprintError>
-    where
-        K: Serialize + ?Sized,
-        V: Serialize + ?Sized,
-    {
-        self.entries.push((to_bytes(key)?, to_bytes(value)?));
-        Ok(())
-    }
-
-    fn close(mut self) {
-        self.entries.sort_unstable();
-        for (key, value) in self.entries {
-            self.out.extend_from_slice(&key);
-            self.out.extend_from_slice(&value);
-        }
-        self.out.push(END);
     }
 }
 
@@ -219,7 +183,7 @@ impl<'a> Serializer for Canonical<'a> {
 
     fn serialize_seq(self, _: Option<usize>) -> Result<List<'a>, FingerprintError> {
         self.0.push(LIST);
-        Ok(List(self.0))
+        Ok(List::new(self.0))
     }
 
     fn serialize_tuple(self, _: usize) -> Result<List<'a>, FingerprintError> {
@@ -247,10 +211,7 @@ impl<'a> Serializer for Canonical<'a> {
 
     fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, FingerprintError> {
         self.0.push(MAP);
-        Ok(Map {
-            out: self.0,
-            entries: Vec::new(),
-        })
+        Ok(Map::new(self.0))
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Map<'a>, FingerprintError> {
@@ -269,188 +230,5 @@ impl<'a> Serializer for Canonical<'a> {
     }
 }
 
-/// The serde traits whose elements have no names.
-macro_rules! lists {
-    ($($trait:ident::$method:ident),*) => {
-        $(impl ser::$trait for List<'_> {
-            type Ok = ();
-            type Error = FingerprintError;
-
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), FingerprintError> {
-                self.element(value)
-            }
-
-            fn end(self) -> Result<(), FingerprintError> {
-                self.close();
-                Ok(())
-            }
-        })*
-    };
-}
-
-lists!(
-    SerializeSeq::serialize_element,
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-    SerializeTupleVariant::serialize_field
-);
-
-/// The serde traits whose elements have names.
-macro_rules! structs {
-    ($($trait:ident),*) => {
-        $(impl ser::$trait for Map<'_> {
-            type Ok = ();
-            type Error = FingerprintError;
-
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                name: &'static str,
-                value: &T,
-            ) -> Result<(), FingerprintError> {
-                self.entry(name, value)
-            }
-
-            fn end(self) -> Result<(), FingerprintError> {
-                self.close();
-                Ok(())
-            }
-        })*
-    };
-}
-
-structs!(SerializeStruct, SerializeStructVariant);
-
-impl ser::SerializeMap for Map<'_> {
-    type Ok = ();
-    type Error = FingerprintError;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), FingerprintError> {
-        self.entries.push((to_bytes(key)?, Vec::new()));
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(
-        &mut self,
-        value: &T,
-    ) -> Result<(), FingerprintError> {
-        let value = to_bytes(value)?;
-        match self.entries.last_mut() {
-            Some(entry) => entry.1 = value,
-            None => return Err(FingerprintError("a map gives a value without a key".into())),
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Result<(), FingerprintError> {
-        self.close();
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, HashMap};
-
-    use super::*;
-
-    fn bytes<T: Serialize>(value: T) -> Vec<u8> {
-        to_bytes(&value).unwrap()
-    }
-
-    #[derive(Serialize, PartialEq, Eq, Hash, PartialOrd, Ord)]
-    enum Kind {
-        Card,
-        Wire(Option<()>),
-        Both { card: u8, wire: u8 },
-        Pair(u8, u8),
-    }
-
-    #[derive(Serialize)]
-    struct Unit;
-
-    /// What JSON writes alike, or could: every one of these is another request.
-    #[test]
-    fn g4_distinct_values_never_share_their_bytes() {
-        let all = [
-            bytes(()),
-            bytes(None::<()>),
-            bytes(Some(())),
-            bytes(Some(None::<()>)),
-            bytes(Some(Some(()))),
-            bytes(f64::NAN),
-            bytes(f64::INFINITY),
-            bytes(f64::NEG_INFINITY),
-            bytes(Some(f64::NAN)),
-            bytes(1_u8),
-            bytes(-1_i8),
-            bytes(u64::MAX),
-            bytes(i64::MIN),
-            bytes(1.0),
-            bytes(0.0),
-            bytes(-0.0),
-            bytes("1"),
-            bytes(""),
-            bytes("null"),
-            bytes("Card"),
-            bytes(Kind::Card),
-            bytes(Kind::Wire(None)),
-            bytes(Kind::Wire(Some(()))),
-            bytes(Kind::Both { card: 1, wire: 2 }),
-            bytes(Kind::Pair(1, 2)),
-            bytes(true),
-            bytes(false),
-            bytes([(); 0]),
-            bytes([1, 2]),
-            bytes([[1], [2]]),
-            bytes([vec![1, 2], vec![]]),
-            bytes([vec![], vec![1, 2]]),
-            bytes(["ab", "c"]),
-            bytes(["a", "bc"]),
-            bytes(BTreeMap::from([(1, 2)])),
-            bytes(BTreeMap::from([("1", 2)])),
-            bytes(BTreeMap::from([("1", "2")])),
-            bytes(BTreeMap::from([((), 2)])),
-            bytes(BTreeMap::from([(Kind::Card, 2)])),
-            bytes(BTreeMap::from([("Card", 2)])),
-            bytes(BTreeMap::<(), ()>::new()),
-        ];
-        for (place, one) in all.iter().enumerate() {
-            for (other, later) in all.iter().enumerate().skip(place + 1) {
-                assert!(!later.starts_with(one), "{place} begins {other}");
-                assert!(!one.starts_with(later), "{other} begins {place}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_the_same_value_has_the_same_bytes() {
-        #[derive(Serialize)]
-        struct One {
-            a: u8,
-            b: f32,
-        }
-        #[derive(Serialize)]
-        struct Other {
-            b: f64,
-            a: i64,
-        }
-        assert_eq!(bytes(One { a: 1, b: 0.5 }), bytes(Other { b: 0.5, a: 1 }));
-        assert_eq!(bytes(Unit), bytes(()));
-        assert_eq!(bytes('x'), bytes("x"));
-        let map: HashMap<_, _> = (0..100).map(|n| (n, n)).collect();
-        let tree: BTreeMap<_, _> = (0..100).map(|n| (n, n)).collect();
-        assert_eq!(bytes(map), bytes(tree));
-    }
-
-    #[test]
-    fn a_value_that_does_not_serialise_says_why() {
-        struct Never;
-        impl Serialize for Never {
-            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-                Err(ser::Error::custom("no form"))
-            }
-        }
-        let error = to_bytes(&[Never]).unwrap_err().to_string();
-        assert!(error.ends_with("no form"), "{error}");
-    }
-}
+mod tests;

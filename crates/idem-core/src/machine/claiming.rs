@@ -5,7 +5,8 @@ use std::{num::NonZeroU32, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    Holding, Op, Reply, Write,
+    Ending, Holding, Op, Reply, Write,
+    end::End,
     take_over::{first, lease_left, settle, take_over},
 };
 use crate::{
@@ -99,7 +100,13 @@ pub struct Claiming {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Next {
     Create(Record),
-    Replace(Write),
+    TakeOver {
+        write: Write,
+        /// The record that it replaces was released.
+        released: bool,
+    },
+    /// Stores what the prober said.
+    Settle(Write),
     Probe(Record),
 }
 
@@ -144,7 +151,7 @@ impl Claiming {
                 self.awaiting = true;
                 Op::Create(record)
             }
-            Next::Replace(write) => {
+            Next::TakeOver { write, .. } | Next::Settle(write) => {
                 self.awaiting = true;
                 Op::Update(write)
             }
@@ -181,30 +188,41 @@ impl Claiming {
     }
 
     /// What has to be undone when this claim is given up: a claim that may have gone through
-    /// unseen. The holding wants to release its record, or, where the claim took one over, to hand
-    /// it on as retryable with its history.
+    /// unseen. The holding wants to remove its record, or, where the claim took one over, to hand it
+    /// on as it was, retryable or released.
     #[must_use]
     pub fn give_up(&self) -> Option<Holding> {
         if !self.awaiting && !self.maybe {
             return None;
         }
-        match &self.next {
-            Next::Create(record) | Next::Replace(Write { record, .. })
-                if matches!(record.state, State::InFlight { .. }) =>
-            {
-                Some(Holding::given_up(record.clone(), self.request.sent))
+        let (record, end) = match &self.next {
+            Next::Create(record) => (record, End::Undo),
+            Next::TakeOver { write, released } => {
+                let ending = match released {
+                    true => Ending::Release,
+                    false => Ending::Retry,
+                };
+                (&write.record, End::write(ending, None))
             }
-            _ => None,
-        }
+            Next::Settle(_) | Next::Probe(_) => return None,
+        };
+        Some(Holding::given_up(record.clone(), self.request.sent, end))
     }
 
     fn won(&self) -> Claimed {
-        let (Next::Create(record) | Next::Replace(Write { record, .. }) | Next::Probe(record)) =
-            &self.next;
+        let (Next::Create(record)
+        | Next::TakeOver {
+            write: Write { record, .. },
+            ..
+        }
+        | Next::Settle(Write { record, .. })
+        | Next::Probe(record)) = &self.next;
         match &record.state {
             State::Completed { payload } => Claimed::Replay(payload.clone()),
             State::Failed { payload } => Claimed::ReplayFailure(payload.clone()),
-            State::InFlight { .. } | State::Retryable { .. } => self.own(record.clone()),
+            State::InFlight { .. } | State::Retryable { .. } | State::Released => {
+                self.own(record.clone())
+            }
         }
     }
 
@@ -213,12 +231,15 @@ impl Claiming {
     }
 
     /// The fingerprint comes before the state: another request is a mismatch even while the first
-    /// one is in flight (G4).
+    /// one is in flight (G4). A released key belongs to no request.
     fn decide(&mut self, found: Stored, grace: Duration) -> Claimed {
         let record = &found.record;
         let is_own = record.version.token == self.request.token;
         if is_own && matches!(record.state, State::InFlight { .. }) {
             return self.own(found.record);
+        }
+        if record.state == State::Released {
+            return self.take_over(record);
         }
         if record.fingerprint != self.request.fingerprint {
             return Claimed::Refused(Refused::Mismatch);
@@ -226,7 +247,7 @@ impl Claiming {
         match &record.state {
             State::Completed { payload } => Claimed::Replay(payload.clone()),
             State::Failed { payload } => Claimed::ReplayFailure(payload.clone()),
-            State::Retryable { .. } => self.take_over(record),
+            State::Retryable { .. } | State::Released => self.take_over(record),
             State::InFlight { lease, .. } => {
                 let left = lease_left(*lease, &found);
                 let retry_after = if left.is_zero() { grace } else { left };
@@ -258,9 +279,11 @@ impl Claiming {
             return abandoned(&record);
         };
         match resolution.into_state(None) {
-            State::Retryable { .. } | State::InFlight { .. } => self.take_over(&record),
+            State::Retryable { .. } | State::Released | State::InFlight { .. } => {
+                self.take_over(&record)
+            }
             state => {
-                self.next = Next::Replace(settle(&mut self.request, &record, state));
+                self.next = Next::Settle(settle(&mut self.request, &record, state));
                 Claimed::Again
             }
         }
@@ -269,7 +292,8 @@ impl Claiming {
     fn take_over(&mut self, record: &Record) -> Claimed {
         match take_over(&mut self.request, record) {
             Ok(write) => {
-                self.next = Next::Replace(write);
+                let released = record.state == State::Released;
+                self.next = Next::TakeOver { write, released };
                 Claimed::Again
             }
             Err(attempts) => Claimed::Refused(Refused::Exhausted { attempts }),

@@ -13,16 +13,26 @@ pub enum Ending {
     Fail(Bytes),
     /// It had no effect: the next claim with the same fingerprint runs.
     Retry,
+    /// Nothing happened, in this attempt or an earlier one: the key is free, and the next claim
+    /// runs, whatever its fingerprint. The checkpoint is dropped; attempts count on.
+    Release,
 }
 
 impl Ending {
-    /// `completed`, `failed` or `retryable`.
+    /// Whether it stores an answer, so that nothing runs again: a success or a failure.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Complete(_) | Self::Fail(_))
+    }
+
+    /// `completed`, `failed`, `retryable` or `released`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Complete(_) => "completed",
             Self::Fail(_) => "failed",
             Self::Retry => "retryable",
+            Self::Release => "released",
         }
     }
 
@@ -38,6 +48,7 @@ impl Ending {
             Self::Retry => State::Retryable {
                 checkpoint: checkpoint.cloned(),
             },
+            Self::Release => State::Released,
         }
     }
 }
@@ -58,7 +69,7 @@ pub enum Landed {
     Failed,
     /// The note that it had no effect.
     Retryable,
-    /// The record is gone.
+    /// The key is free for any request.
     Released,
     /// The fallback, because the store refused the ending itself.
     Fallback,
@@ -84,6 +95,7 @@ impl Landed {
             State::Completed { .. } => Some(Self::Completed),
             State::Failed { .. } => Some(Self::Failed),
             State::Retryable { .. } => Some(Self::Retryable),
+            State::Released => Some(Self::Released),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Ending, Held, Landed, Op, Reply, Want, Write, end::End};
+use super::{Held, Landed, Op, Reply, Want, Write, end::End};
 use crate::{
     error::Superseded,
     store::{Record, State, StoreErrorKind, Stored, Version},
@@ -53,11 +53,7 @@ impl Holding {
     }
 
     /// The holding of a claim that may never have gone through, and is given back.
-    pub(super) fn given_up(record: Record, sent: u64) -> Self {
-        let end = match record.attempt {
-            1 => End::release(true),
-            _ => End::write(Ending::Retry, None),
-        };
+    pub(super) fn given_up(record: Record, sent: u64, end: End) -> Self {
         Self {
             end: Some(end),
             ..Self::of_claim(record, sent)
@@ -112,14 +108,10 @@ impl Holding {
         }
         self.step = None;
         self.write = None;
-        if let Some(end) = &mut self.end {
-            end.stop_awaiting();
-        }
         match want {
             Want::Renew => self.step = Some(Step::Renew),
             Want::Checkpoint(bytes) => self.step = Some(Step::Checkpoint(bytes)),
             Want::End { ending, fallback } => self.end = Some(End::write(ending, fallback)),
-            Want::Release => self.end = Some(End::release(false)),
         }
         Ok(())
     }
@@ -134,11 +126,7 @@ impl Holding {
         if self.over.is_some() {
             return None;
         }
-        if self.step.is_none()
-            && let Some(End::Release { awaiting, maybe }) = &mut self.end
-        {
-            *maybe |= *awaiting;
-            *awaiting = true;
+        if self.step.is_none() && self.end == Some(End::Undo) {
             return Some(Op::Delete(self.record.version));
         }
         if self.write.is_none() {
@@ -242,16 +230,13 @@ impl Holding {
         // An earlier write of this holder had landed unseen: the next one goes on top of it.
         self.used = self.used.max(own.version.revision);
         self.record = own;
-        if let Some(end) = &mut self.end {
-            end.not_deleted();
-        }
         Held::Again
     }
 
-    /// The record is gone, or another claim's. After a lost reply to a delete it is what a release
-    /// leaves if it is gone or was made anew since; a take-over would have counted the attempt up.
+    /// The record is gone, or another claim's. A claim that is given back leaves no record, or one
+    /// that was made anew since; a take-over would have counted the attempt up.
     fn gone(&mut self, attempt: Option<u32>) -> Held {
-        let released = self.end.as_ref().is_some_and(End::may_have_released)
+        let released = self.end == Some(End::Undo)
             && attempt.is_none_or(|attempt| attempt <= self.record.attempt);
         self.close(if released {
             Ok(Landed::Released)

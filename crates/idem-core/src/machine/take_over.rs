@@ -16,7 +16,7 @@ pub(super) fn first(request: &mut Request) -> Record {
     in_flight(request, 1, request.created_at, None)
 }
 
-/// Takes over a record that is free: retryable, or in flight with its lease over. `Err` has the
+/// Takes over a record that is free: retryable, released, or in flight with its lease over. `Err` has the
 /// number of attempts when they are used up.
 pub(super) fn take_over(request: &mut Request, found: &Record) -> Result<Write, u32> {
     let limit = request.max_attempts.map_or(u32::MAX, NonZeroU32::get);
@@ -25,7 +25,7 @@ pub(super) fn take_over(request: &mut Request, found: &Record) -> Result<Write, 
     }
     let checkpoint = match &found.state {
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.clone(),
-        State::Completed { .. } | State::Failed { .. } => None,
+        State::Released | State::Completed { .. } | State::Failed { .. } => None,
     };
     next_revision(request, found);
     Ok(Write {

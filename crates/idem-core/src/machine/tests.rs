@@ -98,7 +98,7 @@ fn complete(text: &'static str) -> Want {
     Want::end(Ending::Complete(bytes(text)))
 }
 
-/// A record of request 1, in every state.
+/// A record of request 1, in every state in which the key belongs to it.
 fn every_state() -> [Record; 4] {
     let end = |ending| sent(&mut holding(), Want::end(ending)).record;
     [
@@ -107,4 +107,9 @@ fn every_state() -> [Record; 4] {
         end(Ending::Complete(bytes("ok"))),
         end(Ending::Fail(bytes("no"))),
     ]
+}
+
+/// A key that request 1 has released.
+fn released() -> Record {
+    sent(&mut holding(), Want::end(Ending::Release)).record
 }

@@ -19,8 +19,6 @@ pub enum Want {
         /// store, or there is no room for it.
         fallback: Option<Ending>,
     },
-    /// Remove the record, as if the key had never been claimed.
-    Release,
 }
 
 impl Want {
@@ -40,7 +38,6 @@ impl Want {
             Self::Renew => "renewed",
             Self::Checkpoint(_) => "checkpointed",
             Self::End { ending, .. } => ending.name(),
-            Self::Release => "released",
         }
     }
 }

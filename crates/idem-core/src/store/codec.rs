@@ -80,6 +80,7 @@ pub fn encode(record: &Record, ttl: Duration) -> Bytes {
     let (lease, tail) = match &record.state {
         State::InFlight { lease, checkpoint } => (Some(*lease), checkpoint.as_ref()),
         State::Retryable { checkpoint } => (None, checkpoint.as_ref()),
+        State::Released => (None, None),
         State::Completed { payload } | State::Failed { payload } => (None, Some(payload)),
     };
     let mut header = [0; HEADER_LEN];
@@ -136,7 +137,7 @@ pub fn decode(bytes: &Bytes) -> Result<Decoded, CodecError> {
     let fingerprint = Fingerprint::from_bytes(reader.array()?);
     let lease = match head.kind {
         Kind::InFlight { .. } => reader.duration()?,
-        Kind::Retryable { .. } | Kind::Completed | Kind::Failed => Duration::ZERO,
+        Kind::Retryable { .. } | Kind::Released | Kind::Completed | Kind::Failed => Duration::ZERO,
     };
     let state = state(head.kind, lease, bytes.slice(reader.at..body_len))?;
     Ok(Decoded {
@@ -165,6 +166,10 @@ fn state(kind: Kind, lease: Duration, tail: Bytes) -> Result<State, CodecError> 
         Kind::Retryable { checkpoint: there } => State::Retryable {
             checkpoint: checkpoint(there)?,
         },
+        Kind::Released if !tail.is_empty() => {
+            return Err(CodecError::Damaged("it has bytes left over"));
+        }
+        Kind::Released => State::Released,
         Kind::Completed => State::Completed { payload: tail },
         Kind::Failed => State::Failed { payload: tail },
     })

@@ -45,7 +45,7 @@ pub struct Version {
 /// What a store keeps under one [`RecordKey`](crate::RecordKey).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// The request that the key belongs to.
+    /// The request that the key belongs to. No longer once it is [`Released`](State::Released).
     pub fingerprint: Fingerprint,
     /// The fencing number: 1 for the first claim, one more with each later one.
     pub attempt: u32,
@@ -72,6 +72,9 @@ pub enum State {
         /// What the last holder left for a successor.
         checkpoint: Option<Bytes>,
     },
+    /// Nothing happened, and the key is free: the next claim runs, whatever its fingerprint. The
+    /// record is kept for its attempt, so that fencing numbers never go back.
+    Released,
     /// It succeeded; every repeat gets these bytes.
     Completed {
         /// The answer, opaque to the store.
@@ -104,16 +107,18 @@ impl State {
             Self::InFlight { checkpoint, .. } | Self::Retryable { checkpoint } => {
                 checkpoint.as_ref().map_or(0, Bytes::len)
             }
+            Self::Released => 0,
             Self::Completed { payload } | Self::Failed { payload } => payload.len(),
         }
     }
 
-    /// `in-flight`, `retryable`, `completed` or `failed`.
+    /// `in-flight`, `retryable`, `released`, `completed` or `failed`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
             Self::InFlight { .. } => "in-flight",
             Self::Retryable { .. } => "retryable",
+            Self::Released => "released",
             Self::Completed { .. } => "completed",
             Self::Failed { .. } => "failed",
         }
@@ -133,6 +138,7 @@ impl fmt::Debug for State {
                 .debug_struct("Retryable")
                 .field("checkpoint_bytes", &checkpoint.as_ref().map(Bytes::len))
                 .finish(),
+            Self::Released => f.write_str("Released"),
             Self::Completed { payload } => f
                 .debug_struct("Completed")
                 .field("payload_bytes", &payload.len())

@@ -215,6 +215,34 @@ async fn past_its_retention_a_key_is_as_new() {
     assert_eq!(acquire(&idem, "k").await.attempt(), 1);
 }
 
+struct Silent;
+
+#[async_trait]
+impl Prober for Silent {
+    async fn probe(&self, _: &Abandonment) -> ProbeResult {
+        std::future::pending().await
+    }
+}
+
+/// A prober that hangs must not hold a claim for ever.
+#[tokio::test(start_paused = true)]
+async fn a_prober_that_hangs_leaves_the_key_halted_after_a_lease() {
+    let store = ScriptedStore::default();
+    let policy = Policy::default().on_abandoned(OnAbandoned::probe(Silent));
+    let idem = with(&store, policy);
+    drop(acquire(&idem, "k").await);
+    tokio::time::advance(LEASE).await;
+    let start = tokio::time::Instant::now();
+    let (key, print) = (key("k"), print("a"));
+    let claim = tokio::time::timeout(2 * LEASE, idem.claim(&key, &print));
+    let claim = claim.await.unwrap().unwrap();
+    assert!(matches!(
+        claim,
+        Claim::Refused(Refused::Abandoned { attempt: 1 })
+    ));
+    assert_eq!(start.elapsed().as_secs(), LEASE.as_secs());
+}
+
 struct Ledger {
     result: ProbeResult,
     asked: AtomicUsize,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use idem_core::{
     Failure, Recording,
     spi::{Ran, Stopped},
-    store::StoreErrorKind,
+    store::{Browse, Cursor, Page, Store, StoreError, StoreErrorKind},
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::{runtime::Builder, time::sleep};
@@ -121,6 +122,41 @@ fn a_renewal_says_how_much_of_its_lease_was_used() {
     assert!((0.66..0.9).contains(&used(3)), "late: {}", used(3));
 }
 
+/// How often a key was taken over early, by its holder's clock: after the store's clock stepped, or
+/// after the holder was late by itself.
+fn cut_short(step: Duration, hangs: usize) -> f64 {
+    let metrics = metrics_of(async {
+        let store = ScriptedStore::default();
+        let elsewhere = store.other_process();
+        let (idem, other) = (engine(&store), engine(&elsewhere));
+        let execution = acquire(&idem, "k").await;
+        let take_over = async {
+            // After the first renewal.
+            sleep(LEASE / 2).await;
+            for _ in 0..hangs {
+                store.fault(Op::Update, Fault::Hang);
+            }
+            store.step_clock(step);
+            loop {
+                match other.claim(&key("k"), &print("a")).await.unwrap() {
+                    Claim::Acquired(winner) => break winner,
+                    _ => sleep(LEASE / 20).await,
+                }
+            }
+        };
+        let (ran, winner) = tokio::join!(execution.run(sleep(LEASE * 9)), take_over);
+        assert!(matches!(ran, Ran::Stopped(Stopped::Superseded)));
+        winner.complete("ok").await.unwrap();
+    });
+    value(&metrics, "idem_leases_cut_short_total")
+}
+
+#[test]
+fn s4_a_step_of_the_stores_clock_is_told_by_the_holder_that_loses_its_key() {
+    assert_eq!(cut_short(LEASE, 0), 1.0);
+    assert_eq!(cut_short(Duration::ZERO, 9), 0.0);
+}
+
 /// Each claim has room for its ending, so nothing is begun while too many wait.
 #[test]
 fn nothing_is_begun_while_too_many_endings_wait() {
@@ -143,10 +179,51 @@ fn nothing_is_begun_while_too_many_endings_wait() {
             (pending, refused.source.kind()),
             (10_000, StoreErrorKind::Unavailable)
         );
+        // However many wait, the store is not asked more than a thousand times a second.
+        let before = store.refused_answers();
+        sleep(Duration::from_secs(20)).await;
+        let attempts = store.refused_answers() - before;
+        assert!(attempts <= 21_000, "{attempts} attempts in 20 s");
         store.refuse_answers(None);
         idem.wait_idle().await;
         assert_eq!(&replayed(&idem, "9999").await[..], b"ok");
     });
     assert_eq!(value(&metrics, "idem_endings_lost_total"), 0.0);
     assert_eq!(value(&metrics, "idem_endings_pending"), 0.0);
+}
+
+/// Two keys a page, and the last key of a page once more on the next one, as a store may list them.
+struct Listed(ScriptedStore);
+
+#[async_trait]
+impl Browse for Listed {
+    async fn browse(&self, after: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+        let start = after.map_or(0, |cursor| cursor.0.parse().unwrap());
+        let names = ["lost", "lost too", "running", "released", "completed"];
+        let mut page = Page::default();
+        for name in names.iter().skip(start).take(2) {
+            let found = self.0.get(&key(name)).await?.unwrap();
+            page.records.push((key(name), found));
+        }
+        page.next = (start + 2 < names.len()).then(|| Cursor((start + 1).to_string()));
+        Ok(page)
+    }
+}
+
+#[test]
+fn abandoned_keys_are_counted_in_the_whole_store() {
+    let metrics = metrics_of(async {
+        let store = ScriptedStore::default();
+        let idem = engine(&store);
+        drop(acquire(&idem, "lost").await);
+        drop(acquire(&idem, "lost too").await);
+        acquire(&idem, "released").await.release().await.unwrap();
+        let completed = acquire(&idem, "completed").await;
+        completed.complete("ok").await.unwrap();
+        tokio::time::advance(LEASE).await;
+        let _running = acquire(&idem, "running").await;
+        let count = idem_core::observe::count_abandoned(&Listed(store)).await;
+        assert_eq!(count.unwrap(), 2);
+    });
+    assert_eq!(value(&metrics, "idem_abandoned_keys"), 2.0);
 }

@@ -39,16 +39,20 @@ fn policies() -> impl Strategy<Value = Policy> {
         durations(),
         durations(),
         durations(),
+        durations(),
     );
-    (times, abandoned).prop_map(|((lease, retention, budget, timeout, wait), abandoned)| {
-        Policy::default()
-            .lease(lease)
-            .retention(retention)
-            .retry_budget(budget)
-            .call_timeout(timeout)
-            .on_busy(OnBusy::Wait(wait))
-            .on_abandoned(abandoned)
-    })
+    (times, abandoned).prop_map(
+        |((lease, retention, failures, budget, timeout, wait), abandoned)| {
+            Policy::default()
+                .lease(lease)
+                .retention(retention)
+                .failure_retention(failures)
+                .retry_budget(budget)
+                .call_timeout(timeout)
+                .on_busy(OnBusy::Wait(wait))
+                .on_abandoned(abandoned)
+        },
+    )
 }
 
 /// What does not end by itself is left after a while of virtual time.

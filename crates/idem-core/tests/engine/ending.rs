@@ -45,12 +45,61 @@ async fn every_ending_lands_in_its_state() {
         store.state(&key("c")),
         Some(State::Retryable { checkpoint: None })
     );
-    assert_eq!(store.state(&key("d")), None);
+    assert_eq!(store.state(&key("d")), Some(State::Released));
+}
+
+/// A wrong one-time password: the corrected request runs under the same key, with a fencing number
+/// of its own, and the key is its from then on.
+#[tokio::test(start_paused = true)]
+async fn g4_a_released_key_runs_another_request_as_the_next_attempt() {
+    let store = ScriptedStore::default();
+    let idem = engine(&store);
+    let first = acquire(&idem, "k").await;
+    first.checkpoint("half").await.unwrap();
+    first.release().await.unwrap();
+    let claim = async |request| idem.claim(&key("k"), &print(request)).await.unwrap();
+    let corrected = match claim("b").await {
+        Claim::Acquired(execution) => execution,
+        other => panic!("{other:?}"),
+    };
     assert_eq!(
-        acquire(&idem, "d").await.attempt(),
-        1,
-        "a release leaves no trace"
+        (corrected.attempt(), corrected.previous_checkpoint()),
+        (2, None)
     );
+    assert!(matches!(
+        claim("a").await,
+        Claim::Refused(Refused::Mismatch)
+    ));
+    corrected.complete("ok").await.unwrap();
+    assert!(matches!(claim("b").await, Claim::Replay(_)));
+}
+
+/// What a claim on its way takes back it leaves as it was: free.
+#[tokio::test(start_paused = true)]
+async fn g5_a_claim_of_a_released_key_that_was_given_up_leaves_it_released() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().retry_budget(Duration::ZERO));
+    acquire(&idem, "k").await.release().await.unwrap();
+    store.fault(Op::Update, Fault::ApplyAndHang);
+    idem.claim(&key("k"), &print("b")).await.unwrap_err();
+    idem.wait_idle().await;
+    assert_eq!(store.state(&key("k")), Some(State::Released));
+    assert_eq!(acquire(&idem, "k").await.attempt(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_kept_for_a_time_of_its_own() {
+    let short = Duration::from_secs(60);
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().failure_retention(short));
+    acquire(&idem, "ok").await.complete("ok").await.unwrap();
+    acquire(&idem, "no").await.fail("no").await.unwrap();
+    tokio::time::advance(short - Duration::from_millis(1)).await;
+    let claim = idem.claim(&key("no"), &print("a")).await.unwrap();
+    assert!(matches!(claim, Claim::ReplayFailure(_)));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(acquire(&idem, "no").await.attempt(), 1);
+    assert_eq!(&replayed(&idem, "ok").await[..], b"ok");
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,13 +124,13 @@ async fn g5_a_release_whose_reply_was_lost_is_a_release() {
         let store = ScriptedStore::default();
         let idem = engine(&store);
         let execution = acquire(&idem, "k").await;
-        store.fault(Op::Delete, fault);
+        store.fault(Op::Update, fault);
         assert_eq!(
             execution.release().await,
             Ok(Recording::Stored),
             "{fault:?}"
         );
-        assert_eq!(store.state(&key("k")), None);
+        assert_eq!(store.state(&key("k")), Some(State::Released));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use idem_core::{
-    Failure, OnPanic, Outcome, Recording, Refused,
+    Context, Failure, OnPanic, Outcome, Recording, Refused,
     error::ExecuteError,
     store::{State, StoreErrorKind},
 };
@@ -101,10 +101,24 @@ async fn a_retryable_failure_runs_again_with_the_next_attempt() {
         .execute(
             &key("k"),
             &print("a"),
-            async |running| Ok(running.attempt()),
+            async |context| Ok(context.attempt()),
         )
         .await;
     assert_eq!(second.unwrap().value, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g4_a_released_failure_lets_another_request_run_as_the_next_attempt() {
+    let idem = engine(&ScriptedStore::default());
+    let first: Answer<u32> = idem
+        .execute(&key("k"), &print("wrong code"), async |_| {
+            Err(Failure::Released("wrong code".to_owned()))
+        })
+        .await;
+    assert!(matches!(first, Err(ExecuteError::Released(error)) if error == "wrong code"));
+    let attempt = async |context: Context| Ok(context.attempt());
+    let corrected: Answer<u32> = idem.execute(&key("k"), &print("right code"), attempt).await;
+    assert_eq!(corrected.unwrap().value, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -322,15 +336,15 @@ async fn an_answer_of_another_type_is_an_error_and_stays_stored() {
 async fn a_checkpoint_left_by_the_work_is_found_by_the_next_attempt() {
     let idem = engine(&ScriptedStore::default());
     let first: Answer<()> = idem
-        .execute(&key("k"), &print("a"), async |running| {
-            running.checkpoint("charged").await.unwrap();
+        .execute(&key("k"), &print("a"), async |context| {
+            context.checkpoint("charged").await.unwrap();
             Err(Failure::Retryable("mail server down".to_owned()))
         })
         .await;
     first.unwrap_err();
     let second: Answer<String> = idem
-        .execute(&key("k"), &print("a"), async |running| {
-            Ok(String::from_utf8_lossy(running.previous_checkpoint().unwrap()).into_owned())
+        .execute(&key("k"), &print("a"), async |context| {
+            Ok(String::from_utf8_lossy(context.previous_checkpoint().unwrap()).into_owned())
         })
         .await;
     assert_eq!(second.unwrap().value, "charged");

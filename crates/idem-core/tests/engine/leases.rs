@@ -1,6 +1,6 @@
 //! Outages and renewals that go wrong: the key stays held while its process lives.
 
-use idem_core::{Failure, Recording, store::StoreErrorKind};
+use idem_core::{Failure, Recording, Refused, store::StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -15,7 +15,7 @@ pub(crate) async fn stays_held(other: &Idempotency, time: Duration) {
         sleep(LEASE / 7).await;
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
         assert!(
-            matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
             "{claim:?}"
         );
     }
@@ -53,12 +53,64 @@ async fn g1_after_an_outage_a_living_holder_gets_the_time_of_one_renewal() {
         // The claimer is back before the holder's next renewal.
         let claim = other.claim(&key("k"), &print("a")).await.unwrap();
         assert!(
-            matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
             "{claim:?}"
         );
         stays_held(&other, LEASE * 4).await;
         sleep(LEASE * 2).await;
         assert_eq!(&replayed(&other, "k").await[..], b"\"ok\"");
+    }
+}
+
+/// A full store refuses renewals and take-overs alike. When there is room again, the holder is first.
+#[tokio::test(start_paused = true)]
+async fn g1_after_the_store_was_full_a_living_holder_gets_the_time_of_one_renewal() {
+    let store = ScriptedStore::default();
+    let elsewhere = store.other_process();
+    let (idem, other) = (engine(&store), engine(&elsewhere));
+    let execution = acquire(&idem, "k").await;
+    store.full(true);
+    elsewhere.full(true);
+    let recording = execution.complete("done").await.unwrap();
+    assert_eq!(recording, Recording::Pending);
+    for round in 0..8 {
+        sleep(LEASE / 4).await;
+        // Somebody else's key needs room; this one is found, and taken over if there is any.
+        let name = format!("other {round}");
+        other.claim(&key(&name), &print("a")).await.unwrap_err();
+        let _ = other.claim(&key("k"), &print("a")).await;
+    }
+    store.full(false);
+    elsewhere.full(false);
+    // The claimer is back before the holder's next attempt.
+    let claim = other.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+        "{claim:?}"
+    );
+    idem.wait_idle().await;
+    assert_eq!(&replayed(&other, "k").await[..], b"done");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_store_was_full_a_dead_holder_is_replaced() {
+    let store = ScriptedStore::default();
+    let elsewhere = store.other_process();
+    let (idem, other) = (engine(&store), engine(&elsewhere));
+    drop(acquire(&idem, "k").await);
+    elsewhere.full(true);
+    for _ in 0..8 {
+        sleep(LEASE / 4).await;
+        let _ = other.claim(&key("k"), &print("a")).await;
+    }
+    elsewhere.full(false);
+    let back = Instant::now();
+    while !matches!(
+        other.claim(&key("k"), &print("a")).await,
+        Ok(Claim::Acquired(_))
+    ) {
+        sleep(LEASE / 20).await;
+        assert!(back.elapsed() < LEASE, "nobody may take it over");
     }
 }
 
@@ -70,7 +122,7 @@ async fn after_an_outage_a_dead_holder_is_replaced_once_the_grace_is_over() {
     let back = Instant::now();
     loop {
         match other.claim(&key("k"), &print("a")).await.unwrap() {
-            Claim::Refused(idem_core::Refused::InFlight { retry_after }) => {
+            Claim::Refused(Refused::InFlight { retry_after }) => {
                 sleep(retry_after).await;
             }
             Claim::Acquired(execution) => {
@@ -92,10 +144,7 @@ async fn g8_under_halt_an_abandoned_key_never_runs_again_by_itself() {
     tokio::time::advance(RETENTION * 365 * 10).await;
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(
-            claim,
-            Claim::Refused(idem_core::Refused::Abandoned { attempt: 1 })
-        ),
+        matches!(claim, Claim::Refused(Refused::Abandoned { attempt: 1 })),
         "{claim:?}"
     );
     // Its ending sets the ttl back to the retention.
@@ -145,7 +194,7 @@ async fn g1_work_that_blocks_its_thread_is_renewed_all_the_same() {
     std::thread::sleep(lease * 2);
     let claim = other.claim(&key("k"), &print("a")).await.unwrap();
     assert!(
-        matches!(claim, Claim::Refused(idem_core::Refused::InFlight { .. })),
+        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
         "{claim:?}"
     );
     assert!(!work.await.unwrap().unwrap().replayed);

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test measures virtual time")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod behind;
 mod claiming;
 mod counted;
 mod detached;
@@ -13,11 +14,13 @@ mod flat;
 mod leases;
 mod outage;
 mod pending;
+mod probing;
 mod renewing;
 mod resolving;
 mod shown;
 mod store;
 mod waiting;
+mod waiting_alike;
 
 use std::time::Duration;
 

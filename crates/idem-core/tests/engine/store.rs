@@ -50,10 +50,14 @@ struct Script {
     faults: HashMap<Op, VecDeque<Fault>>,
     down: Option<StoreErrorKind>,
     refuse_answers: Option<StoreErrorKind>,
+    refused_answers: usize,
     refuse_renewals: bool,
+    full: bool,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
+    /// How many calls are under way, and the most that ever were.
+    under_way: HashMap<Op, (usize, usize)>,
     calls: Vec<(Op, Instant)>,
 }
 
@@ -71,9 +75,33 @@ impl ScriptedStore {
         self.refuse_answers(full.then_some(StoreErrorKind::Full));
     }
 
+    /// The store's clock steps forward.
+    pub(crate) fn step_clock(&self, by: Duration) {
+        for (_, written, _) in self.records.lock().unwrap().0.values_mut() {
+            *written -= by;
+        }
+    }
+
+    /// Nothing is written, with `Full`; what is there is still found.
+    pub(crate) fn full(&self, full: bool) {
+        self.script.lock().unwrap().full = full;
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        match self.script.lock().unwrap().full {
+            true => Err(StoreError::new(StoreErrorKind::Full, "no room")),
+            false => Ok(()),
+        }
+    }
+
     /// Records that hold an answer fail like this; others are taken.
     pub(crate) fn refuse_answers(&self, kind: Option<StoreErrorKind>) {
         self.script.lock().unwrap().refuse_answers = kind;
+    }
+
+    /// How many records that hold an answer were refused.
+    pub(crate) fn refused_answers(&self) -> usize {
+        self.script.lock().unwrap().refused_answers
     }
 
     /// Updates that leave a record in flight are refused.
@@ -133,6 +161,12 @@ impl ScriptedStore {
         calls.map(|(_, at)| *at).collect()
     }
 
+    /// The most calls of this kind that were under way at once.
+    pub(crate) fn most_at_once(&self, op: Op) -> usize {
+        let script = self.script.lock().unwrap();
+        script.under_way.get(&op).map_or(0, |(_, most)| *most)
+    }
+
     pub(crate) fn state(&self, key: &RecordKey) -> Option<State> {
         self.records
             .lock()
@@ -152,12 +186,13 @@ impl ScriptedStore {
     /// What becomes of a record because of what it holds.
     async fn answer(&self, record: &Record) -> Result<(), StoreError> {
         let hangs = {
-            let script = self.script.lock().unwrap();
+            let mut script = self.script.lock().unwrap();
             let is_final = record.state.is_final();
             let limit = script.refuse_larger_than;
             let too_large = limit.filter(|(bytes, _)| record.state.bytes() > *bytes);
             let refused = script.refuse_answers.filter(|_| is_final);
             if let Some(kind) = too_large.map(|(_, kind)| kind).or(refused) {
+                script.refused_answers += usize::from(is_final);
                 return Err(StoreError::new(kind, "not this record"));
             }
             if script.refuse_renewals && !is_final {
@@ -181,6 +216,7 @@ impl ScriptedStore {
         op: Op,
         apply: impl FnOnce(&mut Records) -> T,
     ) -> Result<T, StoreError> {
+        let _under_way = UnderWay::new(self, op);
         let fault = {
             let mut script = self.script.lock().unwrap();
             script.calls.push((op, Instant::now()));
@@ -202,6 +238,27 @@ impl ScriptedStore {
             Some(Fault::ApplyAndHang) => std::future::pending().await,
             _ => Ok(reply),
         }
+    }
+}
+
+/// A call that is under way, until it is answered or dropped.
+struct UnderWay<'a>(&'a ScriptedStore, Op);
+
+impl<'a> UnderWay<'a> {
+    fn new(store: &'a ScriptedStore, op: Op) -> Self {
+        let mut script = store.script.lock().unwrap();
+        let (now, most) = script.under_way.entry(op).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+        Self(store, op)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut script = self.0.script.lock().unwrap();
+        let entry = script.under_way.get_mut(&self.1);
+        entry.unwrap().0 -= 1;
     }
 }
 
@@ -230,6 +287,9 @@ impl Store for ScriptedStore {
         record: &Record,
         ttl: Duration,
     ) -> Result<Created, StoreError> {
+        if self.records.lock().unwrap().find(key).is_none() {
+            self.room()?;
+        }
         self.call(Op::Create, |records| match records.find(key) {
             Some(found) => Created::Exists(found),
             None => {
@@ -248,6 +308,7 @@ impl Store for ScriptedStore {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         self.answer(record).await?;
+        self.room()?;
         self.call(Op::Update, |records| match records.find(key) {
             Some(found) if found.record.version == expected => {
                 records.put(key, record, ttl);

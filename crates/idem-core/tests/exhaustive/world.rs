@@ -150,6 +150,8 @@ pub(crate) struct Seen {
     pub(crate) earlier: bool,
     pub(crate) superseded: bool,
     pub(crate) mismatch: bool,
+    /// A key was released by one request and taken over by another.
+    pub(crate) other: bool,
     pub(crate) replay: bool,
     pub(crate) abandoned: bool,
 }
@@ -254,9 +256,12 @@ impl Model for Protocol {
             ]);
         }
         if self.prints.iter().any(|print| *print != self.prints[0]) {
-            properties.push(Property::sometimes("a mismatch", |_, w: &World| {
-                w.account.seen.mismatch
-            }));
+            properties.extend([
+                Property::sometimes("a mismatch", |_, w: &World| w.account.seen.mismatch),
+                Property::sometimes("a released key runs another request", |_, w: &World| {
+                    w.account.seen.other
+                }),
+            ]);
         }
         properties
     }

@@ -79,10 +79,14 @@ impl Guard {
     ) -> Result<Admission, Rejection> {
         let key = key()?;
         if key.is_none() && self.0.key_pointer.is_none() {
-            return match self.0.profile.required {
-                true => Err(self.key_missing().into()),
-                false => Ok(Admission::Unprotected(self.without_key())),
-            };
+            if self.0.profile.required {
+                return Err(self.key_missing().into());
+            }
+            let unprotected = self.without_key();
+            if unprotected.is_driven() {
+                self.has_room()?;
+            }
+            return Ok(Admission::Unprotected(unprotected));
         }
         let scope = scope()?;
         if head.target(self.0.path_from).is_none() {

@@ -53,9 +53,7 @@ impl Guard {
         head: Head<'_>,
         body: S,
     ) -> Result<Begin, Problem> {
-        if self.0.tally.abandoned.load(Ordering::Relaxed) >= self.abandoned_limit() {
-            return Err(Problem::new(Code::Overloaded).retry_after(STORE_RETRY_AFTER));
-        }
+        self.has_room()?;
         let body = self.read_body(&head, body).await?;
         let key = match ticket.0 {
             Kind::Key(key) => key,
@@ -72,8 +70,14 @@ impl Guard {
         self.claim(key, print, &head, body).await
     }
 
-    fn abandoned_limit(&self) -> isize {
-        isize::try_from(self.0.profile.abandoned_limit).unwrap_or(isize::MAX)
+    /// Whether one more handler may run on a task of its own.
+    pub(super) fn has_room(&self) -> Result<(), Problem> {
+        let limit = self.0.profile.abandoned_limit;
+        let limit = isize::try_from(limit).unwrap_or(isize::MAX);
+        match self.0.tally.abandoned.load(Ordering::Relaxed) < limit {
+            true => Ok(()),
+            false => Err(Problem::new(Code::Overloaded).retry_after(STORE_RETRY_AFTER)),
+        }
     }
 
     async fn claim(

@@ -45,16 +45,14 @@ impl Ender {
         transaction: Option<Box<dyn OpenTransaction>>,
         ToStore { ending, fallback }: ToStore,
     ) -> Result<(), Answer> {
-        let recorded = match (transaction, ending, fallback) {
-            (Some(transaction), ending, _) => match transaction.end(execution, ending).await {
+        let recorded = match (transaction, fallback) {
+            (Some(transaction), _) => match transaction.end(execution, ending).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::Superseded(superseded)) => Err(superseded),
                 Err(error) => return Err(self.guard.not_committed(&error)),
             },
-            (None, ending, Some(fallback)) => execution.end_or(ending, fallback).await,
-            (None, Ending::Complete(payload), None) => execution.complete(payload).await,
-            (None, Ending::Fail(payload), None) => execution.fail(payload).await,
-            (None, Ending::Retry, None) => execution.fail_retryable().await,
+            (None, Some(fallback)) => execution.end_or(ending, fallback).await,
+            (None, None) => execution.end(ending).await,
         };
         match recorded {
             Ok(_) => Ok(()),
@@ -80,6 +78,10 @@ impl Ender {
         let to_store = match disposition {
             Disposition::Retryable => ToStore {
                 ending: Ending::Retry,
+                fallback: None,
+            },
+            Disposition::Release => ToStore {
+                ending: Ending::Release,
                 fallback: None,
             },
             Disposition::Final | Disposition::FinalWithoutBody => {

@@ -7,7 +7,7 @@ use http::{Extensions, HeaderValue, Response};
 use idem_core::{Context, Fingerprint, IdempotencyKey, Scope};
 
 use super::{CommitWith, Guard, Reply, ReplyTo};
-use crate::{Disposition, IDEMPOTENCY_DEGRADED};
+use crate::IDEMPOTENCY_DEGRADED;
 
 /// A handler that is to run without a record: its request has no key and needs none, or the store
 /// is out of reach and the policy says to run all the same.
@@ -89,7 +89,7 @@ impl Unprotected {
     async fn finish<S>(self, response: Response<S>) -> Reply<S> {
         let (mut head, body) = response.into_parts();
         let transaction = self.commit_with.as_ref().and_then(CommitWith::close);
-        let is_final = self.guard.disposition(&head) != Disposition::Retryable;
+        let is_final = self.guard.disposition(&head).is_final();
         if let Some(transaction) = transaction.filter(|_| is_final)
             && let Err(error) = transaction.commit_unprotected().await
         {

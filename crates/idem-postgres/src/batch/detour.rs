@@ -3,37 +3,31 @@
 
 use std::{sync::Arc, time::Duration};
 
+use idem_core::store::StoreError;
+use idem_sql::{
+    Stage,
+    batch::{Group, Kind as _, Reply, UnderWay},
+};
 use tokio::runtime::Handle;
 
-use super::{
-    MAX_RACES,
-    job::{Group, Reply, has_raced, raced},
-    kind::Kind,
-    lane::statement,
-    under_way::UnderWay,
-};
-use crate::{call::Argument, error::Stage, rows::answer};
+use super::{MAX_RACES, kind::Kind, lane::statement};
+use crate::{call::Argument, rows::answer, session::Sessions};
 
 /// Sends the one group of `alone` by itself, waiting for its row as long as the configuration says.
-pub(super) fn start(mut alone: UnderWay) {
-    alone.kind = alone.kind.thorough();
+pub(super) fn start(mut alone: UnderWay<Sessions>) {
+    alone.change_kinds(Kind::thorough);
     metrics::counter!("idem_postgres_detours_total").increment(1);
     // Called by a lane alone, which runs on a runtime.
     if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(run(alone));
+        runtime.spawn(async move {
+            let reply = ask(&alone).await;
+            alone.settle([reply]);
+        });
     }
 }
 
-async fn run(mut alone: UnderWay) {
-    let reply = ask(&alone).await;
-    let Some(group) = alone.groups.pop() else {
-        return;
-    };
-    alone.release(vec![group.settle(alone.kind, reply)]);
-}
-
-async fn ask(alone: &UnderWay) -> Reply {
-    let sessions = &alone.shared.sessions;
+async fn ask(alone: &UnderWay<Sessions>) -> Reply {
+    let sessions = alone.lanes();
     let mut connection = sessions.own().spare().await?;
     for _ in 0..MAX_RACES {
         let (sql, arguments) = waiting(alone, sessions.config().lock_timeout);
@@ -44,23 +38,27 @@ async fn ask(alone: &UnderWay) -> Reply {
             return reply;
         }
     }
-    Err(raced())
+    Err(StoreError::unavailable(
+        "the call raced with others without end",
+    ))
 }
 
 /// The statement that waits for the row, and its arguments.
-fn waiting(alone: &UnderWay, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
+fn waiting(alone: &UnderWay<Sessions>, timeout: Duration) -> (&Arc<str>, Vec<Argument<'_>>) {
     let (sql, mut arguments) = statement(alone, timeout);
-    match alone.kind {
-        Kind::Get => {
+    match alone.groups() {
+        [group] if group.kind() == Kind::Get => {
             arguments.push(Argument::lock_timeout(timeout));
-            (&alone.shared.sessions.sql().get_decided, arguments)
+            (&alone.lanes().sql().get_decided, arguments)
         }
         _ => (sql, arguments),
     }
 }
 
 /// Whether the statement is older than what it met: its answer is about the row before.
-fn has_to_ask_again(alone: &UnderWay, reply: &Reply) -> bool {
-    let undecided = |group: &Group| group.is_undecided(alone.kind, reply);
-    has_raced(alone.kind, reply) || alone.groups.iter().any(undecided)
+fn has_to_ask_again(alone: &UnderWay<Sessions>, reply: &Reply) -> bool {
+    let again = |group: &Group<Kind>| {
+        group.kind().has_raced(reply) || super::lane::is_undecided(group, reply)
+    };
+    alone.groups().iter().any(again)
 }

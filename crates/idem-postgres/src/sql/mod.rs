@@ -10,7 +10,7 @@
 //! "absent" (S5) of a row that is there locks it first, and whoever updates it reads the clock once
 //! more behind the lock: of the two, the one that has the lock later knows what the other did. A
 //! statement that saw such a row without its lock answers with it, and that is
-//! [`Answer::Expired`](crate::rows::Answer::Expired): nothing is known yet.
+//! [`Answer::Expired`](idem_sql::batch::Answer::Expired): nothing is known yet.
 
 #[macro_use]
 mod parts;

@@ -120,7 +120,7 @@ macro_rules! known {
     ($row:literal) => {
         concat!(
             $row,
-            ".status IN ('in-flight', 'retryable', 'completed', 'failed')"
+            ".status IN ('in-flight', 'retryable', 'released', 'completed', 'failed')"
         )
     };
 }

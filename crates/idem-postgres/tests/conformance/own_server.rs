@@ -33,6 +33,10 @@ impl Restart for Restartable {
             bouncer.reaches_server().await.unwrap();
         }
     }
+
+    async fn run(&self) -> Option<String> {
+        self.0.server.process_id().map(|id| id.to_string())
+    }
 }
 
 /// A schema that can be made full.

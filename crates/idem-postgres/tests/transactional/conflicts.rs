@@ -6,7 +6,7 @@ use std::{
 };
 
 use idem_core::{IdempotencyKey, Policy, RecordKey, Scope};
-use idem_postgres::is_transient;
+use idem_postgres::{Transactional, is_transient};
 use sqlx::PgConnection;
 
 use crate::{
@@ -63,7 +63,10 @@ async fn all_at_once(world: &World, retry: bool) -> Vec<Result<i64, String>> {
             tokio::spawn(async move {
                 let counted = once.once_in_tx(&fresh(), &fingerprint, count).await;
                 counted.map(|counted| counted.value).map_err(|error| {
-                    assert!(error.is_conflict() && is_transient(&error), "{error:?}");
+                    assert!(
+                        Transactional::is_conflict(&error) && is_transient(&error),
+                        "{error:?}"
+                    );
                     error.to_string()
                 })
             })
@@ -103,6 +106,6 @@ async fn g7_an_error_of_the_work_itself_does_not_run_it_again(world: World) {
             Err::<(), _>(Told("declined"))
         })
         .await;
-    assert!(!failed.unwrap_err().is_conflict());
+    assert!(!Transactional::is_conflict(&failed.unwrap_err()));
     assert_eq!(runs.into_inner(), 1);
 }

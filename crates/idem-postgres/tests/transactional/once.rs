@@ -22,6 +22,7 @@ in_every_world!(
     g1_a_duplicate_that_waited_too_long_is_told_in_flight,
     g1_a_key_that_was_claimed_outside_is_in_flight,
     what_an_execution_left_retryable_is_taken_over,
+    g4_what_an_execution_released_is_taken_by_another_request,
     g4_another_request_neither_runs_nor_changes_anything,
     the_bound_on_waiting_is_put_back_for_the_work,
     an_expired_answer_is_as_good_as_none,
@@ -196,6 +197,22 @@ async fn what_an_execution_left_retryable_is_taken_over(world: World) {
     assert!(!paid.unwrap().replayed);
     assert_eq!(world.payments().await, 1);
     assert_eq!(world.record().await.unwrap(), "completed 2");
+}
+
+async fn g4_what_an_execution_released_is_taken_by_another_request(world: World) {
+    world.acquire().await.release().await.unwrap();
+    let other = idem_core::Fingerprint::of("payments/v1", b"5 usd");
+    let paid = world.transactional.once_in_tx(&world.key, &other, pay);
+    assert!(!paid.await.unwrap().replayed);
+    assert_eq!(world.record().await.unwrap(), "completed 2");
+    let refused = world
+        .transactional
+        .once_in_tx(&world.key, &world.fingerprint, pay)
+        .await;
+    assert!(
+        matches!(refused, Err(TxError::Refused(Refused::Mismatch))),
+        "{refused:?}"
+    );
 }
 
 async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {

@@ -11,7 +11,7 @@ use crate::{
 in_every_world!(
     g7_an_answer_commits_with_the_rows,
     g7_a_failure_commits_with_the_rows,
-    g7_a_retryable_ending_rolls_the_rows_back,
+    g7_a_retryable_ending_and_a_release_roll_the_rows_back,
     g7_an_open_transaction_that_is_dropped_rolls_the_rows_back,
     g3_a_superseded_execution_commits_nothing,
 );
@@ -41,15 +41,14 @@ async fn g7_a_failure_commits_with_the_rows(world: World) {
     assert!(matches!(world.claim().await, Claim::ReplayFailure(failure) if failure == "declined"));
 }
 
-async fn g7_a_retryable_ending_rolls_the_rows_back(world: World) {
-    let (execution, transaction) = paid(&world).await;
-    transaction.end(execution, Ending::Retry).await.unwrap();
-    assert_eq!(world.payments().await, 0);
-    let Claim::Acquired(again) = world.claim().await else {
-        panic!("the key is free again");
-    };
-    assert_eq!(again.attempt(), 2);
-    again.release().await.unwrap();
+async fn g7_a_retryable_ending_and_a_release_roll_the_rows_back(world: World) {
+    for (ending, attempt) in [(Ending::Retry, 1), (Ending::Release, 2)] {
+        let (execution, transaction) = paid(&world).await;
+        assert_eq!(execution.attempt(), attempt);
+        transaction.end(execution, ending).await.unwrap();
+        assert_eq!(world.payments().await, 0);
+    }
+    assert_eq!(world.record().await.unwrap(), "released 2");
 }
 
 async fn g7_an_open_transaction_that_is_dropped_rolls_the_rows_back(world: World) {

@@ -90,7 +90,7 @@ impl Connector {
     }
 
     pub(crate) fn response_timeout(&self) -> Duration {
-        self.config.response_timeout + self.config.durability.patience()
+        self.config.answer_within()
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
@@ -106,7 +106,8 @@ impl Connector {
             #[cfg(feature = "sentinel-client")]
             Place::SentinelClient(_) => self.config.connect_timeout,
         };
-        finding + self.config.connect_timeout + asking
+        let connecting = finding.saturating_add(self.config.connect_timeout);
+        connecting.saturating_add(asking)
     }
 
     /// Opens a connection to a server that may be used: not too old, and one that does not evict.

@@ -10,7 +10,7 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use redis::{RedisError, Value, aio::MultiplexedConnection};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::{connector::Connector, server::Replied};
 use crate::{error::Failure, facts::Facts};
@@ -112,7 +112,8 @@ impl Kept {
             let begun = *current.begun.get_or_insert_with(Instant::now);
             (generation, joined, current.attempt.clone(), begun)
         };
-        let opened = timeout_at(begun + self.connector.patience(), attempt).await;
+        let left = self.connector.patience().saturating_sub(begun.elapsed());
+        let opened = timeout(left, attempt).await;
         match opened.unwrap_or_else(|_| Err(late())) {
             Ok(connection) => Ok(Live {
                 connection,

@@ -61,7 +61,7 @@ impl Server {
             Self::Kept(kept) => {
                 let mut live = kept.live().await?;
                 let longer = Duration::from_secs_f64(bytes as f64 / SLOWEST);
-                let timeout = kept.response_timeout() + longer;
+                let timeout = kept.response_timeout().saturating_add(longer);
                 live.connection.set_response_timeout(timeout);
                 let result = send(&mut live.connection, cmds).await;
                 let replies = each(result, cmds.len(), |error| kept.failed(&live, error))?;

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use idem_core::{
     Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope, Timestamp,
-    store::{ClaimToken, Record, State, Version},
+    store::{ClaimToken, Deleted, Record, State, Store, Version},
 };
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, RedisBinary, RedisFlavor};
@@ -49,6 +49,13 @@ pub(crate) async fn acquire(idem: &Idempotency, key: &RecordKey) -> Execution {
         Claim::Acquired(execution) => execution,
         other => panic!("not acquired: {other:?}"),
     }
+}
+
+/// Deletes the record of a key, as the engine does with a claim that is taken back.
+pub(crate) async fn delete(store: &RedisStore, key: &RecordKey) {
+    let found = store.get(key).await.unwrap().unwrap();
+    let deleted = store.delete(key, found.record.version).await.unwrap();
+    assert_eq!(deleted, Deleted::Done);
 }
 
 /// Claims a key that has to be completed.

@@ -54,6 +54,10 @@ impl Restart for OwnServer {
         self.server.kill();
         self.server.restart().await.unwrap();
     }
+
+    async fn run(&self) -> Option<String> {
+        self.server.process_id().map(|id| id.to_string())
+    }
 }
 
 #[async_trait]

@@ -40,14 +40,42 @@ impl<L: Lanes> UnderWay<L> {
 
     /// Hands out one reply for each group, in their order. Calls that have no answer yet are sent
     /// again.
-    pub fn settle(mut self, replies: impl IntoIterator<Item = Reply>) {
-        let groups = mem::take(&mut self.groups).into_iter();
-        let settled = groups.zip(replies).map(|(group, reply)| {
-            let (kind, (key, left)) = (group.kind, group.settle(reply));
-            (kind, key, left)
-        });
-        let settled = settled.collect();
+    pub fn settle(self, replies: impl IntoIterator<Item = Reply>) {
+        let all = self.settle_decided(replies, |_, _| true);
+        debug_assert!(all.is_empty(), "each of them is settled");
+    }
+
+    /// [`settle`](Self::settle) for the groups whose reply decides. The others come back, each as a
+    /// batch of its own, still under way.
+    #[must_use]
+    pub fn settle_decided(
+        mut self,
+        replies: impl IntoIterator<Item = Reply>,
+        decides: impl Fn(&Group<L::Kind>, &Reply) -> bool,
+    ) -> Vec<Self> {
+        let groups = mem::take(&mut self.groups);
+        let mut settled = Vec::with_capacity(groups.len());
+        let mut undecided = Vec::new();
+        for (group, reply) in groups.into_iter().zip(replies) {
+            if decides(&group, &reply) {
+                let (kind, (key, left)) = (group.kind, group.settle(reply));
+                settled.push((kind, key, left));
+            } else {
+                undecided.push(Self {
+                    shared: Arc::clone(&self.shared),
+                    groups: vec![group],
+                });
+            }
+        }
         self.release(settled);
+        undecided
+    }
+
+    /// Sends all of it by statements of other kinds.
+    pub fn change_kinds(&mut self, other: impl Fn(L::Kind) -> L::Kind) {
+        for group in &mut self.groups {
+            group.kind = other(group.kind);
+        }
     }
 
     /// Gives every call the same reply.

@@ -63,14 +63,16 @@ impl<S: TxStore> Completion<S> {
     /// # Cancel safety
     /// As [`commit`](Self::commit).
     pub async fn find_out(self, lost: StoreError) -> Result<(), CommitError> {
-        metrics::counter!("idem_sql_commits_in_doubt_total").increment(1);
+        metrics::counter!("idem_tx_commits_in_doubt_total").increment(1);
         let Self {
             transactional,
             key,
             holder,
             began,
         } = self;
-        let is_over = || began.elapsed() >= transactional.engine.policy().retention_time();
+        let policy = transactional.engine.policy();
+        let retention = policy.retention_time().min(policy.failure_retention_time());
+        let is_over = || began.elapsed() >= retention;
         match holder {
             Holder::Execution(execution) => {
                 let settling = transactional.settle_execution(execution, lost.clone());
@@ -98,7 +100,7 @@ impl<S: TxStore> Transactional<S> {
         lost: StoreError,
     ) -> Result<(), CommitError> {
         match self.make_free(&execution).await {
-            Some(Held::Ended(Landed::Retryable)) => {
+            Some(Held::Ended(Landed::Retryable | Landed::Released)) => {
                 execution.ended().await;
                 Err(CommitError::RolledBack(lost))
             }

@@ -6,8 +6,8 @@ mod completion;
 mod error;
 mod execute;
 mod once;
+mod open_tx;
 mod patience;
-mod recorder;
 mod store;
 mod waiters;
 
@@ -19,7 +19,7 @@ pub use claim::{InTx, Once};
 pub use completion::Completion;
 pub use error::TxError;
 pub use idem_core::error::CommitError;
-pub use recorder::OpenTx;
+pub use open_tx::OpenTx;
 pub use store::{Broken, Conn, Tx, TxStore};
 pub use waiters::{Place, Waiters};
 

@@ -61,7 +61,7 @@ impl<S: TxStore> Transactional<S> {
                         && Self::is_conflict(&error)
                         && patience.pause().await =>
                 {
-                    metrics::counter!("idem_sql_conflicts_total").increment(1);
+                    metrics::counter!("idem_tx_conflicts_total").increment(1);
                 }
                 tried => return tried,
             }

@@ -2,14 +2,18 @@
 
 mod error;
 mod memory;
+mod mysql;
 mod postgres;
 mod posting;
+mod sqlite;
 mod transfer;
 
 pub(crate) use error::LedgerError;
 pub(crate) use memory::MemoryLedger;
+pub(crate) use mysql::MySqlLedger;
 pub(crate) use postgres::PostgresLedger;
 pub(crate) use posting::Posting;
+pub(crate) use sqlite::SqliteLedger;
 pub(crate) use transfer::{Execution, Kind, Order, Status, Transfer};
 
 use crate::merchant::Merchant;
@@ -21,6 +25,10 @@ pub(crate) enum Ledger {
     Memory(MemoryLedger),
     /// In the database where the keys are: what is written commits together with the answer.
     Postgres(PostgresLedger),
+    /// In the database where the keys are, likewise.
+    MySql(MySqlLedger),
+    /// In the file where the keys are, likewise.
+    Sqlite(SqliteLedger),
 }
 
 impl Ledger {
@@ -37,6 +45,8 @@ impl Ledger {
                 Ok(Posting::done(transfer))
             }
             Self::Postgres(ledger) => ledger.post(merchant, transfer).await,
+            Self::MySql(ledger) => ledger.post(merchant, transfer).await,
+            Self::Sqlite(ledger) => Ok(ledger.post(merchant, transfer)),
         }
     }
 
@@ -50,6 +60,8 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.find(merchant, kind, id)),
             Self::Postgres(ledger) => ledger.find(merchant, kind, id).await,
+            Self::MySql(ledger) => ledger.find(merchant, kind, id).await,
+            Self::Sqlite(ledger) => ledger.find(merchant, kind, id).await,
         }
     }
 
@@ -62,6 +74,8 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.list(merchant, kind)),
             Self::Postgres(ledger) => ledger.list(merchant, kind).await,
+            Self::MySql(ledger) => ledger.list(merchant, kind).await,
+            Self::Sqlite(ledger) => ledger.list(merchant, kind).await,
         }
     }
 
@@ -79,6 +93,8 @@ impl Ledger {
                 Ok(changed.map(Posting::done))
             }
             Self::Postgres(ledger) => ledger.change(merchant, kind, id, change).await,
+            Self::MySql(ledger) => ledger.change(merchant, kind, id, change).await,
+            Self::Sqlite(ledger) => ledger.change(merchant, kind, id, change).await,
         }
     }
 }

@@ -165,7 +165,7 @@ impl PostgresLedger {
     }
 
     fn posting(&self, transfer: Transfer, tx: Transaction<'static, Postgres>) -> Posting {
-        Posting::open(transfer, self.transactional.clone(), tx)
+        Posting::in_postgres(transfer, self.transactional.clone(), tx)
     }
 }
 

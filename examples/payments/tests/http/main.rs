@@ -10,5 +10,6 @@ mod sandbox;
 mod scenarios;
 mod service;
 mod shutdown;
+mod sqlite;
 mod stripe;
 mod tenants;

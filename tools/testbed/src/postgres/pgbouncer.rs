@@ -1,21 +1,16 @@
 //! PgBouncer, which hands few connections to many clients.
 
-use std::{
-    env, fs,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{env, fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::SqlClient;
 use crate::{
-    TestbedError,
+    Server, TestbedError,
     account::Account,
     folder::Folder,
     launch::Launch,
     ports::{Port, start_on_free_port},
     process::Process,
+    server::is_a_server,
     unblock::unblock,
 };
 
@@ -78,11 +73,9 @@ impl PgBouncerBuilder {
             account,
             own_session: false,
         };
+        let process = Process::new(launch, Arc::new(folder));
         let bouncer = PgBouncer {
-            node: Arc::new(Node {
-                process: Process::new(launch, Arc::new(folder)),
-                port,
-            }),
+            server: Server::new(process, port, probe),
         };
         bouncer.restart_blocking().map_err(name_package)?;
         Ok(bouncer)
@@ -113,12 +106,6 @@ impl PgBouncerBuilder {
     }
 }
 
-#[derive(Debug)]
-struct Node {
-    process: Process,
-    port: Port,
-}
-
 /// A running PgBouncer. Clones are handles of the same one, which goes with the last of them.
 ///
 /// ```
@@ -139,8 +126,10 @@ struct Node {
 /// ```
 #[derive(Debug, Clone)]
 pub struct PgBouncer {
-    node: Arc<Node>,
+    server: Server,
 }
+
+is_a_server!(PgBouncer);
 
 impl PgBouncer {
     /// What to start it with.
@@ -158,12 +147,6 @@ impl PgBouncer {
         Self::builder().start(server).await
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.node.port.number()).into()
-    }
-
     /// `postgres://postgres@127.0.0.1:PORT/postgres`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -176,40 +159,6 @@ impl PgBouncer {
         format!("postgres://postgres@{}/{database}", self.address())
     }
 
-    /// Whether it runs. A paused one does.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.node.process.is_running()
-    }
-
-    /// Kills it with SIGKILL, and returns when it is gone. Its port stays reserved for
-    /// [`restart`](Self::restart).
-    pub fn kill(&self) {
-        self.node.process.kill();
-    }
-
-    /// Stops it in its tracks (SIGSTOP): connections stay open, and nothing passes.
-    pub fn pause(&self) {
-        self.node.process.pause();
-    }
-
-    /// Lets it go on after [`pause`](Self::pause).
-    pub fn resume(&self) {
-        self.node.process.resume();
-    }
-
-    /// Starts it again after a kill, on the same port, and waits until it takes connections.
-    ///
-    /// Dropping the future does not stop the start.
-    ///
-    /// # Errors
-    ///
-    /// [`TestbedError::Start`] if it does not come up.
-    pub async fn restart(&self) -> Result<(), TestbedError> {
-        let bouncer = self.clone();
-        unblock(move || bouncer.restart_blocking()).await
-    }
-
     /// Waits until a client gets through to the server behind it: after that one was away,
     /// PgBouncer refuses clients until it has tried a login again.
     ///
@@ -218,35 +167,23 @@ impl PgBouncer {
     /// [`TestbedError::Timeout`] if nobody ever gets through.
     pub async fn reaches_server(&self) -> Result<(), TestbedError> {
         let bouncer = self.clone();
-        unblock(move || {
-            // It runs already, so this only asks.
-            bouncer.node.process.start(|| {
-                let address = bouncer.address();
-                let mut client = SqlClient::connect_within(address, "postgres", PROBE_PATIENCE)
-                    .map_err(|error| error.to_string())?;
-                client
-                    .query("SELECT 1")
-                    .map(drop)
-                    .map_err(|error| error.to_string())
-            })
-        })
-        .await
+        // It runs already, so this only asks.
+        unblock(move || bouncer.wait_for(reaches_server)).await
     }
+}
 
-    /// The last lines of its log.
-    #[must_use]
-    pub fn log_tail(&self) -> String {
-        self.node.process.log_tail()
-    }
+/// Asks PgBouncer itself, which is up whether or not its server is.
+fn probe(address: SocketAddr) -> Result<(), String> {
+    SqlClient::connect_within(address, CONSOLE, PROBE_PATIENCE)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
 
-    /// Asks PgBouncer itself, which is up whether or not its server is.
-    fn restart_blocking(&self) -> Result<(), TestbedError> {
-        self.node.process.start(|| {
-            SqlClient::connect_within(self.address(), CONSOLE, PROBE_PATIENCE)
-                .map(drop)
-                .map_err(|error| error.to_string())
-        })
-    }
+fn reaches_server(address: SocketAddr) -> Result<(), String> {
+    SqlClient::connect_within(address, "postgres", PROBE_PATIENCE)
+        .and_then(|mut client| client.query("SELECT 1"))
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 fn program() -> PathBuf {

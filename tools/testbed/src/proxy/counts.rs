@@ -17,6 +17,8 @@ pub struct FaultCounts {
     pub lost_replies: u64,
     /// [`Fault::DelayRequest`].
     pub delayed_requests: u64,
+    /// [`Fault::SlowRequest`].
+    pub slow_requests: u64,
     /// [`Fault::DelayReply`].
     pub delayed_replies: u64,
     /// [`Fault::HangRequest`].
@@ -37,6 +39,7 @@ impl FaultCounts {
         self.cut_before_request
             + self.lost_replies
             + self.delayed_requests
+            + self.slow_requests
             + self.delayed_replies
             + self.hung_requests
             + self.hung_replies
@@ -52,6 +55,7 @@ pub(super) struct Counters {
     cut_before_request: AtomicU64,
     lost_replies: AtomicU64,
     delayed_requests: AtomicU64,
+    slow_requests: AtomicU64,
     delayed_replies: AtomicU64,
     hung_requests: AtomicU64,
     hung_replies: AtomicU64,
@@ -69,6 +73,7 @@ impl Counters {
             Fault::CutBeforeRequest => &self.cut_before_request,
             Fault::LoseReply => &self.lost_replies,
             Fault::DelayRequest(_) => &self.delayed_requests,
+            Fault::SlowRequest { .. } => &self.slow_requests,
             Fault::DelayReply(_) => &self.delayed_replies,
             Fault::HangRequest => &self.hung_requests,
             Fault::HangReply => &self.hung_replies,
@@ -91,6 +96,7 @@ impl Counters {
             cut_before_request: read(&self.cut_before_request),
             lost_replies: read(&self.lost_replies),
             delayed_requests: read(&self.delayed_requests),
+            slow_requests: read(&self.slow_requests),
             delayed_replies: read(&self.delayed_replies),
             hung_requests: read(&self.hung_requests),
             hung_replies: read(&self.hung_replies),

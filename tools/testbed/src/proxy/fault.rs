@@ -16,6 +16,12 @@ pub enum Fault {
     LoseReply,
     /// The request, and what the client sends behind it, goes on later.
     DelayRequest(Duration),
+    /// The request takes as long as it would over a link of so many bytes a second, and what the
+    /// client sends behind it waits as long, or until the rule is [released](super::Armed::release).
+    SlowRequest {
+        /// How many bytes go through in a second.
+        per_second: u64,
+    },
     /// The reply, and what the server sends behind it, goes back later.
     DelayReply(Duration),
     /// The request, and what the client sends behind it, is held until the rule is
@@ -50,6 +56,7 @@ impl Fault {
             fault: self,
             command: None,
             containing: Vec::new(),
+            larger_than: 0,
             skip: 0,
             times: None,
         }
@@ -83,6 +90,7 @@ pub struct Rule {
     pub(super) fault: Fault,
     command: Option<String>,
     containing: Vec<Vec<u8>>,
+    larger_than: usize,
     pub(super) skip: u64,
     pub(super) times: Option<u64>,
 }
@@ -104,6 +112,13 @@ impl Rule {
         self
     }
 
+    /// Only requests of more bytes than this.
+    #[must_use]
+    pub fn larger_than(mut self, bytes: usize) -> Self {
+        self.larger_than = bytes;
+        self
+    }
+
     /// Lets the first `count` requests that fit go unharmed.
     #[must_use]
     pub fn after(mut self, count: u64) -> Self {
@@ -118,6 +133,7 @@ impl Rule {
             .as_ref()
             .is_none_or(|name| request.commands.contains(name));
         command_fits
+            && request.bytes.len() > self.larger_than
             && self.containing.iter().all(|part| request.contains(part))
             && (request.awaits_reply() || !self.fault.concerns_reply())
     }

@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -13,7 +14,7 @@ use tokio::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
     },
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -87,7 +88,7 @@ impl Requests<'_> {
     async fn forward(&mut self, request: Request) -> io::Result<()> {
         let verdict = self.plan.judge(&request);
         if let Some(verdict) = &verdict {
-            self.act_before(verdict).await?;
+            self.act_before(verdict, request.bytes.len()).await?;
         }
         let reply_lost = verdict
             .as_ref()
@@ -104,7 +105,7 @@ impl Requests<'_> {
         Ok(())
     }
 
-    async fn act_before(&self, verdict: &Verdict) -> io::Result<()> {
+    async fn act_before(&self, verdict: &Verdict, bytes: usize) -> io::Result<()> {
         match verdict.fault() {
             Fault::CutBeforeRequest => {
                 self.plan.carried_out(verdict);
@@ -113,6 +114,13 @@ impl Requests<'_> {
             Fault::DelayRequest(delay) => {
                 self.plan.carried_out(verdict);
                 sleep(delay).await;
+                Ok(())
+            }
+            Fault::SlowRequest { per_second } => {
+                self.plan.carried_out(verdict);
+                let takes = Duration::from_secs_f64(bytes as f64 / per_second as f64);
+                // Released, the link is as fast as ever.
+                let _ = timeout(takes, verdict.released()).await;
                 Ok(())
             }
             Fault::HangRequest => {
@@ -168,7 +176,10 @@ impl Replies<'_> {
                     self.plan.carried_out(verdict);
                     verdict.released().await;
                 }
-                Fault::CutBeforeRequest | Fault::DelayRequest(_) | Fault::HangRequest => {}
+                Fault::CutBeforeRequest
+                | Fault::DelayRequest(_)
+                | Fault::SlowRequest { .. }
+                | Fault::HangRequest => {}
             }
             if !piece.is_last {
                 // It befell the reply, not each of its parts.

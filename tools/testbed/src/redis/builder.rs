@@ -48,7 +48,7 @@ impl RedisBuilder {
         self
     }
 
-    /// Keeps an append-only file, from which [`Redis::restart`] has the data again.
+    /// Keeps an append-only file, from which [`restart`](crate::Server::restart) has the data again.
     #[must_use]
     pub fn append_only(self, fsync: AppendFsync) -> Self {
         let fsync = match fsync {

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{Campaign, KEYS};
 use crate::{
-    deployment::{Deployment, WORKERS},
+    deployment::{Deployment, Plan, WORKERS},
     worker::{Assignment, Progress, Target, Task, read_progress},
 };
 
@@ -30,7 +30,8 @@ pub(super) struct Crew {
     binary: PathBuf,
     folder: PathBuf,
     seed: u64,
-    targets: Vec<Target>,
+    plan: &'static dyn Plan,
+    urls: Vec<String>,
     workers: Mutex<Vec<Worker>>,
     started: AtomicU32,
 }
@@ -42,15 +43,16 @@ struct Worker {
 
 impl Crew {
     pub(super) async fn start(campaign: &Campaign, deployment: &dyn Deployment) -> Result<Self> {
-        let workers = match deployment.target(0) {
-            Target::Memory { .. } => 1,
-            _ => WORKERS,
+        let workers = match campaign.plan.is_in_worker() {
+            true => 1,
+            false => WORKERS,
         };
         let crew = Self {
             binary: std::env::current_exe().context("cannot find this very program")?,
             folder: campaign.folder.clone(),
             seed: campaign.seed,
-            targets: (0..workers).map(|place| deployment.target(place)).collect(),
+            plan: campaign.plan,
+            urls: (0..workers).map(|place| deployment.url(place)).collect(),
             workers: Mutex::new(Vec::new()),
             started: AtomicU32::new(0),
         };
@@ -62,7 +64,7 @@ impl Crew {
     }
 
     pub(super) fn size(&self) -> usize {
-        self.targets.len()
+        self.urls.len()
     }
 
     /// Kills a worker, and starts another in its place.
@@ -111,8 +113,8 @@ impl Crew {
     }
 
     /// Brings every key to its end.
-    pub(super) async fn settle(&self, target: Target, eras: u32) -> Result<()> {
-        let worker = self.start_process(target, Task::Settle { eras }).await?;
+    pub(super) async fn settle(&self, url: String, eras: u32) -> Result<()> {
+        let worker = self.start_process(url, Task::Settle { eras }).await?;
         has_ended(&worker.program, SETTLING)
             .await
             .context("the keys cannot be settled")
@@ -122,7 +124,7 @@ impl Crew {
     pub(super) async fn struck(&self) -> Result<BTreeMap<String, u64>> {
         let mut all = BTreeMap::<String, u64>::new();
         for process in 0..self.started.load(Ordering::Relaxed) {
-            let path = self.assignment(process, self.targets[0].clone(), Task::Settle { eras: 0 });
+            let path = self.assignment(process, self.urls[0].clone(), Task::Settle { eras: 0 });
             let Ok(text) = std::fs::read(path.struck()) else {
                 // It was killed.
                 continue;
@@ -137,13 +139,13 @@ impl Crew {
 
     async fn start_worker(&self, place: usize) -> Result<Worker> {
         let clients = CLIENTS * u16::try_from(WORKERS / self.size()).unwrap_or(1);
-        let target = self.targets[place].clone();
-        self.start_process(target, Task::Serve { clients }).await
+        let url = self.urls[place].clone();
+        self.start_process(url, Task::Serve { clients }).await
     }
 
-    async fn start_process(&self, target: Target, task: Task) -> Result<Worker> {
+    async fn start_process(&self, url: String, task: Task) -> Result<Worker> {
         let process = self.started.fetch_add(1, Ordering::Relaxed);
-        let assignment = self.assignment(process, target, task);
+        let assignment = self.assignment(process, url, task);
         let history = assignment.history();
         let args = ["worker".to_owned(), serde_json::to_string(&assignment)?];
         // What it prints may be lost on a disk that is full.
@@ -152,12 +154,15 @@ impl Crew {
         Ok(Worker { program, process })
     }
 
-    fn assignment(&self, process: u32, target: Target, task: Task) -> Assignment {
+    fn assignment(&self, process: u32, url: String, task: Task) -> Assignment {
         Assignment {
             process,
             seed: self.seed.wrapping_add(u64::from(process) << 40),
             folder: self.folder.clone(),
-            target,
+            target: Target {
+                plan: self.plan.name().to_owned(),
+                url,
+            },
             keys: KEYS,
             task,
         }

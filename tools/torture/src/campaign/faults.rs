@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Instant};
 use anyhow::{Context as _, Result};
 use tokio::time::sleep;
 
-use super::{crew::Crew, pace::Pace};
+use super::{Campaign, crew::Crew, pace::Pace};
 use crate::{
     check::{Promise, Rules, Window},
     clock::{self, MILLISECOND, Nanos},
-    deployment::{Deployment, Plan},
+    deployment::Deployment,
     fault::{Kind, Schedule, Strike},
+    key::LEASE,
 };
 
 /// Roundings of ages and times to live to whole milliseconds, on both sides, and some more.
@@ -22,23 +23,31 @@ pub(super) struct Faults {
     /// Who was struck when, for people who look into it.
     struck: Struck,
     failovers: Vec<Window>,
+    /// When holders kept their keys.
+    spared: Vec<Window>,
 }
 
 /// What struck, and between when and when.
 type Struck = Vec<(Strike, Window)>;
 
 impl Faults {
-    pub(super) fn new(seed: u64, plan: Plan, deployment: &dyn Deployment) -> Self {
-        let at_workers = match plan {
+    pub(super) fn new(campaign: &Campaign, deployment: &dyn Deployment) -> Self {
+        let seed = campaign.seed;
+        let at_workers = match campaign.plan.is_in_worker() {
             // Its records would go with it.
-            Plan::Memory => vec![Kind::WorkerPaused],
-            _ => Kind::WORKERS.to_vec(),
+            true => vec![Kind::WorkerPaused],
+            false => Kind::WORKERS.to_vec(),
         };
+        let mut at_servers = deployment.kinds();
+        if !campaign.only.is_empty() {
+            at_servers.retain(|kind| campaign.only.iter().any(|name| name == kind.name()));
+        }
         Self {
-            at_servers: Schedule::new(seed, deployment.kinds()),
+            at_servers: Schedule::new(seed, at_servers),
             at_workers: Schedule::new(!seed, at_workers),
             struck: Struck::new(),
             failovers: Vec::new(),
+            spared: Vec::new(),
         }
     }
 
@@ -61,9 +70,13 @@ impl Faults {
             struck = lanes => drop(struck?),
             kept = pace.keep(crew) => kept?,
         }
-        let failovers = of_servers.iter();
-        let failovers = failovers.filter(|(strike, _)| deployment.is_failover(strike.kind));
-        self.failovers = failovers.map(|(_, window)| *window).collect();
+        let windows = |is_meant: &dyn Fn(Kind) -> bool| {
+            let struck = of_servers.iter();
+            let struck = struck.filter(|(strike, _)| is_meant(strike.kind));
+            struck.map(|(_, window)| *window).collect()
+        };
+        self.failovers = windows(&|kind| deployment.is_failover(kind));
+        self.spared = windows(&Kind::spares_holders);
         self.struck = of_servers;
         self.struck.append(&mut of_workers);
         Ok(())
@@ -94,6 +107,7 @@ impl Faults {
         Rules {
             promise,
             failovers: self.failovers.clone(),
+            spared: self.spared.clone(),
             slack: SLACK + clock_drift,
         }
     }
@@ -111,6 +125,10 @@ async fn at_servers(
             .strike(&strike)
             .await
             .with_context(|| format!("striking with {strike:?}"))?;
+        if strike.kind.spares_holders() {
+            // Nothing else strikes while they come back.
+            sleep(LEASE).await;
+        }
         let to = clock::now();
         struck.push((strike, Window { from, to }));
     }

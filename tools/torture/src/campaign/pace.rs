@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const ENOUGH: u32 = HISTORY as u32 + HISTORY as u32 / 20;
 
 pub(super) struct Pace {
-    name: String,
+    name: &'static str,
     folder: PathBuf,
     bar: ProgressBar,
     /// How far the bar was when this began.

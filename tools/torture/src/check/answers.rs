@@ -8,6 +8,7 @@ use crate::{
     event::{Action, Digest, Ending, Id, Phase, Told},
     history::{History, Question, WorkSpan},
     key::{Class, KeyId, SHORT_RETENTION},
+    worker::fallback,
 };
 
 /// A final answer: a success or a failure, and its bytes.
@@ -87,7 +88,18 @@ fn attempts(history: &History) -> Vec<Attempt> {
             told: question.told,
         })
     };
-    history.questions.iter().filter_map(attempt).collect()
+    let attempts = history.questions.iter().filter_map(attempt);
+    // Where there was no room for a typed answer, a fallback took its place.
+    let executed = history.questions.iter().filter(|question| {
+        matches!(question.what, Action::Execute { .. }) && works.contains_key(&question.id)
+    });
+    let fallbacks = executed.map(|question| Attempt {
+        answer: Final::Failure(fallback()),
+        request: works.get(&question.id).map(|work| work.request),
+        asked: question.asked,
+        told: None,
+    });
+    attempts.chain(fallbacks).collect()
 }
 
 /// When an answer was known: by the end of the first who was told, and still when the last asked.

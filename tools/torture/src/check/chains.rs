@@ -144,7 +144,7 @@ fn check_forks(
                 format!("the ending {old:?} was replaced by {new:?}"),
             );
         }
-        if old.fingerprint != new.fingerprint {
+        if old.fingerprint != new.fingerprint && old.state != Phase::Released {
             found.add(
                 Rule::G4,
                 now,

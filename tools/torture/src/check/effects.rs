@@ -158,7 +158,7 @@ fn check_ledger(history: &History, rules: &Rules, ledger: &[Entry], found: &mut 
                 "completed with the answer of another effect",
             );
         }
-        (Some(_), Some(Phase::Retryable) | None) => {
+        (Some(_), Some(Phase::Retryable | Phase::Released) | None) => {
             found.add(
                 Rule::Effects,
                 at,

@@ -108,8 +108,7 @@ fn is_stored(question: &Question, evidence: Evidence<'_>) -> bool {
             Ending::Complete(p) => evidence.has_written(|r| r.state == Phase::Completed(p)),
             Ending::Fail(p) => evidence.has_written(|r| r.state == Phase::Failed(p)),
             Ending::Retry => evidence.has_written(|r| r.state == Phase::Retryable),
-            // After a lost reply there is nothing left to be found.
-            Ending::Release => true,
+            Ending::Release => evidence.has_written(|r| r.state == Phase::Released),
         },
         _ => false,
     }

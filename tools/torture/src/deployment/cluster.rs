@@ -2,135 +2,94 @@
 
 use anyhow::Result;
 use async_trait::async_trait;
+use idem_core::store::StoreError;
 use idem_testbed::{Cluster, FaultyProxy, Redis, TestbedError};
-use tokio::time::sleep;
 
 use super::{
-    Deployment, network,
-    redis_alone::fill_memory,
-    sentinel::{WRITES, fsync, may_move_the_primary, promise},
-    server,
+    Deployment, Opened, Plan, redis,
+    redundant::{Nodes, Redundant, fail_over, node},
 };
 use crate::{
-    check::Promise,
+    disk::SmallDisk,
     fault::{Kind, Strike},
-    worker::Target,
 };
 
-pub(super) struct ClusterSet {
-    cluster: Cluster,
-    replicas: u32,
+pub(super) struct OfCluster {
+    pub(super) replicas: u32,
 }
 
-impl ClusterSet {
-    pub(super) async fn start(replicas: u32) -> Result<Self, TestbedError> {
-        let node = Redis::builder().append_only(fsync(replicas));
-        let cluster = Cluster::builder()
-            .node(node)
-            .behind_proxies()
-            .start()
-            .await?;
-        Ok(Self { cluster, replicas })
+#[async_trait]
+impl Plan for OfCluster {
+    fn name(&self) -> &'static str {
+        match self.replicas {
+            0 => "cluster",
+            _ => "cluster replicated",
+        }
     }
 
-    async fn strike_primary(&self, primary: &Redis, strike: &Strike) -> Result<()> {
-        if server::strike(strike, primary).await? {
-            return Ok(());
-        }
-        match strike.kind {
-            Kind::MemoryFull => fill_memory(primary, strike).await?,
-            Kind::Failover => {
-                let Some(slot) = self.a_slot_of(primary)? else {
-                    return Ok(());
-                };
-                primary.kill();
-                self.cluster.owner_after(slot, primary).await?;
-                sleep(strike.lasts).await;
-                primary.restart().await?;
-            }
-            Kind::Switchover => {
-                if let Some(slot) = self.a_slot_of(primary)? {
-                    self.cluster.failover(slot).await?;
-                }
-            }
-            Kind::SlotMoved => self.move_slot(primary, strike).await?,
-            _ => {}
-        }
-        Ok(())
+    async fn start(&self, _: Option<&SmallDisk>) -> Result<Box<dyn Deployment>, TestbedError> {
+        let replicas = self.replicas;
+        let cluster = Cluster::builder().node(node(replicas)).behind_proxies();
+        let nodes = cluster.start().await?;
+        Ok(Box::new(Redundant { nodes, replicas }))
     }
 
-    async fn move_slot(&self, from: &Redis, strike: &Strike) -> Result<()> {
-        let primaries = self.cluster.primaries().await?;
-        let others: Vec<_> = primaries
-            .iter()
-            .filter(|node| node.port() != from.port())
-            .collect();
-        if let (Some(slot), false) = (self.a_slot_of(from)?, others.is_empty()) {
-            let to = others[strike.which % others.len()];
-            self.cluster.migrate_slot(slot, to).await?;
-        }
-        Ok(())
-    }
-
-    /// A slot of this node with a key in it.
-    fn a_slot_of(&self, node: &Redis) -> Result<Option<u16>> {
-        let key = node.command(&["RANDOMKEY"])?.text();
-        Ok(key.map(|key| self.cluster.slot_of(&key)).transpose()?)
+    async fn open(&self, url: &str) -> Result<Opened, StoreError> {
+        redis::open(url, self.replicas).await
     }
 }
 
 #[async_trait]
-impl Deployment for ClusterSet {
-    fn promise(&self) -> Promise {
-        promise(self.replicas)
+impl Nodes for Cluster {
+    const KINDS: &'static [Kind] = &[Kind::SlotMoved];
+
+    fn url(&self) -> String {
+        Cluster::url(self)
     }
 
-    fn kinds(&self) -> Vec<Kind> {
-        let mut kinds = Kind::NETWORK.to_vec();
-        kinds.extend([
-            Kind::ServerKilled,
-            Kind::ServerPaused,
-            Kind::Failover,
-            Kind::Switchover,
-            Kind::SlotMoved,
-            Kind::MemoryFull,
-        ]);
-        kinds
+    fn nodes(&self) -> Vec<Redis> {
+        Cluster::nodes(self)
     }
 
-    fn target(&self, _place: usize) -> Target {
-        Target::Redis {
-            url: self.cluster.url(),
-            replicas: self.replicas,
-        }
+    fn proxy_of(&self, node: &Redis) -> Option<FaultyProxy> {
+        Cluster::proxy_of(self, node)
     }
 
-    fn healed_target(&self) -> Target {
-        self.target(0)
+    async fn primary(&self, which: usize) -> Result<Redis> {
+        let mut primaries = self.primaries().await?;
+        let which = which % primaries.len();
+        Ok(primaries.swap_remove(which))
     }
 
-    async fn strike(&mut self, strike: &Strike) -> Result<()> {
-        let primaries = self.cluster.primaries().await?;
-        let primary = &primaries[strike.which % primaries.len()];
-        let proxies: Vec<_> = self.cluster.proxy_of(primary).into_iter().collect();
-        if !network::strike(strike, &proxies, &WRITES).await {
-            self.strike_primary(primary, strike).await?;
-        }
-        if self.is_failover(strike.kind) {
-            self.cluster.settled().await?;
+    async fn strike(&self, primary: &Redis, strike: &Strike) -> Result<()> {
+        let Some(slot) = a_slot_of(self, primary)? else {
+            return Ok(());
+        };
+        match strike.kind {
+            Kind::Failover => fail_over(primary, strike, self.owner_after(slot, primary)).await?,
+            Kind::Switchover => drop(self.failover(slot).await?),
+            _ => move_slot(self, primary, slot, strike).await?,
         }
         Ok(())
     }
 
-    fn is_failover(&self, kind: Kind) -> bool {
-        may_move_the_primary(kind)
+    async fn settled(&self) -> Result<()> {
+        Ok(Cluster::settled(self).await?)
     }
+}
 
-    fn proxies(&self) -> Vec<FaultyProxy> {
-        let nodes = self.cluster.nodes();
-        nodes
-            .iter()
-            .filter_map(|node| self.cluster.proxy_of(node))
-            .collect()
+async fn move_slot(cluster: &Cluster, from: &Redis, slot: u16, strike: &Strike) -> Result<()> {
+    let mut others = cluster.primaries().await?;
+    others.retain(|node| node.port() != from.port());
+    if !others.is_empty() {
+        let to = &others[strike.which % others.len()];
+        cluster.migrate_slot(slot, to).await?;
     }
+    Ok(())
+}
+
+/// A slot of this node with a key in it.
+fn a_slot_of(cluster: &Cluster, node: &Redis) -> Result<Option<u16>> {
+    let key = node.command(&["RANDOMKEY"])?.text();
+    Ok(key.map(|key| cluster.slot_of(&key)).transpose()?)
 }

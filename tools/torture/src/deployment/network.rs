@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
-use idem_testbed::{FaultyProxy, TestbedError};
+use idem_testbed::{Armed, Fault, FaultyProxy, TestbedError};
 use tokio::time::sleep;
 
 use super::WORKERS;
-use crate::fault::{Kind, Strike};
+use crate::{
+    fault::{Kind, Strike},
+    key::{LARGE, LEASE},
+};
 
 /// A way to the server for each worker, so that it can be broken for one alone.
 pub(super) fn proxies(server: SocketAddr) -> Result<Vec<FaultyProxy>, TestbedError> {
@@ -41,4 +44,20 @@ pub(super) async fn strike(strike: &Strike, proxies: &[FaultyProxy], commands: &
         _ => return false,
     }
     true
+}
+
+/// Makes the ways of all workers so slow that a large request takes longer than a call may, and a
+/// small one no time; or lets no large request through at all.
+pub(super) async fn stop_large_ones(strike: &Strike, proxies: &[FaultyProxy]) {
+    let per_second = (LARGE as f64 / LEASE.as_secs_f64() * 2.5) as u64;
+    let rule = match strike.which % 2 {
+        0 => Fault::SlowRequest { per_second }.always(),
+        _ => Fault::CutBeforeRequest.always().larger_than(LARGE),
+    };
+    let armed: Vec<_> = proxies
+        .iter()
+        .map(|proxy| proxy.arm(rule.clone()))
+        .collect();
+    sleep(strike.lasts).await;
+    armed.iter().for_each(Armed::release);
 }

@@ -1,22 +1,47 @@
 //! One Postgres server whose commits wait for its disk.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
-use idem_testbed::{Durability, FaultyProxy, Postgres, PostgresBuilder, TestbedError};
+use idem_core::store::StoreError;
+use idem_postgres::PostgresStore;
+use idem_testbed::{Durability, FaultyProxy, Postgres, PostgresBuilder, Server, TestbedError};
+use tokio::time::sleep;
 
-use super::{Deployment, network, server};
+use super::{
+    Deployment, Opened, Plan,
+    single::{Own, Single},
+};
 use crate::{
-    check::Promise,
     disk::SmallDisk,
     fault::{Kind, Strike},
-    worker::Target,
+    key::LARGE,
 };
 
-pub(super) struct PostgresAlone {
-    postgres: Postgres,
-    /// One for each worker, so that the network can be broken for one alone.
-    proxies: Vec<FaultyProxy>,
-    disk: Option<SmallDisk>,
+pub(super) struct Alone;
+
+#[async_trait]
+impl Plan for Alone {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn start(&self, disk: Option<&SmallDisk>) -> Result<Box<dyn Deployment>, TestbedError> {
+        let mut builder = builder().setting("wal_keep_size", "0");
+        if let Some(disk) = disk {
+            builder = builder.folder_in(disk.path());
+        }
+        Single::before(builder.start().await?, disk)
+    }
+
+    async fn open(&self, url: &str) -> Result<Opened, StoreError> {
+        open(url).await
+    }
+
+    fn fills_disk(&self) -> bool {
+        true
+    }
 }
 
 /// What every server here is started with: little on the disk, and commits that wait for it.
@@ -28,73 +53,39 @@ pub(super) fn builder() -> PostgresBuilder {
         .setting("max_connections", "100")
 }
 
-impl PostgresAlone {
-    pub(super) async fn start(disk: Option<&SmallDisk>) -> Result<Self, TestbedError> {
-        let mut builder = builder().setting("wal_keep_size", "0");
-        if let Some(disk) = disk {
-            builder = builder.folder_in(disk.path());
-        }
-        let postgres = builder.start().await?;
-        Ok(Self {
-            proxies: network::proxies(postgres.address())?,
-            postgres,
-            disk: disk.cloned(),
-        })
-    }
+pub(super) async fn open(url: &str) -> Result<Opened, StoreError> {
+    let store = PostgresStore::connect(url).await?;
+    store.migrate().await?;
+    Ok(Opened {
+        store: Arc::new(store),
+        watch: None,
+    })
 }
 
 #[async_trait]
-impl Deployment for PostgresAlone {
-    fn promise(&self) -> Promise {
-        Promise::Durable
+impl Own for Postgres {
+    fn server(&self) -> &Server {
+        self
+    }
+
+    fn url(&self) -> String {
+        Postgres::url(self)
     }
 
     fn kinds(&self) -> Vec<Kind> {
-        let mut kinds = Kind::NETWORK.to_vec();
-        kinds.extend([
-            Kind::ServerKilled,
-            Kind::ServerPaused,
+        vec![
             Kind::SessionsEnded,
             Kind::RowsLocked,
-        ]);
-        kinds.extend(self.disk.as_ref().map(|_| Kind::DiskFull));
-        kinds
+            Kind::LargeEndingsFail,
+        ]
     }
 
-    fn target(&self, place: usize) -> Target {
-        let proxy = &self.proxies[place % self.proxies.len()];
-        Target::Postgres {
-            url: proxy.url(&self.postgres.url()),
-        }
-    }
-
-    fn healed_target(&self) -> Target {
-        Target::Postgres {
-            url: self.postgres.url(),
-        }
-    }
-
-    async fn strike(&mut self, strike: &Strike) -> Result<()> {
-        if network::strike(strike, &self.proxies, &[]).await
-            || server::strike(strike, &self.postgres).await?
-        {
-            return Ok(());
-        }
+    async fn strike(&self, strike: &Strike, _: &[FaultyProxy]) -> Result<()> {
         match strike.kind {
-            Kind::SessionsEnded => end_sessions(&self.postgres)?,
-            Kind::RowsLocked => lock_rows(&self.postgres, strike).await?,
-            Kind::DiskFull => server::fill_disk(strike, &self.postgres, self.disk.as_ref()).await?,
-            _ => {}
+            Kind::SessionsEnded => end_sessions(self),
+            Kind::LargeEndingsFail => time_out_large_ones(self, strike).await,
+            _ => lock_rows(self, strike).await,
         }
-        Ok(())
-    }
-
-    fn is_failover(&self, _kind: Kind) -> bool {
-        false
-    }
-
-    fn proxies(&self) -> Vec<FaultyProxy> {
-        self.proxies.clone()
     }
 }
 
@@ -103,6 +94,24 @@ fn end_sessions(postgres: &Postgres) -> Result<()> {
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
     )?;
+    Ok(())
+}
+
+/// Makes large writes so slow that `statement_timeout` ends them; small ones are as fast as ever.
+async fn time_out_large_ones(postgres: &Postgres, strike: &Strike) -> Result<()> {
+    postgres.sql(&format!(
+        "CREATE OR REPLACE FUNCTION idem.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF octet_length(NEW.payload) >= {LARGE} THEN PERFORM pg_sleep(1); END IF; \
+         RETURN NEW; END $$; \
+         CREATE OR REPLACE TRIGGER slow BEFORE INSERT OR UPDATE ON idem.records \
+         FOR EACH ROW EXECUTE FUNCTION idem.slow()"
+    ))?;
+    postgres.sql("ALTER SYSTEM SET statement_timeout = '150ms'")?;
+    postgres.sql("SELECT pg_reload_conf()")?;
+    sleep(strike.lasts).await;
+    postgres.sql("ALTER SYSTEM RESET statement_timeout")?;
+    postgres.sql("SELECT pg_reload_conf()")?;
+    postgres.sql("SET statement_timeout = 0; DROP TRIGGER slow ON idem.records")?;
     Ok(())
 }
 

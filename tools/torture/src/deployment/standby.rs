@@ -4,25 +4,48 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
+use idem_core::store::StoreError;
 use idem_testbed::{FaultyProxy, Postgres, Replication, TestbedError};
 use tokio::time::sleep;
 
 use super::{
-    Deployment, network,
-    postgres::{builder, lock_rows},
+    Deployment, Opened, Plan, network,
+    postgres::{self, builder, lock_rows},
     server,
 };
 use crate::{
-    check::Promise,
+    disk::SmallDisk,
     fault::{Kind, Strike},
-    worker::Target,
 };
 
 /// How long a standby may take to be synchronous again after it was away.
 const CATCH_UP: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-pub(super) struct WithStandby {
+pub(super) struct Pair;
+
+#[async_trait]
+impl Plan for Pair {
+    fn name(&self) -> &'static str {
+        "standby"
+    }
+
+    async fn start(&self, _: Option<&SmallDisk>) -> Result<Box<dyn Deployment>, TestbedError> {
+        let primary = builder().start().await?;
+        let standby = primary.add_standby(Replication::Synchronous).await?;
+        Ok(Box::new(WithStandby {
+            proxies: network::proxies(primary.address())?,
+            primary,
+            standby,
+        }))
+    }
+
+    async fn open(&self, url: &str) -> Result<Opened, StoreError> {
+        postgres::open(url).await
+    }
+}
+
+struct WithStandby {
     primary: Postgres,
     standby: Postgres,
     /// One for each worker; they lead to the primary, whichever that is.
@@ -30,16 +53,6 @@ pub(super) struct WithStandby {
 }
 
 impl WithStandby {
-    pub(super) async fn start() -> Result<Self, TestbedError> {
-        let primary = builder().start().await?;
-        let standby = primary.add_standby(Replication::Synchronous).await?;
-        Ok(Self {
-            proxies: network::proxies(primary.address())?,
-            primary,
-            standby,
-        })
-    }
-
     /// What was committed while the standby was away is promised only once it is back.
     async fn wait_until_synchronous(&self) -> Result<()> {
         let question = "SELECT count(*) FROM pg_stat_replication \
@@ -78,31 +91,14 @@ impl WithStandby {
 
 #[async_trait]
 impl Deployment for WithStandby {
-    fn promise(&self) -> Promise {
-        Promise::Durable
-    }
-
     fn kinds(&self) -> Vec<Kind> {
-        let mut kinds = Kind::NETWORK.to_vec();
-        kinds.extend([
-            Kind::ServerKilled,
-            Kind::ServerPaused,
-            Kind::Failover,
-            Kind::StandbyPaused,
-            Kind::RowsLocked,
-        ]);
-        kinds
+        const OWN: [Kind; 3] = [Kind::Failover, Kind::StandbyPaused, Kind::RowsLocked];
+        [&Kind::NETWORK[..], &server::KINDS, &OWN].concat()
     }
 
-    fn target(&self, place: usize) -> Target {
+    fn url(&self, place: usize) -> String {
         let proxy = &self.proxies[place % self.proxies.len()];
-        Target::Postgres {
-            url: format!("postgres://postgres@{}/postgres", proxy.address()),
-        }
-    }
-
-    fn healed_target(&self) -> Target {
-        self.target(0)
+        format!("postgres://postgres@{}/postgres", proxy.address())
     }
 
     async fn strike(&mut self, strike: &Strike) -> Result<()> {

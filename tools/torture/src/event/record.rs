@@ -31,6 +31,7 @@ pub(crate) struct Summary {
 pub(crate) enum Phase {
     InFlight { lease_ms: u64 },
     Retryable,
+    Released,
     Completed(Digest),
     Failed(Digest),
 }
@@ -83,6 +84,7 @@ impl From<&State> for Phase {
                 lease_ms: millis(*lease),
             },
             State::Retryable { .. } => Self::Retryable,
+            State::Released => Self::Released,
             State::Completed { payload } => Self::Completed(digest(payload)),
             State::Failed { payload } => Self::Failed(digest(payload)),
         }

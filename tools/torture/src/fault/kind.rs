@@ -43,8 +43,15 @@ pub(crate) enum Kind {
     ConnectionsRefused,
     /// Writes are refused for want of memory.
     MemoryFull,
+    /// The same, for longer than a lease.
+    MemoryFullPastLease,
     /// Writes are refused for want of room on the disk.
     DiskFull,
+    /// The server is killed or paused for longer than a lease.
+    Outage,
+    /// Large writes take longer than they may: by the server's own limit, or because the way to it
+    /// is slow.
+    LargeEndingsFail,
 }
 
 impl Kind {
@@ -84,7 +91,10 @@ impl Kind {
             Self::ConnectionsCut => "connections cut",
             Self::ConnectionsRefused => "connections refused",
             Self::MemoryFull => "memory full",
+            Self::MemoryFullPastLease => "memory full past a lease",
             Self::DiskFull => "disk full",
+            Self::Outage => "server away past a lease",
+            Self::LargeEndingsFail => "large endings fail",
         }
     }
 
@@ -92,7 +102,10 @@ impl Kind {
     pub(super) fn lasts(self) -> Range<u64> {
         let lease = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         match self {
-            Self::WorkerPaused => lease * 11 / 10..lease * 5 / 2,
+            Self::WorkerPaused
+            | Self::Outage
+            | Self::MemoryFullPastLease
+            | Self::LargeEndingsFail => lease * 11 / 10..lease * 5 / 2,
             Self::ServerKilled | Self::Failover => 0..400,
             Self::ServerPaused => 100..1800,
             Self::StandbyPaused | Self::RowsLocked => 200..1500,
@@ -109,6 +122,14 @@ impl Kind {
             | Self::SessionsEnded
             | Self::ConnectionsCut => 0..1,
         }
+    }
+
+    /// Whether a holder whose process lives keeps its key through it, and for a lease after it.
+    pub(crate) const fn spares_holders(self) -> bool {
+        matches!(
+            self,
+            Self::Outage | Self::MemoryFullPastLease | Self::LargeEndingsFail
+        )
     }
 
     /// The proxy's name for it, where single requests are hit.

@@ -155,7 +155,10 @@ mod tests {
             process: 4,
             seed: 0,
             folder: folder.to_owned(),
-            target: Target::Memory { engines: 1 },
+            target: Target {
+                plan: "memory".to_owned(),
+                url: String::new(),
+            },
             keys: 2,
             task: Task::Serve { clients: 1 },
         }

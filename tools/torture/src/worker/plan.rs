@@ -7,7 +7,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     event::{Digest, Ending, Id, digest},
-    key::{Class, KeyId, LEASE},
+    key::{Class, KeyId, LARGE, LEASE},
 };
 
 /// What a client does next.
@@ -140,9 +140,14 @@ fn end(rng: &mut StdRng, class: Class) -> End {
 /// An answer that no other execution gives. Now and then it is long.
 pub(super) fn answer(rng: &mut StdRng, key: KeyId, execution: Id) -> String {
     let mut answer = format!("{key} {execution:x}");
-    if rng.random_bool(0.03) && key.class() != Class::Halt {
+    let length = match rng.random_range(0..100) {
+        0..3 => rng.random_range(1_000..40_000),
+        3..25 => rng.random_range(LARGE..LARGE * 3 / 2),
+        _ => return answer,
+    };
+    if key.class() != Class::Halt {
         answer.push(' ');
-        answer.push_str(&"x".repeat(rng.random_range(1_000..40_000)));
+        answer.push_str(&"x".repeat(length));
     }
     answer
 }
@@ -160,6 +165,13 @@ pub(super) fn failed(answer: &str) -> (Bytes, Digest) {
 /// A panic, as it is stored.
 pub(super) fn panicked(message: &str) -> (Bytes, Digest) {
     stored(&serde_json::json!({ "panic": message }))
+}
+
+/// What stands in for a typed answer that the store refused, because there was no room for it.
+pub(super) fn unstorable() -> (Bytes, Digest) {
+    stored(&serde_json::json!({
+        "unstorable": "the store refuses the answer: it is too large for it, or there is no room"
+    }))
 }
 
 fn stored(value: &serde_json::Value) -> (Bytes, Digest) {

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use idem_core::Idempotency;
 
-use super::{Assignment, control::Control, ledger::Ledger, target::Opened};
+use super::{Assignment, control::Control, ledger::Ledger};
 use crate::{
+    deployment::Opened,
     event::{Action, Event, Id, Told, Work},
     journal::Journal,
     key::KeyId,
@@ -95,10 +96,11 @@ impl Service {
         });
     }
 
-    /// Waits for what is still to be stored, for as long as that is to be expected.
-    pub(super) async fn drain(&self) {
-        // What is left after that is as if the process had been killed.
-        let _ = tokio::time::timeout(DRAIN, self.engine.wait_idle()).await;
+    /// Waits for what is still to be stored, for as long as that is to be expected, and says whether
+    /// all of it is. What is left after that is as if the process had been killed.
+    pub(super) async fn drain(&self) -> bool {
+        let drained = tokio::time::timeout(DRAIN, self.engine.wait_idle());
+        drained.await.is_ok()
     }
 }
 

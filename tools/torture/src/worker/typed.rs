@@ -98,15 +98,14 @@ fn leave(
             at_work.stop(Some(Ending::Fail(plan::panicked(&message).1)));
             panic!("{message}");
         }
-        // There is no release here.
-        (Some(End::Release), _) => End::Retry,
         (Some(end), _) => end,
     };
     at_work.stop(Some(end.with(&answer).1));
     match end {
         End::Complete => Ok(answer),
         End::Fail => Err(Failure::Final(answer)),
-        End::Retry | End::Release => Err(Failure::Retryable(answer)),
+        End::Retry => Err(Failure::Retryable(answer)),
+        End::Release => Err(Failure::Released(answer)),
     }
 }
 
@@ -131,10 +130,15 @@ fn told_error(error: &ExecuteError<String>) -> Told {
             message,
             replayed: true,
         } => Told::ReplayFailure(plan::panicked(message).1),
+        ExecuteError::Unstorable { replayed: true, .. } => {
+            Told::ReplayFailure(plan::unstorable().1)
+        }
         // Whether its ending is stored the caller is not told.
         ExecuteError::Failed { .. }
         | ExecuteError::Panicked { .. }
-        | ExecuteError::Retryable(_) => Told::Pending,
+        | ExecuteError::Unstorable { .. }
+        | ExecuteError::Retryable(_)
+        | ExecuteError::Released(_) => Told::Pending,
         ExecuteError::Refused(Refused::Mismatch) => Told::Mismatch,
         ExecuteError::Refused(Refused::InFlight { .. }) => Told::InFlight,
         ExecuteError::Refused(Refused::Abandoned { attempt }) => {

@@ -23,6 +23,7 @@ pub async fn s5_a_record_lives_as_long_as_its_ttl(harness: &dyn Harness) -> Verd
     for state in [
         sample::claim().state,
         State::Retryable { checkpoint: None },
+        State::Released,
         State::Completed {
             payload: "done".into(),
         },

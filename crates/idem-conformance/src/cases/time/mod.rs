@@ -2,6 +2,7 @@
 //! makes them take longer and not fail.
 
 mod age;
+mod clock;
 mod expiry;
 mod lease;
 mod long;
@@ -9,6 +10,7 @@ mod superseded;
 mod sweep;
 
 pub use age::*;
+pub use clock::*;
 pub use expiry::*;
 pub use lease::*;
 pub use long::*;

@@ -72,7 +72,6 @@ async fn run(handling: &Handling, execution: Execution) -> Answer {
         drop(execution);
         return Answer::NotNow("the worker has a bug");
     };
-    let faults = handling.faults();
     let pending = handling.invoke(call);
     let (told, answer) = match ending {
         Ending::Complete | Ending::Vanish => {
@@ -90,10 +89,5 @@ async fn run(handling: &Handling, execution: Execution) -> Answer {
         Ending::Retry => (execution.fail_retryable().await, None),
         Ending::Release => (execution.release().await, None),
     };
-    if ending == Ending::Release && faults != handling.faults() {
-        // After a lost reply nothing is left that tells a release of one's own from a successor's.
-        handling.note(|| format!("ends: {told:?}, or so it looks"));
-        return Answer::NotNow("no effect");
-    }
     handling.ended(pending, told, answer)
 }

@@ -22,16 +22,16 @@ pub(super) async fn handle(handling: &Handling) -> Answer {
     let work = async |context: idem_core::Context| {
         let attempt = context.attempt();
         lock(&claiming).replied(KeyReply::Acquired { attempt });
-        // Under `execute` nobody can release, and nobody can forget to end.
+        // Under `execute` nobody can forget to end.
         let how = match handling.work(&context).await {
-            Ending::Release => Ending::Retry,
             Ending::Vanish => Ending::Complete,
             how => how,
         };
         *lock(&ending) = handling.end_call(how).map(|call| handling.invoke(call));
         let answer = handling.execution.to_string();
         match how {
-            Ending::Retry | Ending::Release => Err(Failure::Retryable(answer)),
+            Ending::Retry => Err(Failure::Retryable(answer)),
+            Ending::Release => Err(Failure::Released(answer)),
             Ending::Fail => Err(Failure::Final(answer)),
             Ending::Complete | Ending::Vanish => Ok(handling.value()),
             Ending::Panic => std::panic::resume_unwind(Box::new(answer)),

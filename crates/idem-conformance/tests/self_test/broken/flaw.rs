@@ -86,6 +86,12 @@ pub(crate) enum Flaw {
     RefusedToldNoAge,
     /// Forgets the age when it restarts.
     RestartForgetsAge,
+    /// Reads a clock that began with the process.
+    ProcessClock,
+    /// Reads the wall clock, which steps.
+    SteppingClock,
+    /// Is not restarted by its harness.
+    RestartDoesNothing,
     /// Tells the whole ttl as the time left.
     RemainingIsTtl,
     /// Counts the time left from the ttl that the claim was created with.

@@ -1,10 +1,16 @@
 //! A broken store as the suite sees it: a harness with every capability.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use idem_conformance::{
-    Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, Sweeping,
-    async_trait,
+    Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, SteppedClock,
+    Sweeping, async_trait,
 };
 use idem_core::{
     RecordKey,
@@ -76,6 +82,20 @@ impl Harness for Broken {
         self.handle()
     }
 
+    /// A process that began an hour before this one.
+    async fn elsewhere(&self) -> Option<Arc<dyn Store>> {
+        let mut other = BrokenStore::new(self.flaw, &self.raw, &self.shared);
+        if self.flaw == Flaw::ProcessClock {
+            other.clock = Arc::new(AtomicI64::new(3600));
+        }
+        Some(Arc::new(other))
+    }
+
+    async fn clock(&self) -> Option<Box<dyn SteppedClock>> {
+        let store = BrokenStore::new(self.flaw, &self.raw, &self.shared);
+        Some(Box::new(Stepping(self.flaw, store)))
+    }
+
     async fn restart(&self) -> Option<Box<dyn Restart>> {
         Some(Box::new(self.clone()))
     }
@@ -120,8 +140,16 @@ impl Restart for Broken {
         self.handle()
     }
 
+    async fn run(&self) -> Option<String> {
+        Some(self.shared.runs.load(Ordering::SeqCst).to_string())
+    }
+
     /// At once, as an embedded database opens its file again.
     async fn restart(&self) {
+        if self.flaw == Flaw::RestartDoesNothing {
+            return;
+        }
+        self.shared.runs.fetch_add(1, Ordering::SeqCst);
         let mut entries = self.raw.entries();
         match self.flaw {
             Flaw::RestartForgets => entries.clear(),
@@ -131,6 +159,29 @@ impl Restart for Broken {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+struct Stepping(Flaw, BrokenStore);
+
+#[async_trait]
+impl SteppedClock for Stepping {
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.1.clone())
+    }
+
+    async fn forward(&self, by: Duration) {
+        if self.0 == Flaw::SteppingClock {
+            let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+            self.1.clock.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    async fn back(&self, by: Duration) {
+        if self.0 == Flaw::SteppingClock {
+            let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+            self.1.clock.fetch_sub(by, Ordering::SeqCst);
         }
     }
 }

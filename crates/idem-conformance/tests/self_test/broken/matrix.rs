@@ -110,7 +110,6 @@ caught! {
     s2_read_cache: ReadCache by update::s2_a_finished_write_is_seen_by_every_handle;
 
     s3_unfenced_delete: UnfencedDelete by delete::s3_another_token_is_refused;
-    g3_unfenced_delete: UnfencedDelete by time::g3_a_superseded_release_changes_nothing;
     s3_delete_ignores_revision: DeleteIgnoresRevision by delete::s3_another_revision_is_refused;
     s3_check_then_delete: CheckThenDelete by delete::s3_single_winner_of_concurrent_deletes;
     s3_tombstone: Tombstone by delete::s3_a_deleted_key_is_as_new;
@@ -139,6 +138,9 @@ caught! {
     s5_ttl_in_32_bits_of_millis: TtlIn32BitsOfMillis by time::s5_a_long_ttl_is_not_over_at_once;
     s5_ttl_capped: TtlCapped by time::s5_a_long_ttl_is_not_over_at_once;
     s5_ttl_panics: TtlPanics by time::s5_a_long_ttl_is_not_over_at_once;
+    s4_process_clock: ProcessClock by time::s4_another_process_tells_the_same_age;
+    s4_stepping_clock: SteppingClock by time::s4_a_step_of_the_clock_changes_no_age;
+    s4_restart_does_nothing: RestartDoesNothing by restart::s4_a_restart_is_another_run;
     s5_ttl_zero_is_for_ever: TtlZeroIsForEver by time::s5_a_ttl_of_nothing_is_not_for_ever;
     s5_unreadable_for_ever: UnreadableForEver by time::s5_an_unknown_format_expires_like_any_other;
 

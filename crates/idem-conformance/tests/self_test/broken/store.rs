@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicIsize, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,8 @@ pub(crate) struct BrokenStore {
     pub(super) inner: Arc<dyn Store>,
     pub(super) raw: ReferenceStore,
     pub(super) shared: Arc<Shared>,
+    /// By how many seconds the clock that this handle reads is ahead.
+    pub(super) clock: Arc<AtomicI64>,
     /// Which handle this is: they have clocks and caches of their own.
     pub(super) handle: Arc<Handle>,
 }
@@ -44,6 +46,10 @@ pub(crate) struct Shared {
     pub(super) before: Mutex<HashMap<RecordKey, Option<Stored>>>,
     /// Answers on their way back.
     pub(super) answers: Mutex<VecDeque<Option<Stored>>>,
+    /// By how many seconds the clock was ahead that a record was written by.
+    pub(super) written_by: Mutex<HashMap<RecordKey, i64>>,
+    /// How often it was restarted.
+    pub(super) runs: AtomicU64,
     slots_taken: AtomicIsize,
     slots: Semaphore,
 }
@@ -58,6 +64,8 @@ impl Default for Shared {
             asked: AtomicU64::default(),
             before: Mutex::default(),
             answers: Mutex::default(),
+            written_by: Mutex::default(),
+            runs: AtomicU64::default(),
             slots_taken: AtomicIsize::default(),
             slots: Semaphore::new(256),
         }
@@ -92,12 +100,25 @@ impl BrokenStore {
             inner: if island { Arc::new(own.clone()) } else { inner },
             raw: if island { own } else { raw.clone() },
             shared: Arc::clone(shared),
+            clock: Arc::default(),
             handle: Arc::new(Handle {
                 number,
                 seen: Mutex::default(),
                 one_at_a_time: tokio::sync::Mutex::default(),
             }),
         }
+    }
+
+    /// The age by a clock that differs from the one that the record was written by.
+    fn by_own_clock(&self, key: &RecordKey, mut found: Stored) -> Stored {
+        let written_by = lock(&self.shared.written_by);
+        let ahead = self.clock.load(Ordering::SeqCst) - written_by.get(key).unwrap_or(&0);
+        let step = Duration::from_secs(ahead.unsigned_abs());
+        found.age = found.age.map(|age| match ahead {
+            0.. => age + step,
+            _ => age.saturating_sub(step),
+        });
+        found
     }
 
     /// Remembers what was there before a write.
@@ -159,6 +180,8 @@ impl Store for BrokenStore {
             first_ttl.entry(record.version.token).or_insert(ttl);
             drop(first_ttl);
             lock(&self.shared.before).insert(key.clone(), previous);
+            let ahead = self.clock.load(Ordering::SeqCst);
+            lock(&self.shared.written_by).insert(key.clone(), ahead);
         }
         match created.map_err(|error| self.error(error))? {
             Created::New => Ok(Created::New),
@@ -205,6 +228,6 @@ impl Store for BrokenStore {
             .get_broken(key)
             .await
             .map_err(|error| self.error(error))?;
-        Ok(self.told(found))
+        Ok(self.told(found).map(|found| self.by_own_clock(key, found)))
     }
 }

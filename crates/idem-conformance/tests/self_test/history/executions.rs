@@ -227,21 +227,30 @@ fn g5_an_unknown_call_takes_effect_before_it_is_void() {
 #[test]
 fn a_released_or_retryable_key_runs_again() {
     let release = KeyCall::Release { execution: 1 };
-    expect_explained(&[
-        replied(0, 0, 10, claim(1), acquired(1)),
-        replied(0, 20, 30, release, KeyReply::Stored),
-        replied(1, 40, 50, claim(2), acquired(1)),
-    ]);
     let retry = KeyCall::FailRetryable { execution: 1 };
-    let calls = |attempt| {
+    let calls = |ending: &KeyCall, request, reply| {
+        let next = KeyCall::Claim {
+            execution: 2,
+            request,
+        };
         [
             replied(0, 0, 10, claim(1), acquired(1)),
-            replied(0, 20, 30, retry.clone(), KeyReply::Stored),
-            replied(1, 40, 50, claim(2), acquired(attempt)),
+            replied(0, 20, 30, ending.clone(), KeyReply::Stored),
+            replied(1, 40, 50, next, reply),
         ]
     };
-    expect_explained(&calls(2));
-    expect_wrong(&calls(1));
+    let KeyCall::Claim { request: same, .. } = claim(1) else {
+        unreachable!("it is a claim")
+    };
+    for ending in [&release, &retry] {
+        expect_explained(&calls(ending, same, acquired(2)));
+        expect_wrong(&calls(ending, same, acquired(1)));
+    }
+    let other = same + 1;
+    expect_explained(&calls(&release, other, acquired(2)));
+    expect_wrong(&calls(&release, other, KeyReply::Mismatch));
+    expect_explained(&calls(&retry, other, KeyReply::Mismatch));
+    expect_wrong(&calls(&retry, other, acquired(2)));
 }
 
 #[test]

@@ -1,9 +1,16 @@
 //! The reference store with every capability there is.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use idem_conformance::{
-    Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, Sweeping, async_trait,
+    Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, SteppedClock, Sweeping,
+    async_trait,
 };
 use idem_core::{
     Bytes, RecordKey,
@@ -14,6 +21,9 @@ use super::{LIMIT, ReferenceStore};
 
 #[derive(Clone, Default)]
 pub(crate) struct Reference(pub(crate) ReferenceStore);
+
+/// The runs of servers that were ever begun.
+static RUNS: AtomicU64 = AtomicU64::new(0);
 
 #[async_trait]
 impl Harness for Reference {
@@ -27,6 +37,14 @@ impl Harness for Reference {
 
     fn payload_limit(&self) -> Option<usize> {
         Some(LIMIT)
+    }
+
+    async fn elsewhere(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(self.0.clone()))
+    }
+
+    async fn clock(&self) -> Option<Box<dyn SteppedClock>> {
+        Some(Box::new(self.clone()))
     }
 
     async fn restart(&self) -> Option<Box<dyn Restart>> {
@@ -73,7 +91,25 @@ impl Restart for Reference {
         Arc::new(self.0.clone())
     }
 
-    async fn restart(&self) {}
+    async fn restart(&self) {
+        RUNS.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn run(&self) -> Option<String> {
+        Some(RUNS.load(Ordering::SeqCst).to_string())
+    }
+}
+
+/// It reads a clock that does not step.
+#[async_trait]
+impl SteppedClock for Reference {
+    async fn store(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn forward(&self, _: Duration) {}
+
+    async fn back(&self, _: Duration) {}
 }
 
 #[async_trait]

@@ -130,6 +130,7 @@ impl ReferenceStore {
 pub(crate) fn payload(state: &State) -> Option<&Bytes> {
     match state {
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
+        State::Released => None,
         State::Completed { payload } | State::Failed { payload } => Some(payload),
     }
 }

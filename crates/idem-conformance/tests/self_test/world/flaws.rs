@@ -10,7 +10,7 @@ use std::{
 
 use idem_conformance::{
     Odds, async_trait,
-    world::{Abandoned, Arrival, Ending, Failure, Plan, Trouble, run_over},
+    world::{Failure, Plan, Trouble, run_over},
 };
 use idem_core::{
     RecordKey,
@@ -116,6 +116,8 @@ macro_rules! breaks_a_promise {
     };
 }
 
+// Flaws that need a record to be removed while it is in use are the suite's to find: the engine
+// removes a record only to take back a claim that nobody runs under.
 breaks_a_promise! {
     check_then_insert: CheckThenInsert;
     create_overwrites: CreateOverwrites;
@@ -142,52 +144,11 @@ breaks_a_promise! {
     island_per_handle: IslandPerHandle;
     app_clock: AppClock;
     evicting: Evicting;
-    upsert: Upsert;
     stale_replica: StaleReplica;
-    token_ignored: TokenIgnored;
-    check_then_delete: CheckThenDelete;
     loser_told_unavailable: LoserToldUnavailable;
     falsy_payload_lost: FalsyPayloadLost;
     expired_stops_create: ExpiredStopsCreate;
     expired_check_then_insert: ExpiredCheckThenInsert;
-}
-
-/// Two processes that release one key, and stand still in between. A holder that wakes up releases a
-/// record that its successor has removed. Drawn plans rarely come to this: mostly a renewal finds the
-/// successor first.
-fn releases_after_pauses(seed: u64) -> Plan {
-    let mut plan = Plan {
-        processes: 2,
-        keys: 1,
-        outages: Vec::new(),
-        odds: Odds::NONE,
-        abandoned: Abandoned::Reclaim,
-        ..Plan::from_seed(seed)
-    };
-    for client in &mut plan.clients {
-        client.request = 0;
-        client.arrival = Arrival::Claim;
-        client.work.checkpoint = false;
-        client.work.ending = Ending::Release;
-    }
-    for interruption in &mut plan.interruptions {
-        if let Trouble::Crash(lasts) = interruption.trouble {
-            interruption.trouble = Trouble::Pause(lasts);
-        }
-    }
-    plan
-}
-
-#[test]
-fn delete_of_nothing_done() {
-    let broken = || Turns::over(Flaw::DeleteOfNothingDone);
-    let failure = first_failure_in(releases_after_pauses, broken);
-    assert!(failure.is_some(), "{SEEDS} seeds find nothing");
-    let sound = || {
-        let store = ReferenceStore::default();
-        Turns::of([Arc::new(store.clone()), Arc::new(store)])
-    };
-    assert_eq!(first_failure_in(releases_after_pauses, sound), None);
 }
 
 /// S4: where nothing goes wrong but that clocks jump, a store that trusts stamps breaks a promise;

@@ -45,6 +45,8 @@ pub(super) struct Job {
     pub(super) tried: Option<Instant>,
     /// When the key was last known to be held.
     kept: Instant,
+    /// When the last renewal was sent that was acknowledged to this job.
+    renewed: Option<Instant>,
     pause: Duration,
     /// When to give up; renewals go on until their work ends.
     until: Option<Instant>,
@@ -55,6 +57,8 @@ pub(super) struct Job {
 pub(super) enum Round {
     /// There is nothing more to do.
     Over,
+    /// The same, because another execution owns the key.
+    Superseded,
     /// The key was renewed, at this time.
     Kept(Instant),
     /// A call failed. The key was last renewed at this time.
@@ -97,6 +101,7 @@ impl Job {
                 Class::Ending => now.checked_sub(lease).unwrap_or(now),
                 Class::Renewal | Class::Release => now,
             },
+            renewed: None,
             pause: FIRST_PAUSE,
             until: None,
             _counted: None,
@@ -107,11 +112,16 @@ impl Job {
     /// it where they are due.
     pub(super) fn round(&self) -> impl Future<Output = Round> + Send + use<> {
         let (held, class, kept) = (Arc::clone(&self.held), self.class, self.kept);
+        let renewed = self.renewed;
         let round = async move {
             match class {
                 Class::Renewal => {
                     observe::lease_used(&held.key, kept.elapsed(), held.lease());
-                    renew(&held, kept).await
+                    let round = renew(&held, kept).await;
+                    if let (Round::Superseded, Some(renewed)) = (&round, renewed) {
+                        observe::taken_over(&held.key, renewed.elapsed(), held.lease());
+                    }
+                    round
                 }
                 Class::Ending => attempt(&held, kept).await,
                 Class::Release => {
@@ -132,8 +142,9 @@ impl Job {
         let third = self.held.lease() / 3;
         self.tried = Some(now);
         match round {
-            Round::Over => return None,
-            Round::Kept(kept) | Round::Failed(kept) => self.kept = *kept,
+            Round::Over | Round::Superseded => return None,
+            Round::Kept(kept) => (self.kept, self.renewed) = (*kept, Some(*kept)),
+            Round::Failed(kept) => self.kept = *kept,
         }
         let pause = match (self.class, round) {
             (Class::Renewal, Round::Kept(kept)) => return Some(*kept + third),
@@ -183,7 +194,7 @@ async fn renew(held: &Held, kept: Instant) -> Round {
     let now = Instant::now();
     match held.renew_once().await {
         Ok(()) => Round::Kept(now),
-        Err(HoldError::Superseded(_)) => Round::Over,
+        Err(HoldError::Superseded(_)) => Round::Superseded,
         Err(HoldError::Store(_)) => Round::Failed(kept),
     }
 }
@@ -192,7 +203,7 @@ async fn renew(held: &Held, kept: Instant) -> Round {
 async fn attempt(held: &Held, kept: Instant) -> Round {
     let before = renew_if_due(held, kept).await;
     let ended = match before {
-        Round::Over => return Round::Over,
+        Round::Over | Round::Superseded => return Round::Over,
         Round::Kept(_) | Round::Failed(_) => held.try_end().await,
     };
     held.tried();

@@ -95,6 +95,28 @@ fn g4_another_fingerprint_is_a_mismatch_in_every_state_even_in_flight_and_lapsed
     }
 }
 
+/// A released key belongs to no request, and fencing numbers never go back.
+#[test]
+fn g4_a_released_key_is_taken_by_any_request_as_its_next_attempt() {
+    for print in [1, 9] {
+        let mut claiming = claiming(2, print);
+        let next = take_over(&mut claiming, &released(), Duration::ZERO).record;
+        assert_eq!(next.fingerprint, Fingerprint::from_bytes([print; 32]));
+        assert_eq!(next.attempt, 2);
+        let state = State::InFlight {
+            lease: LEASE,
+            checkpoint: None,
+        };
+        assert_eq!(next.state, state);
+    }
+    let last = Claiming::new(Request {
+        max_attempts: NonZeroU32::new(1),
+        ..request(2, 9)
+    });
+    let exhausted = Claimed::Refused(Refused::Exhausted { attempts: 1 });
+    assert_eq!(claim(last, &released(), Duration::ZERO), exhausted);
+}
+
 #[test]
 fn g2_endings_replay_whatever_their_age() {
     let [_, _, completed, failed] = every_state();
@@ -245,6 +267,11 @@ fn a_claim_given_up_is_removed_or_handed_on_with_its_history() {
         (handed_on.attempt, handed_on.state.name()),
         (2, "retryable")
     );
+
+    let mut corrected = claiming(2, 9);
+    let _ = take_over(&mut corrected, &released(), Duration::ZERO);
+    let handed_on = update(corrected.give_up().unwrap().next()).record;
+    assert_eq!((handed_on.attempt, handed_on.state.name()), (2, "released"));
 }
 
 #[test]
@@ -370,13 +397,18 @@ fn g5_a_resolution_that_finds_itself_is_done_and_one_that_finds_another_changed(
 
 #[test]
 fn an_abandoned_record_is_remembered_as_long_as_an_answer_and_under_halt_for_ever() {
-    let retention = Duration::from_secs(3600);
-    let ttls = |rule| every_state().map(|record| ttl(&record.state, retention, rule));
-    let ended = [retention; 3];
-    let [in_flight, rest @ ..] = ttls(LapsedRule::Reclaim);
-    assert_eq!((in_flight, rest), (retention + LEASE, ended));
+    let [others, failures] = [3600, 60].map(Duration::from_secs);
+    let retention = Retention { failures, others };
+    let states = || every_state().into_iter().chain([released()]);
+    let ttls = |rule| -> Vec<_> {
+        let ttl = |record: Record| ttl(&record.state, retention, rule);
+        states().map(ttl).collect()
+    };
+    let ended = [others, others, failures, others];
+    let reclaim = ttls(LapsedRule::Reclaim);
+    assert_eq!((reclaim[0], &reclaim[1..]), (others + LEASE, &ended[..]));
     for rule in [LapsedRule::Halt, LapsedRule::Probe] {
-        let [in_flight, rest @ ..] = ttls(rule);
-        assert_eq!((in_flight, rest), (NEVER, ended), "G8");
+        let ttls = ttls(rule);
+        assert_eq!((ttls[0], &ttls[1..]), (NEVER, &ended[..]), "G8");
     }
 }

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 use super::*;
 
 const RETENTION: Duration = Duration::from_secs(100);
+const KEPT: Retention = Retention {
+    failures: RETENTION,
+    others: RETENTION,
+};
 const WORKERS: usize = 3;
 
 #[derive(Debug, Clone)]
@@ -25,9 +29,6 @@ enum Command {
         ending: u8,
         reply_lost: bool,
     },
-    Release {
-        worker: usize,
-    },
     Crash {
         worker: usize,
     },
@@ -44,9 +45,8 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(worker, print, reply_lost)| Command::Claim { worker, print, reply_lost }),
         2 => (worker(), any::<bool>(), lost())
             .prop_map(|(worker, checkpoint, reply_lost)| Command::Step { worker, checkpoint, reply_lost }),
-        2 => (worker(), 0u8..3, lost())
+        3 => (worker(), 0u8..4, lost())
             .prop_map(|(worker, ending, reply_lost)| Command::End { worker, ending, reply_lost }),
-        1 => worker().prop_map(|worker| Command::Release { worker }),
         1 => worker().prop_map(|worker| Command::Crash { worker }),
         3 => (1u64..60).prop_map(|seconds| Command::Pass { seconds }),
     ]
@@ -81,7 +81,7 @@ impl World {
     }
 
     fn put(&mut self, record: Record) {
-        let expires = self.time + ttl(&record.state, RETENTION, LapsedRule::Reclaim);
+        let expires = self.time + ttl(&record.state, KEPT, LapsedRule::Reclaim);
         self.entry = Some(Entry {
             record,
             written: self.time,
@@ -133,9 +133,11 @@ impl World {
         self.tokens += 1;
         let mut claiming = claiming(self.tokens, print);
         let before = self.stored();
-        let same = before
-            .as_ref()
-            .map(|b| b.record.fingerprint == Fingerprint::from_bytes([print; 32]));
+        let print = Fingerprint::from_bytes([print; 32]);
+        let same = before.as_ref().map(|b| b.record.fingerprint == print);
+        let released = |b: &Stored| b.record.state == State::Released;
+        let is_free = before.as_ref().is_some_and(released);
+        let attempt = before.as_ref().map_or(0, |b| b.record.attempt);
         loop {
             let reply = self.apply(claiming.next());
             let reply = match std::mem::take(&mut reply_lost) {
@@ -146,7 +148,10 @@ impl World {
             match claiming.on_reply(reply, NO_GRACE) {
                 Claimed::Again | Claimed::Later => continue,
                 Claimed::Own(holding) => {
-                    assert_ne!(same, Some(false), "G4: another request runs");
+                    assert!(same != Some(false) || is_free, "G4: another request runs");
+                    assert_eq!(holding.record().fingerprint, print, "G4");
+                    let next = holding.record().attempt;
+                    assert_eq!(next, attempt + 1, "fencing numbers grow");
                     self.acquire(worker, holding);
                 }
                 Claimed::Replay(payload) => {
@@ -156,7 +161,7 @@ impl World {
                     assert_eq!(ending(), Some(State::Failed { payload }), "G2");
                 }
                 Claimed::Refused(Refused::Mismatch) => {
-                    assert_eq!(same, Some(false), "G4");
+                    assert!(same == Some(false) && !is_free, "G4");
                     assert_eq!(self.stored(), before, "G4: a mismatch changes nothing");
                 }
                 Claimed::Refused(Refused::InFlight { .. }) => {
@@ -214,7 +219,8 @@ impl World {
         Want::end(match ending {
             0 => Ending::Complete(payload),
             1 => Ending::Fail(payload),
-            _ => Ending::Retry,
+            2 => Ending::Retry,
+            _ => Ending::Release,
         })
     }
 
@@ -269,7 +275,6 @@ impl World {
                 ending,
                 reply_lost,
             } => self.hold(worker, self.ending(worker, ending), reply_lost),
-            Command::Release { worker } => self.hold(worker, Want::Release, false),
             Command::Crash { worker } => self.workers[worker] = None,
             Command::Pass { seconds } => self.time += Duration::from_secs(seconds),
         }

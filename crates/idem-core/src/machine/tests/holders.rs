@@ -65,7 +65,8 @@ fn g5_an_unnoticed_checkpoint_survives_the_next_renewal_and_the_next_ending() {
 #[test]
 fn g3_another_token_or_nothing_supersedes() {
     let taken_over = take_over(&mut claiming(2, 1), &created(1, 1), LEASE).record;
-    for want in [Want::Renew, complete("late"), Want::Release] {
+    let release = Want::end(Ending::Release);
+    for want in [Want::Renew, complete("late"), release] {
         for reply in [just(&taken_over), Reply::Found(None)] {
             let mut holding = wanting(holding(), want.clone());
             let _ = holding.next();
@@ -156,20 +157,28 @@ fn g1_a_renewal_goes_between_two_attempts_at_an_ending() {
     assert_eq!(update(holding.next()).record.state.name(), "completed");
 }
 
+/// A claim that was given up: whether its create went through is not known.
+fn given_up() -> (Holding, Record) {
+    let mut claiming = claiming(1, 1);
+    let record = match claiming.next() {
+        Op::Create(record) => record.clone(),
+        other => panic!("{other:?}"),
+    };
+    (claiming.give_up().unwrap(), record)
+}
+
 #[test]
-fn g5_a_release_whose_reply_was_lost_is_a_release_unless_the_key_was_taken_over() {
+fn g5_a_claim_is_taken_back_unless_the_key_was_taken_over() {
     let anew = created(2, 1);
     let taken_over = take_over(&mut claiming(2, 1), &created(3, 1), LEASE).record;
     for (reply, held) in [
+        (Reply::Applied, Held::Ended(Landed::Released)),
         (Reply::Found(None), Held::Ended(Landed::Released)),
         (just(&anew), Held::Ended(Landed::Released)),
         (just(&taken_over), Held::Superseded),
     ] {
-        let mut holding = wanting(holding(), Want::Release);
-        let _ = holding.next();
-        // Without a lost reply, only another execution can have removed the record.
-        let noticed = holding.clone().on_reply(reply.clone());
-        assert_eq!(noticed, Held::Superseded);
+        let (mut holding, record) = given_up();
+        assert_eq!(holding.next(), Some(Op::Delete(record.version)));
         assert_eq!(holding.on_reply(LOST), Held::Later);
         let _ = holding.next();
         assert_eq!(holding.on_reply(reply), held);
@@ -177,15 +186,25 @@ fn g5_a_release_whose_reply_was_lost_is_a_release_unless_the_key_was_taken_over(
 }
 
 #[test]
-fn g5_a_release_after_an_unnoticed_renewal_is_sent_again() {
-    let mut holding = holding();
-    let renewal = sent(&mut holding, Want::Renew).record;
-    holding.want(Want::Release).unwrap();
+fn g5_a_claim_is_taken_back_by_the_version_that_is_found() {
+    let (mut holding, mut record) = given_up();
     let _ = holding.next();
-    assert_eq!(holding.on_reply(just(&renewal)), Held::Again);
-    assert_eq!(holding.next(), Some(Op::Delete(renewal.version)));
-    let held = holding.on_reply(Reply::Found(None));
-    assert_eq!(held, Held::Superseded, "the first delete did not apply");
+    record.version.revision += 1;
+    assert_eq!(holding.on_reply(just(&record)), Held::Again);
+    assert_eq!(holding.next(), Some(Op::Delete(record.version)));
+}
+
+#[test]
+fn a_release_drops_the_checkpoint_and_keeps_the_attempt() {
+    let mut holding = holding();
+    let _ = sent(&mut holding, Want::Checkpoint(bytes("half")));
+    assert_eq!(holding.on_reply(Reply::Applied), Held::Kept);
+    let released = sent(&mut holding, Want::end(Ending::Release)).record;
+    assert_eq!((released.attempt, &released.state), (1, &State::Released));
+    assert_eq!(
+        holding.on_reply(Reply::Applied),
+        Held::Ended(Landed::Released)
+    );
 }
 
 /// In a transaction *applied* is provisional.
@@ -224,4 +243,5 @@ fn an_ending_shows_its_kind_and_never_its_payload() {
     assert_eq!(shown(Ending::Complete(bytes("secret"))), "completed");
     assert_eq!(shown(Ending::Fail(bytes("secret"))), "failed");
     assert_eq!(shown(Ending::Retry), "retryable");
+    assert_eq!(shown(Ending::Release), "released");
 }

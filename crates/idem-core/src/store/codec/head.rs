@@ -1,8 +1,8 @@
 //! One byte for the state and a small attempt.
 //!
 //! ```text
-//! bits 0–1   0 in flight, 1 retryable, 2 completed, 3 failed
-//! bit  2     with a checkpoint
+//! bits 0–2   0 in flight, 1 retryable; 4 and 5 the same with a checkpoint
+//!            2 completed, 3 failed, 6 released
 //! bits 3–7   the attempt; 31 when it is 31 or more, and a varint of what is more follows
 //! ```
 
@@ -21,6 +21,7 @@ const MANY: u32 = 31;
 pub(super) enum Kind {
     InFlight { checkpoint: bool },
     Retryable { checkpoint: bool },
+    Released,
     Completed,
     Failed,
 }
@@ -34,6 +35,7 @@ impl Kind {
             State::Retryable { checkpoint } => Self::Retryable {
                 checkpoint: checkpoint.is_some(),
             },
+            State::Released => Self::Released,
             State::Completed { .. } => Self::Completed,
             State::Failed { .. } => Self::Failed,
         }
@@ -46,16 +48,18 @@ impl Kind {
             Self::Retryable { checkpoint } => 1 | flag(checkpoint),
             Self::Completed => 2,
             Self::Failed => 3,
+            Self::Released => 6,
         }
     }
 
     fn from_bits(bits: u8) -> Option<Self> {
         let checkpoint = bits & CHECKPOINT != 0;
-        match (bits & 3, checkpoint) {
-            (0, checkpoint) => Some(Self::InFlight { checkpoint }),
-            (1, checkpoint) => Some(Self::Retryable { checkpoint }),
-            (2, false) => Some(Self::Completed),
-            (3, false) => Some(Self::Failed),
+        match bits {
+            0 | 4 => Some(Self::InFlight { checkpoint }),
+            1 | 5 => Some(Self::Retryable { checkpoint }),
+            2 => Some(Self::Completed),
+            3 => Some(Self::Failed),
+            6 => Some(Self::Released),
             _ => None,
         }
     }

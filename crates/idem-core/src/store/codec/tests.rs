@@ -39,6 +39,10 @@ fn s7_format_1_golden_bytes() {
             "0107070707070707070707070707070707ac021d6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f17374657020328557a087",
         ),
         (
+            State::Released,
+            "0107070707070707070707070707070707ac021e6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1da568509",
+        ),
+        (
             State::Completed { payload: bytes("") },
             "0107070707070707070707070707070707ac021a6380d095ffbc31f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f10ad7c6d6",
         ),
@@ -101,6 +105,7 @@ fn arbitrary_record() -> impl Strategy<Value = Record> {
         (millis, checkpoint())
             .prop_map(|(lease, checkpoint)| State::InFlight { lease, checkpoint }),
         checkpoint().prop_map(|checkpoint| State::Retryable { checkpoint }),
+        Just(State::Released),
         bytes().prop_map(|payload| State::Completed { payload }),
         bytes().prop_map(|payload| State::Failed { payload }),
     ];

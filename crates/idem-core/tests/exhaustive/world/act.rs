@@ -72,7 +72,7 @@ impl Protocol {
                 fallback: Some(fallback(holding)),
             }),
             Action::FailRetryable(worker) => world.want(worker, |_| Want::end(Ending::Retry)),
-            Action::Release(worker) => world.want(worker, |_| Want::Release),
+            Action::Release(worker) => world.want(worker, |_| Want::end(Ending::Release)),
             Action::Crash(worker) => {
                 world.used.crashes += 1;
                 world.workers[worker] = Phase::Over;
@@ -170,7 +170,7 @@ impl World {
         let want = want(&holding);
         let phase = match &want {
             Want::Renew | Want::Checkpoint(_) => Phase::Renewing,
-            Want::End { .. } | Want::Release => Phase::Ending,
+            Want::End { .. } => Phase::Ending,
         };
         holding.want(want).unwrap();
         self.send(worker, holding, phase);
@@ -235,11 +235,16 @@ impl World {
         );
         if let (Some(before), Some(after)) = (before, after) {
             let same = before.record.fingerprint == after.fingerprint;
-            account.expect(same, "G4: another request never changes the record");
+            let released = before.record.state == State::Released;
+            let kept = same || released;
+            account.seen.other |= !same;
+            account.expect(kept, "G4: another request never changes the record");
+            let grows = before.record.attempt <= after.attempt;
+            account.expect(grows, "fencing numbers never go back");
             let token = before.record.version.token;
             let own = token == after.version.token;
             let retryable = matches!(before.record.state, State::Retryable { .. });
-            let free = self.lapsed || retryable || account.given_up.contains(&token);
+            let free = self.lapsed || retryable || released || account.given_up.contains(&token);
             account.expect(own || free, "G1: a running lease is not taken over");
         }
         if let (Some(before), None) = (before, after) {
@@ -252,7 +257,8 @@ impl World {
                 account.ending_token = Some(after.version.token);
             }
         }
-        let void = after.is_none_or(|after| matches!(after.state, State::Retryable { .. }));
+        let is_void = |state: &State| matches!(state, State::Retryable { .. } | State::Released);
+        let void = after.is_none_or(|after| is_void(&after.state));
         account.void += u8::from(void);
     }
 }

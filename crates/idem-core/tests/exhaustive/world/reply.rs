@@ -27,7 +27,10 @@ impl Protocol {
                 world.hold(worker, holding, &sent, reply, Phase::Ending);
             }
             Phase::Disowning(mut holding, _) => match holding.on_reply(reply) {
-                Held::Again | Held::Later => world.send(worker, holding, Phase::Disowning),
+                held @ (Held::Again | Held::Later) => {
+                    world.account.seen.again |= held == Held::Again;
+                    world.send(worker, holding, Phase::Disowning);
+                }
                 Held::Kept | Held::Ended(_) | Held::Superseded => {}
             },
             Phase::Idle | Phase::Running(_) | Phase::Over => unreachable!("awaits nothing"),
@@ -52,6 +55,11 @@ impl Protocol {
             Claimed::Own(holding) => {
                 seen.own |= found.is_some();
                 seen.take_over |= matches!(sent, Message::Update(_));
+                let print = holding.record().fingerprint;
+                let own = print == idem_core::Fingerprint::from_bytes([self.prints[worker]; 32]);
+                world
+                    .account
+                    .expect(own, "G4: it holds the key for its own request");
                 return self.acquire(world, worker, holding);
             }
             Claimed::Replay(payload) => {
@@ -71,7 +79,9 @@ impl Protocol {
                 seen.mismatch |= refused == Refused::Mismatch;
                 seen.abandoned |= matches!(refused, Refused::Abandoned { .. });
                 let print = idem_core::Fingerprint::from_bytes([self.prints[worker]; 32]);
-                let other = found.is_some_and(|found| found.fingerprint != print);
+                let other = found.is_some_and(|found| {
+                    found.fingerprint != print && found.state != State::Released
+                });
                 let account = &mut world.account;
                 let agrees = other == (refused == Refused::Mismatch);
                 account.expect(agrees, "G4: another request, and no other, is a mismatch");

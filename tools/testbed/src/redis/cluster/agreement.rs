@@ -101,7 +101,7 @@ impl Cluster {
             .keys()
             .filter_map(|id| self.by_id(id))
             .map(|node| node.member.redis.clone())
-            .filter(Redis::is_serving)
+            .filter(|node| node.is_serving())
             .collect();
         if primaries.len() == PRIMARIES {
             Ok(primaries)

@@ -93,7 +93,7 @@ impl Sentinel {
         let seen = [
             seen(
                 &others,
-                self.serving_sentinels().map(Redis::port),
+                self.serving_sentinels().map(|sentinel| sentinel.port()),
                 &["flags"],
             ),
             seen(

@@ -65,7 +65,11 @@ impl Sentinel {
     /// Where the Sentinels listen.
     #[must_use]
     pub fn sentinel_addresses(&self) -> Vec<SocketAddr> {
-        self.parts.sentinels.iter().map(Redis::address).collect()
+        self.parts
+            .sentinels
+            .iter()
+            .map(|sentinel| sentinel.address())
+            .collect()
     }
 
     /// `redis+sentinel://HOST:PORT,…/SERVICE`, with which `idem-redis` finds the primary.

@@ -1,6 +1,9 @@
 //! What clients were told, as calls of the engine's model, with an operator beside them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Lapsed, Model, Stage, Stand};
@@ -8,9 +11,10 @@ use idem_conformance::history::{Call, Executions, KeyCall, KeyReply, Lapsed, Mod
 use super::time;
 use crate::{
     clock::Nanos,
-    event::{Action, Call as StoreAsked, Digest, Ending, Fault, Id, Reply, Told},
+    event::{Action, Call as StoreAsked, Digest, Ending, Fault, Id, Phase, Reply, Told},
     history::{History, Question, StoreCall, WorkSpan},
     key::{Class, KeyId, LEASE},
+    worker::fallback,
 };
 
 /// What clients, holders and operators may do.
@@ -64,7 +68,8 @@ impl Clients {
         let stage = match ending {
             Ending::Complete(payload) => Stage::Completed(bytes(payload)),
             Ending::Fail(payload) => Stage::Failed(bytes(payload)),
-            Ending::Retry | Ending::Release => Stage::Retryable { attempt: *attempt },
+            Ending::Retry => Stage::Retryable { attempt: *attempt },
+            Ending::Release => Stage::Released { attempt: *attempt },
         };
         vec![Stand::Claimed {
             request: *request,
@@ -110,6 +115,7 @@ pub(super) fn calls(key: KeyId, history: &History) -> Vec<Call<Asked, Answered>>
     let mut collected = Calls {
         calls: Vec::new(),
         lost: lost(&history.calls),
+        fell_back: fell_back(history),
         retention: key.policy().retention_time(),
     };
     for question in &history.questions {
@@ -124,6 +130,8 @@ struct Calls {
     calls: Vec<Call<Asked, Answered>>,
     /// See [`lost`].
     lost: HashMap<Id, u64>,
+    /// See [`fell_back`].
+    fell_back: HashSet<Id>,
     /// How long an ending is kept.
     retention: Duration,
 }
@@ -139,6 +147,20 @@ fn lost(calls: &[StoreCall]) -> HashMap<Id, u64> {
         }
     }
     all
+}
+
+/// The executions whose typed answers the store had no room for, so that the fallback stands.
+fn fell_back(history: &History) -> HashSet<Id> {
+    let written = history.calls.iter().filter_map(|call| match call.what {
+        StoreAsked::Update { record, .. } => Some(record),
+        _ => None,
+    });
+    let fallbacks = written.filter(|record| record.state == Phase::Failed(fallback()));
+    let standing = fallbacks.filter(|record| history.stands(record.ver));
+    let tokens: HashSet<u64> = standing.map(|record| record.ver.0).collect();
+    let executions = history.tokens().into_iter();
+    let fell_back = executions.filter(|(_, token)| tokens.contains(token));
+    fell_back.map(|(execution, _)| execution).collect()
 }
 
 impl Calls {
@@ -160,7 +182,7 @@ impl Calls {
             }
             Action::End { execution, ending } => {
                 let told = question.told;
-                let told = told.filter(|_| self.is_told(question, ending, asked));
+                let told = told.filter(|_| self.is_told(question, asked));
                 let reply = told.and_then(|(at, told)| Some((at, to_holder(told)?)));
                 self.key(asked, reply, ended(execution, ending));
             }
@@ -170,16 +192,11 @@ impl Calls {
     }
 
     /// Whether the answer to an ending that was sent at `sent` tells what became of it. After a lost
-    /// reply, a release counts as made where the key is gone or was claimed anew, and as superseded
-    /// where that one was taken over as well, whoever did it; and an ending that was stored and has
-    /// expired before it was sent again counts as superseded.
-    fn is_told(&self, question: &Question, ending: Ending, sent: Nanos) -> bool {
-        let (true, Some((at, told))) = (self.lost.contains_key(&question.id), question.told) else {
-            return true;
-        };
-        match (ending, told) {
-            (Ending::Release, _) => false,
-            (_, Told::Superseded) => time(at) - time(sent) < self.retention,
+    /// reply, an ending that was stored and has expired before it was sent again counts as
+    /// superseded.
+    fn is_told(&self, question: &Question, sent: Nanos) -> bool {
+        match (self.lost.contains_key(&question.id), question.told) {
+            (true, Some((at, Told::Superseded))) => time(at) - time(sent) < self.retention,
             _ => true,
         }
     }
@@ -224,7 +241,11 @@ impl Calls {
             .and_then(|(at, told)| Some((at, to_holder(told)?)));
         match work.stop {
             Some((stopped, Some(ending))) => {
-                let told = told.filter(|_| self.is_told(question, ending, stopped));
+                let ending = match self.fell_back.contains(&id) {
+                    true => Ending::Fail(fallback()),
+                    false => ending,
+                };
+                let told = told.filter(|_| self.is_told(question, stopped));
                 self.key(stopped, told, ended(id, ending));
             }
             // It was dropped, because a renewal had found that it was superseded, or with its caller.

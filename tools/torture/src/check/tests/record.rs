@@ -132,3 +132,18 @@ fn g4_a_record_does_not_become_another_requests() {
         .update((1100, 1110), (1, 1), other, Reply::Applied);
     assert_eq!(story.broken(RECLAIM), [Rule::G4]);
 }
+
+#[test]
+fn g4_a_released_record_may_become_another_requests() {
+    let mut story = Story::new();
+    let other = Summary {
+        fingerprint: 99,
+        ..attempt(2, record(2, 3, IN_FLIGHT))
+    };
+    let released = record(1, 2, Phase::Released);
+    story
+        .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+        .update((20, 30), (1, 1), released, Reply::Applied)
+        .update((40, 50), (1, 2), other, Reply::Applied);
+    assert_eq!(story.broken(RECLAIM), NONE);
+}

@@ -25,6 +25,7 @@ pub(super) fn record(token: u64, revision: u64, state: Phase) -> Summary {
     let content = match state {
         Phase::InFlight { lease_ms } => lease_ms,
         Phase::Retryable => 1,
+        Phase::Released => 2,
         Phase::Completed(p) | Phase::Failed(p) => p,
     };
     Summary {
@@ -255,6 +256,7 @@ pub(super) fn durable() -> Rules {
     Rules {
         promise: Promise::Durable,
         failovers: Vec::new(),
+        spared: Vec::new(),
         slack: 5 * MILLISECOND,
     }
 }
@@ -268,6 +270,7 @@ pub(super) fn with_failover(promise: Promise, (from, to): Span) -> Rules {
     Rules {
         promise,
         failovers: vec![failover],
+        spared: Vec::new(),
         ..durable()
     }
 }

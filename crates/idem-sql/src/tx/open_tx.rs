@@ -47,10 +47,10 @@ impl<S: TxStore> OpenTransaction for OpenTx<S> {
             transactional,
             mut tx,
         } = *self;
-        if ending == Ending::Retry {
+        if !ending.is_final() {
             // A connection that is lost is rolled back by the server.
             let _ = tx.rollback().await;
-            execution.fail_retryable().await?;
+            execution.end(ending).await?;
             return Ok(());
         }
         let stored = transactional.store_in_tx(&mut tx, execution, ending).await;
