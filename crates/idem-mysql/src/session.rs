@@ -1,7 +1,6 @@
 //! Connections, and how statements are sent on them.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -321,17 +320,15 @@ impl OpenMySql {
 impl Open for OpenMySql {
     type Connection = MySqlConnection;
 
-    fn open(&self) -> impl Future<Output = Result<MySqlConnection, StoreError>> + Send {
-        async {
-            let opened = self.connect().await;
-            let checked = opened.and_then(|(connection, row)| {
-                self.check(&row)?;
-                Ok(connection)
-            });
-            checked.map_err(|error| match error {
-                sqlx::Error::Configuration(why) => StoreError::config(why.to_string()),
-                error => store_error(error, Stage::Connecting),
-            })
-        }
+    async fn open(&self) -> Result<MySqlConnection, StoreError> {
+        let opened = self.connect().await;
+        let checked = opened.and_then(|(connection, row)| {
+            self.check(&row)?;
+            Ok(connection)
+        });
+        checked.map_err(|error| match error {
+            sqlx::Error::Configuration(why) => StoreError::config(why.to_string()),
+            error => store_error(error, Stage::Connecting),
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     io::Read as _,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -99,7 +99,7 @@ impl MariaDbBuilder {
         })
     }
 
-    fn arguments(&self, data: &PathBuf, port: &Port) -> Vec<OsString> {
+    fn arguments(&self, data: &Path, port: &Port) -> Vec<OsString> {
         // What was committed survives the end of the process in both cases.
         let flush = match self.durability {
             Durability::Fast => 2,
@@ -288,7 +288,7 @@ fn greeting(address: SocketAddr) -> Result<(), String> {
     }
 }
 
-fn option(name: &str, path: &std::path::Path) -> OsString {
+fn option(name: &str, path: &Path) -> OsString {
     let mut option = OsString::from(format!("--{name}="));
     option.push(path);
     option
