@@ -14,7 +14,7 @@ use crate::{
     error::{DEADLOCK, LOCK_WAIT_TIMEOUT, concerns_one},
     read::Found,
     session::{Failure, Own, Sessions},
-    sql::{self, Replacement},
+    sql::{self, Replacement, Statement},
 };
 
 /// How often a statement is sent again that the server gave up to end a deadlock.
@@ -171,7 +171,8 @@ impl Sessions {
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_unstable_by_key(|(key, _)| (key.key(), key.scope()));
-        let statement = sql::create(&rows, writer);
+        let mut statement = sql::create(&rows, writer);
+        self.hurry(&mut statement, rows.len());
         self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
         let read = sql::find(&keys, writer);
@@ -212,7 +213,8 @@ impl Sessions {
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_unstable_by_key(|row| (row.key.key(), row.key.scope()));
-        let statement = sql::replace(&rows, writer);
+        let mut statement = sql::replace(&rows, writer);
+        self.hurry(&mut statement, rows.len());
         self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
         if self.write(own, statement).await? == groups.len() as u64 {
@@ -252,6 +254,15 @@ impl Sessions {
             Call::GetDecided => decided(answers),
             _ => answers,
         })
+    }
+
+    /// Has a statement for many calls wait for no lock, so that one row that somebody holds keeps no
+    /// other waiting: they go on in parts. MySQL knows no wait that is shorter than a second.
+    fn hurry(&self, statement: &mut Statement, rows: usize) {
+        if rows > 1 && self.is_mariadb() {
+            let hurry = "SET STATEMENT innodb_lock_wait_timeout = 0 FOR ";
+            statement.sql.insert_str(0, hurry);
+        }
     }
 
     /// Refuses a statement that the server would not take.
