@@ -9,10 +9,7 @@ mod network;
 use std::{num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
-use idem_core::{
-    ClaimToken, Fingerprint, Record, Refused, State, StoreErrorKind, Timestamp,
-    machine::{Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want},
-};
+use idem_core::{Fingerprint, Refused, Timestamp, machine::{Claimed, Claiming, Ending, Held, Holding, Landed, LapsedRule, Reply, Request, Want}, store::{ClaimToken, Record, State, StoreErrorKind}};
 use libfuzzer_sys::{
     arbitrary::{self, Arbitrary},
     fuzz_target,
@@ -170,7 +167,7 @@ impl World {
                 Reply::Found(found) => found.clone(),
                 _ => None,
             };
-            let same = |f: &idem_core::Stored| f.record.fingerprint == print;
+            let same = |f: &idem_core::store::Stored| f.record.fingerprint == print;
             match (claiming.on_reply(reply, Duration::ZERO), found) {
                 (Claimed::Again | Claimed::Later, _) => continue,
                 (Claimed::Own(holding), found) => {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use idem_core::codec::{decode, encode, version_prefix};
+use idem_core::store::codec::{decode, encode, version_prefix};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {

@@ -3,7 +3,10 @@
 use std::{error::Error, future::Future, iter::successors, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::Harness;

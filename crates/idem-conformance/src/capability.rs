@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{Browse, RecordKey, Store, Sweep};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Store, Sweep},
+};
 
 use crate::Skipped;
 

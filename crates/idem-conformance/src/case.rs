@@ -70,7 +70,7 @@ impl Case {
         self.name
     }
 
-    /// The rule that the case states: `S1` to `S10` of [`Store`](idem_core::Store), `G1` to `G6` of
+    /// The rule that the case states: `S1` to `S10` of [`Store`](idem_core::store::Store), `G1` to `G6` of
     /// the engine, or the optional trait: `Watch`, `Sweep`, `Browse`.
     #[must_use]
     pub fn rule(&self) -> String {

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use idem_core::{
-    Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Recording, Store, Superseded,
-    Watch,
+    Claim, Execution, Fingerprint, Idempotency, Policy, RecordKey, Recording,
+    error::Superseded,
+    store::{Store, Watch},
 };
 
 use crate::{

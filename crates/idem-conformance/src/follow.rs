@@ -13,8 +13,11 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Browse, Created, Cursor, Deleted, Page, Record, RecordKey, Store, StoreError, Stored, Sweep,
-    Updated, Version, Watch,
+    RecordKey,
+    store::{
+        Browse, Created, Cursor, Deleted, Page, Record, Store, StoreError, Stored, Sweep, Updated,
+        Version, Watch,
+    },
 };
 
 use crate::{Browsing, Corrupt, Fault, Faults, Fill, Harness, Restart, Skipped, Sweeping};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{Store, Watch};
+use idem_core::store::{Store, Watch};
 
 use crate::{Browsing, Corrupt, Faults, Fill, Restart, Sweeping};
 
@@ -60,7 +60,7 @@ pub trait Harness: Send + Sync {
     /// less the rest of the record in DynamoDB, the column's length in MySQL.
     ///
     /// Payloads up to this length have to come back whole, and a longer one has to be refused with
-    /// [`TooLarge`](idem_core::StoreErrorKind::TooLarge). By default there is none, and 16 MiB have to
+    /// [`TooLarge`](idem_core::store::StoreErrorKind::TooLarge). By default there is none, and 16 MiB have to
     /// come back whole.
     fn payload_limit(&self) -> Option<usize> {
         None

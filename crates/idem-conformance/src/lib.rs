@@ -1,5 +1,5 @@
 //! The conformance suite that a store for `idem` has to pass: one named test per clause of the
-//! [`Store`](idem_core::Store) contract, in the crate of whoever wrote the store.
+//! [`Store`](idem_core::store::Store) contract, in the crate of whoever wrote the store.
 //!
 //! Say how to reach your store, and call [`suite!`]:
 //!
@@ -20,7 +20,7 @@
 //! # use my_store::MyStore;
 //! use std::sync::Arc;
 //! use idem_conformance::{Harness, async_trait};
-//! use idem_core::Store;
+//! use idem_core::store::Store;
 //!
 //! struct MyHarness;
 //!

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Timestamp, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Version},
 };
 
 use crate::Harness;

@@ -37,7 +37,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # #[async_trait]
 /// # impl Harness for MyHarness {
 /// #     fn name(&self) -> String { "mine".to_owned() }
-/// #     async fn store(&self) -> Arc<dyn idem_core::Store> { unreachable!() }
+/// #     async fn store(&self) -> Arc<dyn idem_core::store::Store> { unreachable!() }
 /// # }
 /// async fn alone() -> Result<MyHarness, String> {
 ///     Err("no server is installed".to_owned())

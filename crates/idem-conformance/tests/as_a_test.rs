@@ -11,7 +11,10 @@ use std::{
 };
 
 use idem_conformance::{Harness, Report, async_trait, cases::create};
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 
 fn main() {
     let mut args = std::env::args().skip_while(|arg| arg != "--as-test");

@@ -90,7 +90,7 @@ pub struct EncodeError {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the stored answer does not read as `{type_name}`: {source}. It is still stored. If another \
-     release stored it, let the type read the older form too (see `idem_core::DecodeError`)"
+     release stored it, let the type read the older form too (see `idem_core::error::DecodeError`)"
 )]
 pub struct DecodeError {
     type_name: &'static str,

@@ -33,7 +33,10 @@ use head::{Head, Kind};
 
 pub use version::VersionPrefix;
 
-use crate::{ClaimToken, Fingerprint, Record, State, StoreError, Timestamp, Version};
+use crate::{
+    Fingerprint, Timestamp,
+    store::{ClaimToken, Record, State, StoreError, Version},
+};
 
 /// The format that [`encode`] writes. [`decode`] reads it and every one before it.
 pub const FORMAT: u8 = 1;

@@ -4,6 +4,7 @@ mod background;
 mod builder;
 mod call;
 mod claim;
+mod context;
 mod deadline;
 mod detached;
 mod entropy;
@@ -12,7 +13,6 @@ mod keeper;
 mod outage;
 mod resolve;
 mod run;
-mod running;
 mod wait;
 mod wall_clock;
 
@@ -22,13 +22,15 @@ use std::{fmt, sync::Arc};
 
 pub use builder::{Builder, Spawner};
 pub use claim::Claim;
+pub use context::Context;
 pub use execute::{Failure, Outcome, Recording};
 pub use run::{Ran, Stopped, panic_message};
-pub use running::Running;
 
 use crate::{
-    Policy, PolicyError, RecordKey, Store, StoreError, Stored, Watch,
+    Policy, RecordKey,
+    error::PolicyError,
     machine::{Op, Reply},
+    store::{Store, StoreError, Stored, Watch},
 };
 
 /// The engine: claims keys, runs work under them, and stores how it ended.
@@ -44,7 +46,7 @@ use crate::{
 ///     Ok(cents + 17) // charge the card, and return the charge's id
 /// }
 ///
-/// # async fn example(store: impl idem_core::Store + 'static) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(store: impl idem_core::store::Store + 'static) -> Result<(), Box<dyn std::error::Error>> {
 /// let idem = Idempotency::new(store);
 /// let key = RecordKey::new("merchant-7", "order-4711")?;
 /// let request = Fingerprint::of("payments/v1", b"500 usd");
@@ -134,8 +136,8 @@ impl Idempotency {
 
     /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,
     /// after the last request was taken. Bound it with a timeout of your own. Cancel safe.
-    pub async fn drained(&self) {
-        self.shared().background.drained().await;
+    pub async fn wait_idle(&self) {
+        self.shared().background.wait_idle().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DecodeError, Refused, StoreError, machine::NotResolvable};
+use crate::{Refused, error::DecodeError, machine::NotResolvable, store::StoreError};
 
 /// A claim that got no answer from the store. Nothing runs (G6).
 #[derive(Debug, Clone, thiserror::Error)]

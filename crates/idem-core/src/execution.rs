@@ -9,9 +9,10 @@ use bytes::Bytes;
 pub(crate) use held::Held;
 
 use crate::{
-    Fingerprint, HoldError, Idempotency, IdempotencyKey, RecordKey, Recording, Superseded,
+    Fingerprint, Idempotency, IdempotencyKey, RecordKey, Recording,
     derive::derive_key,
-    engine::{Running, in_place},
+    engine::{Context, in_place},
+    error::{HoldError, Superseded},
     machine::{Ending, Holding, Want},
     observe,
 };
@@ -82,7 +83,7 @@ impl Execution {
 
     /// The checkpoint of the previous execution, when this one takes over from it.
     #[must_use]
-    pub fn resumed(&self) -> Option<&Bytes> {
+    pub fn previous_checkpoint(&self) -> Option<&Bytes> {
         self.held.resumed.as_ref()
     }
 
@@ -96,8 +97,8 @@ impl Execution {
 
     /// What the work may see and do while it runs; cheap to clone and free to move.
     #[must_use]
-    pub fn running(&self) -> Running {
-        Running::protected(Arc::clone(&self.held))
+    pub fn context(&self) -> Context {
+        Context::protected(Arc::clone(&self.held))
     }
 
     /// Renews the lease: it starts anew, by the store's clock.
@@ -112,7 +113,7 @@ impl Execution {
         self.held.step(Want::Renew).await
     }
 
-    /// Leaves bytes that a successor finds in [`resumed`](Self::resumed), and renews the lease.
+    /// Leaves bytes that a successor finds in [`previous_checkpoint`](Self::previous_checkpoint), and renews the lease.
     ///
     /// # Errors
     /// As [`renew`](Self::renew).
@@ -159,7 +160,7 @@ impl Execution {
     /// cannot be kept.
     ///
     /// ```
-    /// # use idem_core::{Execution, Recording, Superseded, machine::Ending};
+    /// # use idem_core::{Execution, Recording, machine::Ending, error::Superseded};
     /// # async fn example(execution: Execution) -> Result<(), Superseded> {
     /// let report = vec![b'x'; 600_000_000];
     /// let fallback = Ending::Fail("the report was made, and is too large to be kept".into());

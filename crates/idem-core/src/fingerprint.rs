@@ -69,7 +69,7 @@ impl Fingerprint {
     /// let without = Fingerprint::of_serialize("payments/v1", &payment(None))?;
     /// let broken = Fingerprint::of_serialize("payments/v1", &payment(Some(f64::NAN)))?;
     /// assert_ne!(without, broken);
-    /// # Ok::<(), idem_core::FingerprintError>(())
+    /// # Ok::<(), idem_core::error::FingerprintError>(())
     /// ```
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::redact::Shortened;
 /// assert_eq!(key.as_str(), "order-4711");
 /// assert!(IdempotencyKey::new("").is_err());
 /// assert!(IdempotencyKey::new("two\nlines").is_err());
-/// # Ok::<(), idem_core::KeyError>(())
+/// # Ok::<(), idem_core::error::KeyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -44,7 +44,7 @@ pub use bytes::Bytes;
 
 pub use answer::{DecodeError, EncodeError};
 pub use engine::{
-    Builder, Claim, Failure, Idempotency, Outcome, Ran, Recording, Running, Spawner, Stopped,
+    Builder, Claim, Context, Failure, Idempotency, Outcome, Ran, Recording, Spawner, Stopped,
 };
 pub use error::{ClaimError, ExecuteError, HoldError, ResolveError, Superseded};
 pub use execution::Execution;
@@ -55,7 +55,7 @@ pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
 pub use policy::{OnAbandoned, OnBusy, OnOutage, OnPanic, Policy, PolicyError};
 pub use prober::{Abandonment, Prober};
 pub use record::{ClaimToken, Record, State, Stored, Version};
-pub use recorder::{CommitError, Recorder};
+pub use recorder::{CommitError, OpenTransaction};
 pub use refused::Refused;
 pub use resolution::{ProbeResult, Resolution};
 pub use scope::{RecordKey, Scope};

@@ -13,7 +13,7 @@
 //! again, and gives up when its budget is spent. The engine, the transactions of `idem-postgres`
 //! and the checkers (exhaustive search, random histories, fuzzing) all drive these types.
 //!
-//! Time comes in as [`Stored::age`](crate::Stored::age), measured by the store's clock: a lease
+//! Time comes in as [`Stored::age`](crate::store::Stored::age), measured by the store's clock: a lease
 //! has run out when `age >= lease`. The other input is the grace that a claimer gives to holders
 //! after an outage, see [`Claiming::on_reply`].
 //!
@@ -67,7 +67,7 @@ pub use want::{Held, Want};
 
 use std::time::Duration;
 
-use crate::State;
+use crate::store::State;
 
 /// The ttl of a record that must not end by time: a hundred years. It is finite because stores
 /// compute ages from it.

@@ -23,7 +23,10 @@ use std::time::Duration;
 
 use tracing::{Level, Span, level_filters::LevelFilter};
 
-use crate::{RecordKey, StoreError, StoreErrorKind};
+use crate::{
+    RecordKey,
+    store::{StoreError, StoreErrorKind},
+};
 
 /// A renewal is due at a third of the lease. From this share on it is late.
 const LATE: f64 = 2.0 / 3.0;

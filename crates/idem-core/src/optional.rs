@@ -1,10 +1,13 @@
-//! What a store may offer beyond [`Store`](crate::Store): [`Watch`], [`Sweep`], [`Browse`].
+//! What a store may offer beyond [`Store`](crate::store::Store): [`Watch`], [`Sweep`], [`Browse`].
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{RecordKey, StoreError, Stored};
+use crate::{
+    RecordKey,
+    store::{StoreError, Stored},
+};
 
 /// Wakes a waiter when a record changes, for stores that can.
 ///
@@ -52,7 +55,7 @@ pub trait Browse: Send + Sync {
     /// A record that is there from the first page to the last is listed at least once.
     ///
     /// # Errors
-    /// As for any store call, and [`Config`](crate::StoreErrorKind::Config) for a cursor that this
+    /// As for any store call, and [`Config`](crate::store::StoreErrorKind::Config) for a cursor that this
     /// store did not give.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
 }

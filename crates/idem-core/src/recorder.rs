@@ -1,8 +1,8 @@
-//! [`Recorder`]: endings that commit with what else the work wrote.
+//! [`OpenTransaction`]: endings that commit with what else the work wrote.
 
 use async_trait::async_trait;
 
-use crate::{Execution, StoreError, Superseded, machine::Ending};
+use crate::{Execution, error::Superseded, machine::Ending, store::StoreError};
 
 /// Records how an execution ended, together with what else its work wrote: an open transaction
 /// that the ending is to be part of (G7).
@@ -12,7 +12,7 @@ use crate::{Execution, StoreError, Superseded, machine::Ending};
 ///
 /// Dropped instead of used, it rolls back what the work wrote.
 #[async_trait]
-pub trait Recorder: Send + 'static {
+pub trait OpenTransaction: Send + 'static {
     /// Ends the execution, and commits what the work wrote if and only if the ending is a success
     /// or a failure that is to be replayed. [`Ending::Retry`] says that nothing happened: it rolls
     /// back, and makes the key free.
@@ -25,11 +25,7 @@ pub trait Recorder: Send + 'static {
     /// # Cancel safety
     /// Dropping the future leaves the work's writes committed with their record, or neither; the
     /// next claim of the key finds out.
-    async fn record(
-        self: Box<Self>,
-        execution: Execution,
-        ending: Ending,
-    ) -> Result<(), CommitError>;
+    async fn end(self: Box<Self>, execution: Execution, ending: Ending) -> Result<(), CommitError>;
 
     /// Commits what the work wrote without a record: for work that ran unprotected, under
     /// [`OnOutage::FailOpen`](crate::OnOutage::FailOpen).

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Why a claim did not get to run, and has no stored answer either. Nothing ran, nothing changed.
 ///
 /// Every way to claim a key reports it in the same type: [`Claim::Refused`](crate::Claim::Refused),
-/// [`ExecuteError::Refused`](crate::ExecuteError::Refused) and the transactions of `idem-postgres`.
+/// [`ExecuteError::Refused`](crate::error::ExecuteError::Refused) and the transactions of `idem-postgres`.
 ///
 /// It is deliberately not `#[non_exhaustive]`: a caller that does not know a refusal cannot answer
 /// it, so a new one is to break its build.

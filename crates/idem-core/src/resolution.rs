@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    State,
     answer::{EncodeError, encode, encode_failure},
+    store::State,
 };
 
 /// What an operator found out about an abandoned execution; see
@@ -23,7 +23,7 @@ use crate::{
 /// let happened = Resolution::completed(&charge_id)?;
 /// let declined = Resolution::failed(&"card expired".to_owned())?;
 /// let no_effect = Resolution::retry();
-/// # Ok::<(), idem_core::EncodeError>(())
+/// # Ok::<(), idem_core::error::EncodeError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Resolution(Settled);
@@ -113,14 +113,14 @@ impl fmt::Debug for Resolution {
 /// ```
 /// use idem_core::ProbeResult;
 ///
-/// # fn look(charge: Option<u64>) -> Result<ProbeResult, idem_core::EncodeError> {
+/// # fn look(charge: Option<u64>) -> Result<ProbeResult, idem_core::error::EncodeError> {
 /// match charge {
 ///     Some(id) => ProbeResult::completed(&id),
 ///     None => Ok(ProbeResult::unknown()),
 /// }
 /// # }
 /// # assert_ne!(look(Some(17))?, ProbeResult::unknown());
-/// # Ok::<(), idem_core::EncodeError>(())
+/// # Ok::<(), idem_core::error::EncodeError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ProbeResult(Option<Resolution>);

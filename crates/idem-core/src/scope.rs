@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    IdempotencyKey, KeyError,
+    IdempotencyKey,
+    error::KeyError,
     key::{check_text, is_invisible},
     redact::{Printable, Shortened},
 };
@@ -21,7 +22,7 @@ use crate::{
 ///
 /// let scope = Scope::new("merchant:7")?.child("refunds/v1")?;
 /// assert_eq!(scope.as_str(), "merchant%3A7/refunds%2Fv1");
-/// # Ok::<(), idem_core::KeyError>(())
+/// # Ok::<(), idem_core::error::KeyError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
@@ -155,7 +156,7 @@ impl RecordKey {
     ///
     /// ```
     /// let key = idem_core::RecordKey::new("merchant-7", "order-4711")?;
-    /// # Ok::<(), idem_core::KeyError>(())
+    /// # Ok::<(), idem_core::error::KeyError>(())
     /// ```
     ///
     /// For a deeper scope use [`Scope::key`]; where there is one caller only, say

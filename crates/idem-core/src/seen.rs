@@ -9,7 +9,7 @@ use std::{
 /// Keys remembered, at most.
 const SLOTS: usize = 1 << 17;
 
-/// Keys that this process has seen a record of, as a hint for a [`Store`](crate::Store).
+/// Keys that this process has seen a record of, as a hint for a [`Store`](crate::store::Store).
 ///
 /// A store asks for a claim of a new key in one way, which most claims are, and for that of a key that
 /// is likely to have a record in another, by reading first, say. What is remembered may be wrong both
@@ -18,7 +18,7 @@ const SLOTS: usize = 1 << 17;
 /// Takes 128 KiB, little enough to stay near the processor; never waits.
 ///
 /// ```
-/// let seen = idem_core::SeenKeys::new();
+/// let seen = idem_core::spi::SeenKeys::new();
 /// seen.remember("merchant-7:order-4711");
 /// assert!(seen.has("merchant-7:order-4711"));
 /// seen.forget("merchant-7:order-4711");

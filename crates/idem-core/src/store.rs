@@ -4,7 +4,10 @@ use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::{Record, RecordKey, Stored, Version};
+use crate::{
+    RecordKey,
+    store::{Record, Stored, Version},
+};
 
 /// Where records live. Implement it to plug in a store of your own, then run the suite of
 /// `idem-conformance` against it.

@@ -1,7 +1,7 @@
 //! [`KeyHeader`]: reads the idempotency key of a request from its header.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use idem_core::{IdempotencyKey, KeyError};
+use idem_core::{IdempotencyKey, error::KeyError};
 use sfv::{
     BareItemFromInput, Parser,
     visitor::{Ignored, ItemVisitor, ParameterVisitor, parameter_visitor_with},

@@ -94,7 +94,7 @@ async fn what_is_not_send_goes_on_without_its_client_and_is_waited_for() {
 
         let idle = spawn_local({
             let idem = guard.idempotency().clone();
-            async move { idem.drained().await }
+            async move { idem.wait_idle().await }
         });
         tokio::task::yield_now().await;
         assert!(!idle.is_finished(), "the handler goes on");

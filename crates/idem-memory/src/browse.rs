@@ -2,7 +2,7 @@
 //! lives, whatever is written meanwhile.
 
 use async_trait::async_trait;
-use idem_core::{Browse, Cursor, Page, StoreError};
+use idem_core::store::{Browse, Cursor, Page, StoreError};
 
 use crate::{MemoryStore, error};
 

@@ -1,6 +1,6 @@
 //! What a store in memory refuses.
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 
 pub(crate) fn full() -> StoreError {
     StoreError::full("raise `max_bytes` or `max_records`, or shorten the retention")

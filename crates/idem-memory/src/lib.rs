@@ -1,6 +1,6 @@
 //! The store of idem for one process.
 //!
-//! [`MemoryStore`] is a whole [`Store`](idem_core::Store), for tests and for services of one
+//! [`MemoryStore`] is a whole [`Store`](idem_core::store::Store), for tests and for services of one
 //! process. Its records go with the process; where they have to outlive it, take `idem-redis` or
 //! `idem-postgres`. With the feature `replay-cache`, `ReplayCache` serves stored answers of any
 //! store from memory.

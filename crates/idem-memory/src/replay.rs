@@ -7,7 +7,10 @@ mod optional;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 
 pub use config::ReplayCacheConfig;
 use entries::{Entries, Entry};
@@ -25,7 +28,7 @@ use entries::{Entries, Entry};
 ///
 /// let store = MemoryStore::new(); // or one of idem-redis or idem-postgres
 /// let idem = Idempotency::builder(ReplayCache::new(store)).build()?;
-/// # Ok::<(), idem_core::PolicyError>(())
+/// # Ok::<(), idem_core::error::PolicyError>(())
 /// ```
 ///
 /// # When an entry is used

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
-use idem_core::{Created, Deleted, Record, RecordKey, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Stored, Updated, Version},
+};
 
 use crate::{
     clock::Moment,

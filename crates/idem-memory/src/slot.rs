@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{Record, RecordKey, State, Stored};
+use idem_core::{
+    RecordKey,
+    store::{Record, State, Stored},
+};
 
 use crate::clock::Moment;
 

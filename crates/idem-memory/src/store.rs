@@ -9,7 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Sweep, Updated, Version,
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Sweep, Updated, Version},
 };
 
 use crate::{
@@ -52,7 +53,7 @@ const PURGED_PER_HOLD: usize = 256;
 ///
 /// # Room
 /// Nothing is evicted before its ttl. A store without room refuses new records and growing ones
-/// with [`Full`](idem_core::StoreErrorKind::Full), after purging whatever has expired; see
+/// with [`Full`](idem_core::store::StoreErrorKind::Full), after purging whatever has expired; see
 /// [`MemoryConfig::max_bytes`]. Expired records are purged by the writes that follow, a few by
 /// each, soonest first, without looking at any other; [`Sweep`] gives their room back in a store
 /// that nobody writes to any more.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use idem_core::{
-    Bytes, ClaimToken, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State,
-    Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{
+        ClaimToken, Created, Record, State, Store, StoreErrorKind, Sweep, Updated, Version, Watch,
+    },
 };
 
 use crate::{ManualClock, MemoryConfig, MemoryStore};

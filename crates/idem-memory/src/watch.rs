@@ -3,7 +3,10 @@
 use std::{collections::HashMap, future::pending, sync::Arc};
 
 use async_trait::async_trait;
-use idem_core::{RecordKey, StoreError, Watch, Watcher};
+use idem_core::{
+    RecordKey,
+    store::{StoreError, Watch, Watcher},
+};
 use tokio::sync::watch::{Receiver, Sender};
 
 use crate::MemoryStore;

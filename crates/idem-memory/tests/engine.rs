@@ -10,8 +10,10 @@ use std::{
 };
 
 use idem_core::{
-    Bytes, Claim, ExecuteError, Execution, Failure, Fingerprint, HoldError, Idempotency,
-    IdempotencyKey, OnBusy, Outcome, Policy, RecordKey, Refused, Scope, State, Superseded,
+    Bytes, Claim, Execution, Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Outcome,
+    Policy, RecordKey, Refused, Scope,
+    error::{ExecuteError, HoldError, Superseded},
+    store::State,
 };
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use tokio::{sync::Barrier, task::JoinSet, time::Instant};
@@ -113,7 +115,7 @@ async fn taken_over() -> TakenOver {
     clock.advance(Duration::from_millis(1));
     let second = acquired(other.claim(&key("k"), &fingerprint()).await.unwrap());
     assert_eq!(second.attempt(), 2);
-    assert_eq!(second.resumed(), Some(&Bytes::from("half-way")));
+    assert_eq!(second.previous_checkpoint(), Some(&Bytes::from("half-way")));
     TakenOver {
         store,
         first,
@@ -152,12 +154,12 @@ impl TakenOver {
 }
 
 trait Inspect {
-    async fn inspect(&self) -> idem_core::Record;
+    async fn inspect(&self) -> idem_core::store::Record;
 }
 
 impl Inspect for MemoryStore {
-    async fn inspect(&self) -> idem_core::Record {
-        idem_core::Store::get(self, &key("k"))
+    async fn inspect(&self) -> idem_core::store::Record {
+        idem_core::store::Store::get(self, &key("k"))
             .await
             .unwrap()
             .unwrap()

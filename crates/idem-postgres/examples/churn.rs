@@ -12,8 +12,8 @@
 use std::{process::ExitCode, str::FromStr, time::Duration};
 
 use idem_core::{
-    ClaimToken, Created, Fingerprint, IdempotencyKey, Record, Scope, State, Store, Timestamp,
-    Updated, Version,
+    Fingerprint, IdempotencyKey, Scope, Timestamp,
+    store::{ClaimToken, Created, Record, State, Store, Updated, Version},
 };
 use idem_postgres::PostgresStore;
 use idem_testbed::{Durability, Postgres};

@@ -1,7 +1,10 @@
 //! Listing records, for tools.
 
 use async_trait::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Stored};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError, Stored},
+};
 use idem_sql::batch::Answer;
 use sqlx::{Row, postgres::PgRow};
 

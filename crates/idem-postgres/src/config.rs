@@ -116,7 +116,7 @@ impl PostgresConfig {
 
     /// How long a call may wait until it is sent: for a connection, and for a place in a statement.
     /// Past it the call is taken back and answers
-    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable), since it is certain that nothing was
+    /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable), since it is certain that nothing was
     /// applied. Keep it below the policy's `call_timeout`, after which an outcome counts as unknown.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {

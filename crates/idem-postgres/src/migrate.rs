@@ -4,7 +4,7 @@
 //! does not keep, and its bookkeeping goes by `search_path`. Here all of it is one transaction
 //! under one transaction-level lock.
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::Stage;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -27,7 +27,7 @@ impl PostgresStore {
     /// once: one does it, the others wait for that one.
     ///
     /// # Errors
-    /// As for any store call; nothing is left half-done. [`Config`](idem_core::StoreErrorKind) when
+    /// As for any store call; nothing is left half-done. [`Config`](idem_core::store::StoreErrorKind) when
     /// the role may not create tables, and when the tables are of a newer release than this. Calls
     /// of an older release that still runs are refused likewise, within a minute.
     ///

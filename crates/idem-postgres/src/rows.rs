@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use idem_core::{
-    ClaimToken, Fingerprint, Record, State, StoreError, StoreErrorKind, Stored, Timestamp, Version,
+    Fingerprint, Timestamp,
+    store::{ClaimToken, Record, State, StoreError, StoreErrorKind, Stored, Version},
 };
 use idem_sql::{batch::Answer, row::millis};
 use sqlx::{Row, postgres::PgRow};

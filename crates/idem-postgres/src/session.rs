@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::{Connection, Connections, Ledger, Open, Stage};
 use sqlx::{
     Connection as _, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgRow,

@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use idem_sql::{
     Stage, Sweeper,
     batch::{Job, created, deleted, got, updated},
@@ -78,8 +81,8 @@ impl PostgresStore {
     /// dropped.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) for a URL that cannot be read, or a server
-    /// that does not let this role in; [`Unavailable`](idem_core::StoreErrorKind::Unavailable) when
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) for a URL that cannot be read, or a server
+    /// that does not let this role in; [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) when
     /// it cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, PostgresConfig::default()).await

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{StoreError, Sweep};
+use idem_core::store::{StoreError, Sweep};
 use idem_sql::{Round, Sweeper};
 use sqlx::Row;
 use tokio::time::{Instant, sleep};

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, error::Error, sync::Arc, time::Duration};
 
 use idem_core::{
-    Created, Fingerprint, Idempotency, Record, RecordKey, StoreError, Stored, Updated, Version,
+    Fingerprint, Idempotency, RecordKey,
     machine::Write,
+    store::{Created, Record, StoreError, Stored, Updated, Version},
 };
 use idem_sql::{
     Stage,
@@ -51,7 +52,7 @@ pub type Transactional = idem_sql::tx::Transactional<PostgresStore>;
 pub type Completion = idem_sql::tx::Completion<PostgresStore>;
 
 /// An open transaction, to be committed by whoever ends the execution that wrote in it.
-pub type TxRecorder = idem_sql::tx::TxRecorder<PostgresStore>;
+pub type OpenTx = idem_sql::tx::OpenTx<PostgresStore>;
 
 /// As for the store's own calls: each time somebody else's write went through.
 const MAX_RACES: usize = 1000;

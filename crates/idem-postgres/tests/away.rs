@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use idem_core::{IdempotencyKey, RecordKey, Scope, Store, StoreErrorKind};
+use idem_core::{
+    IdempotencyKey, RecordKey, Scope,
+    store::{Store, StoreErrorKind},
+};
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, skip_or_fail};
 

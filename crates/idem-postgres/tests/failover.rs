@@ -12,7 +12,8 @@ use std::{
 };
 
 use idem_core::{
-    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope, State,
+    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
+    store::State,
 };
 use idem_postgres::{PostgresStore, Transactional, TxError};
 use idem_testbed::{FaultyProxy, Postgres, Replication, skip_or_fail};

@@ -3,7 +3,10 @@
 
 use std::{env, sync::Arc};
 
-use idem_core::{IdempotencyKey, Scope, Store, StoreErrorKind};
+use idem_core::{
+    IdempotencyKey, Scope,
+    store::{Store, StoreErrorKind},
+};
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, skip_or_fail};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgPoolOptions};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use idem_core::Sweep;
+use idem_core::store::Sweep;
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{Postgres, postgres::SqlClient, skip_or_fail};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use futures_util::future;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, StoreErrorKind, Stored};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError, StoreErrorKind, Stored},
+};
 use redis::{Value, from_redis_value};
 
 use crate::{RedisStore, connection::Node, store::Shared};

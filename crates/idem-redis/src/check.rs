@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use idem_core::{StoreError, StoreErrorKind};
+use idem_core::store::{StoreError, StoreErrorKind};
 use redis::{FromRedisValue, Pipeline, Value, from_redis_value};
 
 use crate::{

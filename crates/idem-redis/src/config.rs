@@ -71,7 +71,7 @@ impl RedisConfig {
     /// How long [`connect`](crate::RedisStore::connect)'s connections may take to open.
     ///
     /// A call that waits longer for one is told
-    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable): certainly not applied. Keep it below the
+    /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable): certainly not applied. Keep it below the
     /// policy's `call_timeout`, after which the engine itself can only say that the outcome is unknown.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {

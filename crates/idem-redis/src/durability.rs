@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use redis::{Cmd, Value};
 
 use crate::error::{self, Failure};
@@ -10,7 +10,7 @@ use crate::error::{self, Failure};
 /// What has to hold before a write counts as done, and so what it survives.
 ///
 /// A write that the server took, but whose replicas or disk did not confirm it in time, is
-/// [`Unknown`](idem_core::StoreErrorKind::Unknown): the engine asks again, and finds its own write. A stored
+/// [`Unknown`](idem_core::store::StoreErrorKind::Unknown): the engine asks again, and finds its own write. A stored
 /// answer is confirmed once more before it is replayed, because it may be the work of somebody who
 /// never got that far: a replay costs two round trips here, and one with `Acknowledged`.
 ///
@@ -31,7 +31,7 @@ use crate::error::{self, Failure};
 /// primary that was paused comes back, the other replicas follow the old primary for a moment more,
 /// and confirm what it takes. Both were seen to lose acknowledged writes with two replicas and
 /// `replicas: 1`, and none with `replicas: 2`. The price is that writes are
-/// [`Unknown`](idem_core::StoreErrorKind::Unknown) while any replica is away.
+/// [`Unknown`](idem_core::store::StoreErrorKind::Unknown) while any replica is away.
 ///
 /// A primary that is cut off from its replicas, not dead, still takes `Acknowledged` writes until it
 /// learns that it was replaced: bound that with the server's own `min-replicas-to-write 1` and
@@ -134,7 +134,7 @@ fn millis(timeout: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use idem_core::StoreErrorKind;
+    use idem_core::store::StoreErrorKind;
 
     use super::*;
 

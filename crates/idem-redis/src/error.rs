@@ -1,6 +1,6 @@
 //! What a failure of the driver or an error of the server means for a write (rule S9).
 
-use idem_core::{StoreError, StoreErrorKind};
+use idem_core::store::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::connection::io_error;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 
 use crate::error::Failure;
 

@@ -1,6 +1,6 @@
 //! What a record is called on the server.
 
-use idem_core::{RecordKey, StoreError};
+use idem_core::{RecordKey, store::StoreError};
 
 /// Names records: a prefix, then the record key as it is.
 ///

@@ -42,7 +42,7 @@
 //!   ask, this is checked at every new connection that the store opens, so also after a failover; for a
 //!   connection that was given to it once, when the store is made.
 //! - A record that is longer than `proto-max-bulk-len` or `client-query-buffer-limit` is refused as
-//!   [`TooLarge`](idem_core::StoreErrorKind::TooLarge). A user who may not ask for these is taken to
+//!   [`TooLarge`](idem_core::store::StoreErrorKind::TooLarge). A user who may not ask for these is taken to
 //!   have the defaults, 512 MB.
 //! - The user needs no dangerous command, and no key but its own:
 //!   `ACL SETUSER app on >… ~idem:* +@all -@dangerous`; less also does:
@@ -57,8 +57,8 @@
 //! # Under Sentinel and in a Cluster
 //! Commands go to primaries alone. Redirections, refusals while a slot moves or a failover is under
 //! way, and broken connections are either followed by the driver or come back as
-//! [`Unavailable`](idem_core::StoreErrorKind::Unavailable) or
-//! [`Unknown`](idem_core::StoreErrorKind::Unknown), which the engine asks again about.
+//! [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) or
+//! [`Unknown`](idem_core::store::StoreErrorKind::Unknown), which the engine asks again about.
 
 mod batch;
 mod browse;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use idem_core::{StoreError, Stored, Version, codec};
+use idem_core::store::{StoreError, Stored, Version, codec};
 use redis::{Cmd, Value};
 
 use crate::{

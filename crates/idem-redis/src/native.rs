@@ -12,7 +12,7 @@ mod recent;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use idem_core::Version;
+use idem_core::store::Version;
 use redis::{Cmd, Value};
 
 use crate::{error::Failure, link::Written};

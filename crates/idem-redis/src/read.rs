@@ -5,7 +5,7 @@
 //! it ran on a primary.
 
 use bytes::Bytes;
-use idem_core::StoreErrorKind;
+use idem_core::store::StoreErrorKind;
 use redis::{Cmd, Value};
 
 use crate::{connection::Replied, error::Failure, reply::GONE};

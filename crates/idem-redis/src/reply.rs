@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{StoreError, Stored, codec};
+use idem_core::store::{StoreError, Stored, codec};
 use redis::Value;
 
 use crate::error::unexpected_reply;

@@ -1,7 +1,7 @@
 //! The Lua scripts: compare a version, then write. All decisions stay in `idem-core`.
 
 use bytes::Bytes;
-use idem_core::codec::VersionPrefix;
+use idem_core::store::codec::VersionPrefix;
 use redis::{Cmd, Value};
 
 use crate::{connection::Replied, error::Failure};

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, SeenKeys, Store, StoreError, Stored, Updated, Version,
+    RecordKey,
+    spi::SeenKeys,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
 
 use crate::{
@@ -62,9 +64,9 @@ impl RedisStore {
     /// ```
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) for a URL that is none, a server that is too old or that
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) for a URL that is none, a server that is too old or that
     /// evicts keys, a user or password that it does not take, and a certificate that is not trusted;
-    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable) when there is no connection.
+    /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) when there is no connection.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, RedisConfig::default()).await
     }
@@ -72,7 +74,7 @@ impl RedisStore {
     /// [`connect`](Self::connect) with other settings.
     ///
     /// # Errors
-    /// As for [`connect`](Self::connect), and [`Config`](idem_core::StoreErrorKind::Config) for settings that
+    /// As for [`connect`](Self::connect), and [`Config`](idem_core::store::StoreErrorKind::Config) for settings that
     /// cannot work.
     pub async fn connect_with(url: &str, config: RedisConfig) -> Result<Self, StoreError> {
         let mut config = config;

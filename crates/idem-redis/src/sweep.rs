@@ -1,7 +1,7 @@
 //! Purging expired records, which the server does by itself.
 
 use async_trait::async_trait;
-use idem_core::{StoreError, Sweep};
+use idem_core::store::{StoreError, Sweep};
 
 use crate::RedisStore;
 

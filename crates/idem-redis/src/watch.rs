@@ -9,7 +9,10 @@ mod interests;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{RecordKey, StoreError, Watch, Watcher};
+use idem_core::{
+    RecordKey,
+    store::{StoreError, Watch, Watcher},
+};
 use redis::{PushInfo, Value};
 use tokio::sync::{OnceCell, watch};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{
+use idem_core::store::{
     Created, Deleted, Record, State, StoreError, StoreErrorKind, Stored, Updated, Version, codec,
 };
 use redis::{Cmd, Value};

@@ -5,7 +5,10 @@ mod common;
 
 use common::{CommandCounts, TTL, claim_record, completed, random_key, store};
 use futures_util::future::join_all;
-use idem_core::{Created, Record, RecordKey, State, Store, StoreErrorKind, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, State, Store, StoreErrorKind, Updated},
+};
 use idem_redis::RedisStore;
 use idem_testbed::{Cluster, Redis, skip_or_fail};
 

@@ -4,7 +4,10 @@
 mod common;
 
 use common::{acquire, fingerprint, key, replayed};
-use idem_core::{Browse, Claim, Idempotency, Policy, Refused, StoreErrorKind, Watch};
+use idem_core::{
+    Claim, Idempotency, Policy, Refused,
+    store::{Browse, StoreErrorKind, Watch},
+};
 use idem_redis::{
     Connection, RedisConfig, RedisStore,
     redis::{self, ProtocolVersion, cluster::ClusterClientBuilder},

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{TTL, acquire, claim_record, completed, fingerprint, key, random_key};
 use idem_core::{
-    Claim, Created, Idempotency, Policy, Refused, Store, StoreError, StoreErrorKind, Updated,
+    Claim, Idempotency, Policy, Refused,
+    store::{Created, Store, StoreError, StoreErrorKind, Updated},
 };
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{AppendFsync, Redis, RedisFlavor, Sentinel, skip_or_fail};
@@ -221,7 +222,7 @@ async fn an_fsynced_claim_outlives_the_server() {
         "{claim:?}"
     );
     execution.complete("answer").await.unwrap();
-    idem.drained().await;
+    idem.wait_idle().await;
     server.kill();
     server.restart().await.unwrap();
     assert_eq!(&common::replayed(&idem, &key).await[..], b"answer");

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use common::{CommandCounts, TTL, acquire, claim_record, completed, key, name, random_key, store};
 use futures_util::future::join_all;
-use idem_core::{Claim, Created, Idempotency, Record, RecordKey, Store, StoreErrorKind};
+use idem_core::{
+    Claim, Idempotency, RecordKey,
+    store::{Created, Record, Store, StoreErrorKind},
+};
 use idem_redis::{RedisConfig, RedisStore, redis};
 use idem_testbed::{Redis, skip_or_fail};
 
@@ -25,13 +28,13 @@ async fn ended(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
         let created = store.create(&key, &claim, TTL).await.unwrap();
         assert_eq!(created, Created::New);
         let ending = Record {
-            state: idem_core::State::Completed {
+            state: idem_core::store::State::Completed {
                 payload: format!("answer {n}").into(),
             },
             ..completed(&claim, "")
         };
         let updated = store.update(&key, claim.version, &ending, TTL).await;
-        assert_eq!(updated.unwrap(), idem_core::Updated::Done);
+        assert_eq!(updated.unwrap(), idem_core::store::Updated::Done);
         (key, ending)
     };
     join_all((0..n).map(ending)).await
@@ -41,7 +44,7 @@ async fn ended(store: &RedisStore, n: usize) -> Vec<(RecordKey, Record)> {
 async fn claim_all(
     store: &RedisStore,
     records: &[(RecordKey, Record)],
-) -> Vec<Result<Created, idem_core::StoreError>> {
+) -> Vec<Result<Created, idem_core::store::StoreError>> {
     let claim = claim_record();
     let creates = records
         .iter()

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{acquire, fingerprint, key, replayed};
 use idem_core::{
-    Browse, Claim, ExecuteError, Failure, Idempotency, Recording, Refused, StoreErrorKind, Watch,
+    Claim, Failure, Idempotency, Recording, Refused,
+    error::ExecuteError,
+    store::{Browse, StoreErrorKind, Watch},
 };
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, RedisBuilder, skip_or_fail};
@@ -91,7 +93,7 @@ async fn g5_an_ending_waits_for_room() {
     server
         .command(&["CONFIG", "SET", "maxmemory", "0"])
         .unwrap();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&idem, &key("k")).await[..], b"answer");
 }
 

@@ -69,7 +69,7 @@ async fn g6_a_claim_that_was_given_up_leaves_the_store_usable_at_once() {
     let execution = acquire(&idem, &key("other")).await;
     assert_eq!(execution.complete("other").await, Ok(Recording::Stored));
     // What may have been claimed unnoticed is taken back.
-    idem.drained().await;
+    idem.wait_idle().await;
     let execution = acquire(&idem, &key("hung")).await;
     assert_eq!(execution.release().await, Ok(Recording::Stored));
 }
@@ -89,7 +89,7 @@ async fn g5_every_lost_reply_ends_up_with_the_truth() {
         let execution = acquire(&idem, &key(&text)).await;
         execution.checkpoint("half-way").await.unwrap();
         execution.complete("answer").await.unwrap();
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(lost.map(|armed| armed.hits()), [1; 3]);
         assert_eq!(&replayed(&idem, &key(&text)).await[..], b"answer");
 
@@ -97,7 +97,7 @@ async fn g5_every_lost_reply_ends_up_with_the_truth() {
         let execution = acquire(&idem, &key(&text)).await;
         let lost = lose(&text);
         execution.release().await.unwrap();
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(lost.hits(), 1);
         assert_eq!(idem.lookup(&key(&text)).await.unwrap(), None);
     }
@@ -123,7 +123,7 @@ async fn g1_a_completion_lands_after_the_server_was_killed() {
         .unwrap()
     };
     assert!(!execute().await.replayed);
-    idem.drained().await;
+    idem.wait_idle().await;
     let again = execute().await;
     assert_eq!((again.value.as_str(), again.replayed), ("answer", true));
     assert_eq!(ran.load(Ordering::Relaxed), 1, "G1: it ran once");
@@ -148,7 +148,7 @@ async fn g5_a_demoted_primary_is_left() {
             "G1: {claim:?}"
         );
         execution.complete("answer").await.unwrap();
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(&replayed(&idem, &key).await[..], b"answer");
     }
 }

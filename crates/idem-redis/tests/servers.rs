@@ -7,7 +7,7 @@ use std::{net::TcpListener, time::Duration};
 
 use common::{TTL, claim_record, completed, random_key};
 use futures_util::{future::join_all, task::noop_waker_ref};
-use idem_core::{Created, Record, State, Store, StoreErrorKind, Updated};
+use idem_core::store::{Created, Record, State, Store, StoreErrorKind, Updated};
 use idem_redis::{RedisConfig, RedisStore};
 use idem_testbed::{AppendFsync, Redis, skip_or_fail};
 

@@ -10,7 +10,7 @@ mod common;
 use std::{env, fs, path::PathBuf, process::Command};
 
 use common::{acquire, key, replayed};
-use idem_core::{Idempotency, StoreErrorKind};
+use idem_core::{Idempotency, store::StoreErrorKind};
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, skip_or_fail};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};

@@ -12,7 +12,10 @@ use futures_util::{
     future::{join_all, poll_immediate},
     task::noop_waker_ref,
 };
-use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, Store, StoreError, StoreErrorKind, Stored, Updated},
+};
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, Sentinel, redis::Reply, skip_or_fail};
 use tokio::{runtime::Runtime, time::timeout};

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use sqlx::Connection as _;
 use tokio::{
     runtime,
@@ -95,7 +95,7 @@ impl<O: Open> Connections<O> {
     /// A connection for a lane. Lanes are counted by their queue.
     ///
     /// # Errors
-    /// As [`Open::open`]; [`Unavailable`](idem_core::StoreErrorKind::Unavailable) after the patience.
+    /// As [`Open::open`]; [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) after the patience.
     pub async fn open(&self) -> Result<Connection<O>, StoreError> {
         self.with_place(None).await
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use tokio::time::Instant;
 
 /// How often a process looks whether a newer release has changed the tables meanwhile.
@@ -42,7 +42,7 @@ impl Ledger {
     /// wrong.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) when the tables are of a newer release: an older
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) when the tables are of a newer release: an older
     /// one must not write to tables that it does not know.
     pub async fn check<E>(
         &self,
@@ -67,7 +67,7 @@ impl Ledger {
     /// Refuses tables that have had more migrations than this release knows.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config).
+    /// [`Config`](idem_core::store::StoreErrorKind::Config).
     pub fn refuse_newer(&self, applied: usize) -> Result<(), StoreError> {
         if applied <= self.known {
             return Ok(());

@@ -12,8 +12,8 @@
 //! There is no SQL here: statements, errors and configuration differ, and stay in their stores.
 //!
 //! # How to add a store
-//! 1. `config.rs`: the knobs. `error.rs`: a [`StoreError`](idem_core::StoreError) from a
-//!    `sqlx::Error` and a [`Stage`]; say [`Unknown`](idem_core::StoreErrorKind::Unknown) only for
+//! 1. `config.rs`: the knobs. `error.rs`: a [`StoreError`](idem_core::store::StoreError) from a
+//!    `sqlx::Error` and a [`Stage`]; say [`Unknown`](idem_core::store::StoreErrorKind::Unknown) only for
 //!    what may have been applied.
 //! 2. `connections`: implement [`Open`] and keep a [`Connections`].
 //! 3. `migrate.rs`: the steps, and a [`Ledger`] that is looked at before a connection is used.
@@ -21,7 +21,7 @@
 //!    [`Lanes::serve`](batch::Lanes::serve), which sends a batch and hands the replies to
 //!    [`UnderWay::settle`](batch::UnderWay::settle). A batch is in ascending order of its keys and has
 //!    each key once, so rows are locked in one order.
-//! 5. `store.rs`: [`Store`](idem_core::Store) by [`Batcher::submit`](batch::Batcher::submit) of a
+//! 5. `store.rs`: [`Store`](idem_core::store::Store) by [`Batcher::submit`](batch::Batcher::submit) of a
 //!    [`Job`](batch::Job); [`batch::created`] and its likes turn the reply into the answer.
 //! 6. `sweep.rs` and `browse.rs`: `Sweep`, `Browse` and [`Round`].
 //! 7. `tx.rs`: [`TxStore`](tx::TxStore), and `pub type Transactional = idem_sql::tx::Transactional<MyStore>`.

@@ -1,12 +1,12 @@
 //! A record as three values: its version, to be compared, its time to live, and its bytes.
 //!
 //! For stores that keep a record as one checksummed value in the format of
-//! [`codec`](idem_core::codec), beside the columns that statements compare.
+//! [`codec`](idem_core::store::codec), beside the columns that statements compare.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{
+use idem_core::store::{
     Record, StoreError, Stored, Version,
     codec::{self, VersionPrefix},
 };
@@ -51,7 +51,7 @@ pub fn version(version: Version) -> VersionPrefix {
 /// Reads a record back, and what the store's clock says of it.
 ///
 /// # Errors
-/// [`Corrupt`](idem_core::StoreErrorKind::Corrupt) for bytes that are damaged, are of a newer
+/// [`Corrupt`](idem_core::store::StoreErrorKind::Corrupt) for bytes that are damaged, are of a newer
 /// release, or do not belong to this version.
 pub fn read(
     version: &[u8],

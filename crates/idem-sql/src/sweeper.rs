@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use tokio::{runtime::Handle, task::JoinHandle, time::sleep};
 
 /// The longest time between two rounds.

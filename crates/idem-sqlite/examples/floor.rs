@@ -14,8 +14,8 @@ use std::{
 };
 
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store, Timestamp,
-    Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Store, Version},
 };
 use idem_sqlite::{Durability, SqliteConfig, SqliteStore};
 use sqlx::{

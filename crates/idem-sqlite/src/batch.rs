@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
-use idem_core::{RecordKey, StoreError};
+use idem_core::{RecordKey, store::StoreError};
 use idem_sql::{
     Stage,
     batch::{Answer, Group, Job, Kind, Lanes, Limits, Reply, UnderWay},

@@ -1,7 +1,10 @@
 //! Listing records, for tools.
 
 use async_trait::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError},
+};
 use idem_sql::{Stage, batch::Answer};
 
 use crate::{SqliteStore, error::store_error, files::lost, read::Found};

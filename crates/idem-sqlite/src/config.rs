@@ -90,7 +90,7 @@ impl SqliteConfig {
     }
 
     /// How long to wait for the transaction of another process, or of the application, that is
-    /// writing. Past it a call answers [`Unavailable`](idem_core::StoreErrorKind::Unavailable).
+    /// writing. Past it a call answers [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable).
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
@@ -98,7 +98,7 @@ impl SqliteConfig {
     }
 
     /// How long a call may wait until it is sent. Past it the call is taken back and answers
-    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable), since it is certain that nothing was
+    /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable), since it is certain that nothing was
     /// applied. Keep it below the policy's `call_timeout`, after which an outcome counts as unknown.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
@@ -116,7 +116,7 @@ impl SqliteConfig {
     }
 
     /// How large the file may grow, in bytes. Past it writes answer
-    /// [`Full`](idem_core::StoreErrorKind::Full), and nothing is evicted. By default as large as the
+    /// [`Full`](idem_core::store::StoreErrorKind::Full), and nothing is evicted. By default as large as the
     /// disk allows.
     #[must_use]
     pub fn largest_file(mut self, bytes: u64) -> Self {

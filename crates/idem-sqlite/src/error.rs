@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use idem_core::{StoreError, StoreErrorKind};
+use idem_core::store::{StoreError, StoreErrorKind};
 use idem_sql::Stage;
 
 /// Sorts an error by what it says of the write, and keeps it as the cause.

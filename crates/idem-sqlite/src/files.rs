@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::{Connection, Connections, Ledger, Open, Stage};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection as _, SqliteConnection, SqlitePool,

@@ -34,10 +34,10 @@ mod tx;
 
 pub use config::{Durability, SqliteConfig};
 pub use error::is_transient;
-pub use idem_core::CommitError;
+pub use idem_core::error::CommitError;
 pub use idem_sql::{
     Sweeper,
     tx::{Committed, InTx, Once, TxError},
 };
 pub use store::SqliteStore;
-pub use tx::{Completion, Transactional, TxRecorder};
+pub use tx::{Completion, OpenTx, Transactional};

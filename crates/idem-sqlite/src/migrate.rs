@@ -1,6 +1,6 @@
 //! Making and upgrading the tables, and setting the clock: one transaction, at the first connection.
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::{Ledger, Stage};
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 
 /// File systems of a network, by the number that `statfs` gives.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{RecordKey, StoreError, Stored};
+use idem_core::{
+    RecordKey,
+    store::{StoreError, Stored},
+};
 use idem_sql::{batch::Answer, row};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 

@@ -4,8 +4,10 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated,
-    Version,
+    RecordKey,
+    store::{
+        Created, Deleted, Record, Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+    },
 };
 use idem_sql::{
     Stage, Sweeper,
@@ -55,9 +57,9 @@ impl SqliteStore {
     /// sweeps in the background until its last clone is dropped.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) for a URL that cannot be read, a file that cannot
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) for a URL that cannot be read, a file that cannot
     /// be made, is on a network share, cannot be written to or is of a newer release, and a database in
-    /// memory; [`Corrupt`](idem_core::StoreErrorKind::Corrupt) for a file that is not a database.
+    /// memory; [`Corrupt`](idem_core::store::StoreErrorKind::Corrupt) for a file that is not a database.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::connect_with(url, SqliteConfig::default()).await
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{IdempotencyKey, StoreError, Sweep};
+use idem_core::{
+    IdempotencyKey,
+    store::{StoreError, Sweep},
+};
 use idem_sql::{Round, Stage, Sweeper};
 use sqlx::{Row, SqliteConnection};
 use tokio::time::{Instant, sleep};

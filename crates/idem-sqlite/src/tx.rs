@@ -8,8 +8,9 @@
 use std::{error::Error, time::Duration};
 
 use idem_core::{
-    Created, Idempotency, Record, RecordKey, StoreError, StoreErrorKind, Stored, Updated,
+    Idempotency, RecordKey,
     machine::Write,
+    store::{Created, Record, StoreError, StoreErrorKind, Stored, Updated},
 };
 use idem_sql::{
     Stage,
@@ -65,7 +66,7 @@ pub type Transactional = idem_sql::tx::Transactional<SqliteStore>;
 pub type Completion = idem_sql::tx::Completion<SqliteStore>;
 
 /// An open transaction, to be committed by whoever ends the execution that wrote in it.
-pub type TxRecorder = idem_sql::tx::TxRecorder<SqliteStore>;
+pub type OpenTx = idem_sql::tx::OpenTx<SqliteStore>;
 
 /// How long a commit may take before its outcome is asked for.
 const COMMIT: Duration = Duration::from_secs(5);

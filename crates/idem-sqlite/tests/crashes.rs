@@ -22,7 +22,7 @@ use std::{
 };
 
 use idem_core::{
-    Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope, State,
+    Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope, store::State,
 };
 use idem_sqlite::{Committed, SqliteStore, Transactional, TxError};
 use rustix::process::{Signal, getpid, kill_process};

@@ -10,8 +10,8 @@ use std::{
 };
 
 use idem_core::{
-    ClaimToken, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store,
-    StoreErrorKind, Timestamp, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Created, Record, State, Store, StoreErrorKind, Version},
 };
 use idem_sqlite::{SqliteConfig, SqliteStore};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, sqlite::SqliteConnectOptions};

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store, Sweep,
-    Timestamp, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Store, Sweep, Version},
 };
 use idem_sqlite::{SqliteConfig, SqliteStore};
 

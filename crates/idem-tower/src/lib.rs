@@ -6,13 +6,13 @@
 //!
 //! ```
 //! use axum::{Extension, Router, routing::post};
-//! use idem_core::{Idempotency, Running};
+//! use idem_core::{Idempotency, Context};
 //! use idem_memory::MemoryStore;
 //! use idem_tower::{IdempotencyLayer, PathFrom};
 //!
-//! async fn pay(Extension(running): Extension<Running>) -> String {
+//! async fn pay(Extension(context): Extension<Context>) -> String {
 //!     // A stable key to hand to the next API downstream.
-//!     format!("charged under {:?}", running.derive_key("charge"))
+//!     format!("charged under {:?}", context.derive_key("charge"))
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@
 //! ```
 //!
 //! # What a handler may do
-//! - Find [`Running`](idem_core::Running) in the request's extensions: the attempt, the checkpoint
+//! - Find [`Context`](idem_core::Context) in the request's extensions: the attempt, the checkpoint
 //!   of an execution that vanished, `derive_key`.
 //! - Put a [`Disposition`] into the response's extensions, where its status does not tell whether the
 //!   next request may run.
@@ -46,7 +46,7 @@
 //! all routers, or say [`PathFrom::AsSeen`] where nothing rewrites paths.
 //!
 //! # Shutdown
-//! Stop taking requests, then await [`Idempotency::drained`](idem_core::Idempotency::drained).
+//! Stop taking requests, then await [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle).
 
 mod body;
 mod future;

@@ -56,14 +56,14 @@ where
             Admission::Unprotected(unprotected) if unprotected.is_driven() => {
                 let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
                 let body = RequestBody::passed(body);
-                let running = run_unprotected(inner, guard, unprotected, Box::new(parts), body);
-                return ResponseFuture::guarded(running);
+                let context = run_unprotected(inner, guard, unprotected, Box::new(parts), body);
+                return ResponseFuture::guarded(context);
             }
             Admission::Unprotected(unprotected) => unprotected.extend(&mut parts.extensions),
             Admission::Protect(ticket) => {
                 let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
-                let running = protect(inner, guard, ticket, Box::new(parts), body);
-                return ResponseFuture::guarded(running);
+                let context = protect(inner, guard, ticket, Box::new(parts), body);
+                return ResponseFuture::guarded(context);
             }
         }
         let request = Request::from_parts(parts, RequestBody::passed(body));

@@ -113,7 +113,7 @@ async fn executions_whose_clients_are_gone_are_bounded() {
     }
     assert_eq!(runs.get(), 3);
     gate.add_permits(100);
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(pay("k99").send(&app).await.status, 201);
 }
 
@@ -203,7 +203,7 @@ async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_t
     drop(client);
     dropped.notified().await;
     gate.add_permits(1);
-    idem.drained().await;
+    idem.wait_idle().await;
     let retry = wire::send_call(address, pay("k")).await;
     assert!(retry.replayed());
     assert_eq!(retry.body, r#"{"id":1}"#);
@@ -219,7 +219,7 @@ async fn a_future_that_is_dropped_mid_handler_cancels_nothing() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     gate.add_permits(1);
-    idem.drained().await;
+    idem.wait_idle().await;
     assert!(pay("k").send(&app).await.replayed());
     assert_eq!(runs.get(), 1);
 }
@@ -231,7 +231,7 @@ async fn a_graceful_shutdown_waits_for_handlers_whose_clients_are_gone() {
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     first.abort();
-    let mut drained = std::pin::pin!(idem.drained());
+    let mut drained = std::pin::pin!(idem.wait_idle());
     assert!(futures_util::FutureExt::now_or_never(drained.as_mut()).is_none());
     gate.add_permits(1);
     drained.await;

@@ -12,7 +12,7 @@ use std::{
 use axum::{Extension, Router, routing::post};
 use bytes::Bytes;
 use http::StatusCode;
-use idem_core::{Idempotency, OnAbandoned, OnBusy, Policy, Running};
+use idem_core::{Context, Idempotency, OnAbandoned, OnBusy, Policy};
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use support::{
     engine, engine_over, layer, pay,
@@ -33,22 +33,22 @@ fn hanging(idem: &Idempotency) -> (Router, Runs, oneshot::Receiver<()>) {
     let counting = runs.clone();
     let (hangs, hanging) = oneshot::channel();
     let hangs = Arc::new(Mutex::new(Some(hangs)));
-    let handler = move |Extension(running): Extension<Running>| {
+    let handler = move |Extension(context): Extension<Context>| {
         let (run, hangs) = (counting.count(), hangs.lock().unwrap().take());
         async move {
             if let Some(hangs) = hangs {
                 let checkpoint = Bytes::from(format!("charged in run {run}"));
-                running.checkpoint(checkpoint).await.unwrap();
+                context.checkpoint(checkpoint).await.unwrap();
                 hangs.send(()).unwrap();
                 std::future::pending::<()>().await;
             }
-            let resumed = running
-                .resumed()
+            let resumed = context
+                .previous_checkpoint()
                 .map(|bytes| bytes.escape_ascii().to_string());
-            let key = running.derive_key("charge");
+            let key = context.derive_key("charge");
             format!(
                 "attempt {}, {resumed:?}, {}",
-                running.attempt(),
+                context.attempt(),
                 key.as_str().len()
             )
         }

@@ -4,7 +4,7 @@ mod support;
 
 use axum::{Extension, Router, routing::any};
 use http::{HeaderName, Method, StatusCode};
-use idem_core::Running;
+use idem_core::Context;
 use idem_http::{Code, Form, KeyHeader, Problem, Profile};
 use support::{
     call, layer, memory, pay, record,
@@ -195,8 +195,8 @@ async fn where_a_key_is_optional_a_request_without_one_runs_each_time() {
 /// And not with a 500, because an extension is missing.
 #[tokio::test]
 async fn where_a_key_is_optional_a_handler_finds_that_it_is_not_protected() {
-    let handler = async |Extension(running): Extension<Running>| {
-        format!("{} {}", running.is_protected(), running.attempt())
+    let handler = async |Extension(context): Extension<Context>| {
+        format!("{} {}", context.is_protected(), context.attempt())
     };
     let layer = layer(&memory()).profile(Profile::default().optional());
     let app = Router::new().fallback(any(handler)).layer(layer);

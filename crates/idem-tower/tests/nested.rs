@@ -101,7 +101,7 @@ async fn an_outer_layer_does_not_store_the_problems_of_an_inner_one() {
     // The context of the outer layer would make the inner one pass through.
     let inner = inner.layer(axum::middleware::map_request(async |request: Request| {
         let (mut head, body) = request.into_parts();
-        head.extensions.remove::<idem_core::Running>();
+        head.extensions.remove::<idem_core::Context>();
         Request::<Body>::from_parts(head, body)
     }));
     let app = inner.layer(layer(&memory()));

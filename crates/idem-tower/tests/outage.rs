@@ -55,7 +55,7 @@ async fn g5_store_down_at_the_completion_the_answer_is_sent_and_nothing_runs_aga
     assert_eq!((first.status.as_u16(), first.replayed()), (201, false));
     assert_eq!(pay("k").send(&app).await.code(), "store-unavailable");
     cable.mend();
-    idem.drained().await;
+    idem.wait_idle().await;
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!(runs.get(), 1);
 }
@@ -88,7 +88,7 @@ async fn a_panic_in_unprotected_work_is_a_500_and_not_a_broken_connection() {
         created(run)
     });
     assert_eq!(pay("k").send(&app).await.code(), "handler-failed");
-    idem.drained().await;
+    idem.wait_idle().await;
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ async fn a_compressed_answer_is_replayed_byte_for_byte() {
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!((first.body.len(), runs.get()), (50_000, 1));
     let record = support::record(&idem, "k").await.unwrap();
-    let idem_core::State::Completed { payload } = record.state else {
+    let idem_core::store::State::Completed { payload } = record.state else {
         panic!("it completed");
     };
     assert!(payload.len() < 1000, "{} bytes are stored", payload.len());

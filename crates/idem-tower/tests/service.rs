@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
-use idem_core::Running;
+use idem_core::Context;
 use idem_tower::{Profile, RequestBody};
 use support::{layer, memory, pay, shop::Runs};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -93,9 +93,9 @@ async fn the_service_that_is_called_is_the_one_that_was_ready() {
 async fn a_handler_finds_the_facts_of_its_execution_and_the_whole_body_with_its_trailers() {
     let service = layer(&memory()).layer(service_fn(async |request: Sent| {
         let (head, body) = request.into_parts();
-        let running = head.extensions.get::<Running>().unwrap();
-        assert!(running.is_protected());
-        assert_eq!((running.attempt(), running.key().key()), (1, "k"));
+        let context = head.extensions.get::<Context>().unwrap();
+        assert!(context.is_protected());
+        assert_eq!((context.attempt(), context.key().key()), (1, "k"));
         assert_eq!(body.size_hint().exact(), Some(14));
         let body = body.collect().await.unwrap();
         assert_eq!(body.trailers(), None);

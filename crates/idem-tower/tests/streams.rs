@@ -97,7 +97,7 @@ async fn a_client_that_leaves_in_the_middle_of_its_answer_stops_nothing() {
     let (app, runs, gate) = streaming(&idem, eager(), Bytes::from("first"), 50);
     drop(send(&app).await);
     gate.add_permits(50);
-    idem.drained().await;
+    idem.wait_idle().await;
     let again = pay("k").send(&app).await;
     assert_eq!((again.body.len(), again.replayed()), (5 + 50 * 4, true));
     assert_eq!(runs.get(), 1);
@@ -125,7 +125,7 @@ async fn an_endless_answer_is_cut_off_after_the_longest_run_and_stored_without_i
     assert_eq!(next_frame(&mut body).await, "first");
     let error = body.collect().await.unwrap_err();
     assert!(error.to_string().contains("cut off"), "{error}");
-    idem.drained().await;
+    idem.wait_idle().await;
     let again = pay("k").send(&app).await;
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
     assert_eq!((again.status.as_u16(), runs.get()), (200, 1));
@@ -142,7 +142,7 @@ async fn a_handler_that_runs_for_too_long_is_stopped_and_is_a_stored_500() {
     assert_eq!(first.code(), "handler-failed");
     pay("k").send(&app).await.assert_replays(&first);
     assert_eq!(runs.get(), 1);
-    idem.drained().await;
+    idem.wait_idle().await;
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn an_answer_whose_body_panics_is_cut_off_and_runs_once_for_ever() {
     let mut body = send(&app).await.into_body();
     assert_eq!(next_frame(&mut body).await, "first");
     assert!(body.collect().await.is_err());
-    idem.drained().await;
+    idem.wait_idle().await;
     let again = pay("k").send(&app).await;
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
     assert_eq!(runs.get(), 1);

@@ -19,8 +19,11 @@ use axum::{
 use futures_util::StreamExt;
 use http::StatusCode;
 use idem_core::{
-    CommitError, Execution, Idempotency, OnOutage, Policy, Recorder, State, StoreError, Superseded,
+    Execution, Idempotency, OnOutage, Policy,
+    error::{CommitError, Superseded},
     machine,
+    spi::OpenTransaction,
+    store::{State, StoreError},
 };
 use idem_tower::{CommitWith, IdempotencyLayer, NotTaken, Profile, StoredResponse};
 use support::{Answer, engine, layer, memory, outage::cuttable, pay, record, shop::Runs};
@@ -60,8 +63,8 @@ struct Transaction {
 }
 
 #[async_trait]
-impl Recorder for Transaction {
-    async fn record(
+impl OpenTransaction for Transaction {
+    async fn end(
         self: Box<Self>,
         execution: Execution,
         ending: machine::Ending,

@@ -3,7 +3,10 @@
 use std::ops::Bound;
 
 use async_trait::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError},
+};
 use redb::ReadableTable;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use redb::{CommitError, DatabaseError, Error};
 
 /// Anything that went wrong before a commit: the transaction is dropped, so nothing was written.
@@ -51,7 +51,7 @@ fn is_full(kind: ErrorKind) -> bool {
 mod tests {
     use std::{error::Error as _, io};
 
-    use idem_core::StoreErrorKind;
+    use idem_core::store::StoreErrorKind;
     use redb::StorageError;
 
     use super::*;

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use custom_store::RedbStore;
 use idem_core::{
-    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Running, Scope,
+    Context, Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
 };
 
 /// Draws a ticket once per key, and shows the same one ever after.
@@ -55,7 +55,7 @@ async fn main() -> Result<()> {
 async fn ticket(idem: &Idempotency, key: &RecordKey, takes: Duration) -> Result<(u32, bool)> {
     let fingerprint = Fingerprint::of("tickets/v1", b"draw");
     let outcome = idem
-        .execute(key, &fingerprint, async |running: Running| {
+        .execute(key, &fingerprint, async |running: Context| {
             println!("drawing, attempt {}", running.attempt());
             tokio::time::sleep(takes).await;
             Ok::<u32, Failure<String>>(rand::random_range(1..1_000_000))

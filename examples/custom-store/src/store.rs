@@ -3,7 +3,10 @@
 use std::{fmt, panic, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use redb::{Database, ReadableDatabase};
 
 use crate::{
@@ -31,7 +34,7 @@ impl RedbStore {
     /// Opens a file, or makes it.
     ///
     /// # Errors
-    /// [`Config`](idem_core::StoreErrorKind::Config) when another process has it open, or it is no
+    /// [`Config`](idem_core::store::StoreErrorKind::Config) when another process has it open, or it is no
     /// redb file; otherwise what the disk says. Blocks while a file that was not closed is repaired.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let database = Database::create(path).map_err(opening)?;

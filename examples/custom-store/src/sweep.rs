@@ -1,7 +1,7 @@
 //! Giving the room of expired records back.
 
 use async_trait::async_trait;
-use idem_core::{StoreError, Sweep};
+use idem_core::store::{StoreError, Sweep};
 use redb::{ReadableTable, StorageError};
 
 use crate::{RedbStore, clock::Moment, error::before_commit, store::Outcome, tables::Tables};

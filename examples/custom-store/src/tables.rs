@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{Record, StoreError, Stored, codec};
+use idem_core::store::{Record, StoreError, Stored, codec};
 use redb::{ReadableTable, StorageError, Table, TableDefinition, TableError, WriteTransaction};
 
 use crate::{

@@ -10,7 +10,11 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use idem_core::{ExecuteError, NotResolvable, Outcome, Refused, Resolution, ResolveError, Running};
+use idem_core::{
+    Context, Outcome, Refused, Resolution,
+    error::{ExecuteError, ResolveError},
+    machine::NotResolvable,
+};
 
 use crate::{
     crash::{Fate, Life},
@@ -86,7 +90,7 @@ impl Night {
         life: &Life<'_>,
     ) -> Result<Result<Outcome<Receipt>, ExecuteError<String>>> {
         let (key, fingerprint) = (job.key()?, job.fingerprint()?);
-        let run = async |running: Running| work(job, &self.world, life, &running).await;
+        let run = async |running: Context| work(job, &self.world, life, &running).await;
         let engine = self.engines.of(job.kind);
         Ok(engine.execute(&key, &fingerprint, run).await)
     }

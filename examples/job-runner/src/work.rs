@@ -1,6 +1,6 @@
 //! What the jobs do: the part that a user of idem writes.
 
-use idem_core::{Failure, Running};
+use idem_core::{Context, Failure};
 
 use crate::{
     crash::Life,
@@ -14,26 +14,26 @@ pub(crate) const PAGES: u32 = 6;
 type Done = Result<Receipt, Failure<String>>;
 
 /// Does the job, if the worker lives to see its end.
-pub(crate) async fn work(job: Job, world: &World, life: &Life<'_>, running: &Running) -> Done {
+pub(crate) async fn work(job: Job, world: &World, life: &Life<'_>, context: &Context) -> Done {
     match job.kind {
-        Kind::Payout => pay_out(world, life, running).await,
-        Kind::Report => write_report(job.number, world, life, running).await,
-        Kind::Parcel => book_parcel(job.number, world, life, running).await,
+        Kind::Payout => pay_out(world, life, context).await,
+        Kind::Report => write_report(job.number, world, life, context).await,
+        Kind::Parcel => book_parcel(job.number, world, life, context).await,
         Kind::Letter => print_letter(job.number, world, life).await,
     }
 }
 
 /// Safe to repeat: every attempt hands the bank the same key, so the bank knows.
-async fn pay_out(world: &World, life: &Life<'_>, running: &Running) -> Done {
+async fn pay_out(world: &World, life: &Life<'_>, context: &Context) -> Done {
     life.may_end("before the transfer").await;
-    let transfer = world.bank.transfer(running.derive_key("transfer"));
+    let transfer = world.bank.transfer(context.derive_key("transfer"));
     life.may_end("after the transfer").await;
     Ok(Receipt(format!("transfer {transfer}")))
 }
 
 /// Goes on where the last attempt left its checkpoint.
-async fn write_report(number: u32, world: &World, life: &Life<'_>, running: &Running) -> Done {
-    let first = match running.resumed() {
+async fn write_report(number: u32, world: &World, life: &Life<'_>, context: &Context) -> Done {
+    let first = match context.previous_checkpoint() {
         Some(checkpoint) => serde_json::from_slice(checkpoint).map_err(|e| e.to_string())?,
         None => 0,
     };
@@ -42,7 +42,7 @@ async fn write_report(number: u32, world: &World, life: &Life<'_>, running: &Run
         life.may_end("after a page").await;
         let next = (page + 1).to_string();
         // It fails when somebody else took over. What he writes, and nothing of ours, counts then.
-        running
+        context
             .checkpoint(next)
             .await
             .map_err(|error| Failure::Retryable(error.to_string()))?;
@@ -52,9 +52,9 @@ async fn write_report(number: u32, world: &World, life: &Life<'_>, running: &Run
 }
 
 /// Not safe to repeat, but safe to ask: see [`AskTheCourier`](crate::policy::AskTheCourier).
-async fn book_parcel(number: u32, world: &World, life: &Life<'_>, running: &Running) -> Done {
+async fn book_parcel(number: u32, world: &World, life: &Life<'_>, context: &Context) -> Done {
     life.may_end("before the booking").await;
-    let Some(booking) = world.courier.book(number, running.attempt()) else {
+    let Some(booking) = world.courier.book(number, context.attempt()) else {
         return Err(Failure::Retryable("taken for dead meanwhile".to_owned()));
     };
     life.may_end("after the booking").await;

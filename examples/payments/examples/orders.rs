@@ -40,7 +40,7 @@ async fn place(
         .fetch_one(&mut *tx)
         .await?;
     commit_with
-        .hand_over(db.recorder(tx))
+        .hand_over(db.open_tx(tx))
         .map_err(|error| Failed(sqlx::Error::Configuration(error.into())))?;
     Ok((StatusCode::CREATED, Json(Placed { id })))
 }

@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use idem_core::{KeyError, Scope};
+use idem_core::{Scope, error::KeyError};
 
 use crate::problem::Problem;
 

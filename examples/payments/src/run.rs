@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use idem_core::Running;
+use idem_core::Context;
 use idem_tower::CommitWith;
 
 use crate::ledger::Execution;
@@ -11,20 +11,20 @@ use crate::ledger::Execution;
 /// The run of a key, as far as there is one: some requests have no key, and need none.
 #[derive(Debug)]
 pub(crate) struct Run {
-    running: Option<Running>,
+    context: Option<Context>,
     commit_with: Option<CommitWith>,
 }
 
 impl Run {
     /// For the books. A request without a key has no execution to note.
     pub(crate) fn execution(&self) -> Option<Execution> {
-        let running = self
-            .running
+        let context = self
+            .context
             .as_ref()
-            .filter(|running| running.is_protected());
-        running.map(|running| Execution {
-            attempt: running.attempt(),
-            bank_key: running.derive_key("charge").as_str().to_owned(),
+            .filter(|context| context.is_protected());
+        context.map(|context| Execution {
+            attempt: context.attempt(),
+            bank_key: context.derive_key("charge").as_str().to_owned(),
         })
     }
 
@@ -39,7 +39,7 @@ impl<S: Sync> FromRequestParts<S> for Run {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
-            running: parts.extensions.get().cloned(),
+            context: parts.extensions.get().cloned(),
             commit_with: parts.extensions.get().cloned(),
         })
     }

@@ -34,7 +34,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, idem: &Idempote
         axum::serve(listener, router)
             .with_graceful_shutdown(asked)
             .await?;
-        idem.drained().await;
+        idem.wait_idle().await;
         tracing::info!("nothing is left under way");
         Ok(())
     };

@@ -3,10 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use idem_core::{
-    ClaimToken, Record, State, StoreErrorKind, Stored, Version,
-    machine::{LapsedRule, Op, Reply, Write, ttl},
-};
+use idem_core::{machine::{LapsedRule, Op, Reply, Write, ttl}, store::{ClaimToken, Record, State, StoreErrorKind, Stored, Version}};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 
 const RETENTION: Duration = Duration::from_secs(100);

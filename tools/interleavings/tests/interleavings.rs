@@ -10,8 +10,11 @@ use std::{
 };
 
 use idem_core::{
-    Browse, Bytes, ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey,
-    Scope, State, Store, StoreErrorKind, Sweep, Timestamp, Updated, Version, Watch,
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{
+        Browse, ClaimToken, Created, Deleted, Record, State, Store, StoreErrorKind, Sweep, Updated,
+        Version, Watch,
+    },
 };
 use memory_store::{ManualClock, MemoryConfig, MemoryStore};
 use shuttle::thread;

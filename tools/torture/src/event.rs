@@ -5,7 +5,7 @@
 
 mod record;
 
-use idem_core::StoreErrorKind;
+use idem_core::store::StoreErrorKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{clock::Nanos, key::KeyId};

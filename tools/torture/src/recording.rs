@@ -3,7 +3,10 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 
 use crate::{
     event::{Call, Event, Id, Reply, Seen},

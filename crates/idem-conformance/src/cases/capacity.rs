@@ -1,7 +1,10 @@
 //! S6: nothing goes before its ttl, and a store that is full says so.
 
 use futures_util::future::join_all;
-use idem_core::{Created, Record, RecordKey, State, Store, StoreErrorKind, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, State, Store, StoreErrorKind, Updated},
+};
 
 use crate::{
     Harness, Verdict,

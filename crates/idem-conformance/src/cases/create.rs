@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use idem_core::{Created, Record, RecordKey, State, Store, Timestamp};
+use idem_core::{
+    RecordKey, Timestamp,
+    store::{Created, Record, State, Store},
+};
 
 use crate::{
     Harness, Verdict,

@@ -1,6 +1,6 @@
 //! S3: a delete applies if and only if the stored version is the expected one, atomically.
 
-use idem_core::{Created, Deleted, Record, State, Updated, Version};
+use idem_core::store::{Created, Deleted, Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,

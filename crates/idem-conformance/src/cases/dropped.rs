@@ -3,7 +3,7 @@
 use std::{future::Future, pin::pin, task::Poll};
 
 use futures_util::future::join_all;
-use idem_core::{Created, Deleted, Updated};
+use idem_core::store::{Created, Deleted, Updated};
 
 use crate::{
     Harness, Verdict,

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use idem_core::{Claim, ExecuteError, Failure, Idempotency, OnBusy, RecordKey, Refused};
+use idem_core::{Claim, Failure, Idempotency, OnBusy, RecordKey, Refused, error::ExecuteError};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -158,7 +158,7 @@ pub async fn g1_a_retryable_key_runs_again(harness: &dyn Harness) -> Verdict {
         assert_eq!(execution.attempt(), attempt, "G1: the fencing number grows");
         let resumed = (attempt > 1).then(|| format!("step {}", attempt - 1));
         assert_eq!(
-            execution.resumed().map(|bytes| &**bytes),
+            execution.previous_checkpoint().map(|bytes| &**bytes),
             resumed.as_deref().map(str::as_bytes),
             "G8: the last checkpoint is handed on"
         );

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{Fingerprint, Record, State, Store, StoreError, StoreErrorKind, Timestamp};
+use idem_core::{
+    Fingerprint, Timestamp,
+    store::{Record, State, Store, StoreError, StoreErrorKind},
+};
 
 use crate::{
     Corrupt, Harness, Verdict,
@@ -123,7 +126,7 @@ pub async fn s7_numbers_come_back_at_the_ends_of_their_ranges(harness: &dyn Harn
     for byte in [0, 0x7f, 0x80, 0xff] {
         let mut record = sample::claim();
         record.fingerprint = Fingerprint::from_bytes([byte; 32]);
-        record.version.token = idem_core::ClaimToken::from_bytes([byte; 16]);
+        record.version.token = idem_core::store::ClaimToken::from_bytes([byte; 16]);
         records.push(record);
     }
     expect_fidelity(harness, records).await

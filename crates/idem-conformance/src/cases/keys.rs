@@ -1,6 +1,9 @@
 //! S8: distinct keys never collide, and no key is anything but a key.
 
-use idem_core::{Created, RecordKey, Scope, Store};
+use idem_core::{
+    RecordKey, Scope,
+    store::{Created, Store},
+};
 
 use crate::{
     Harness, Verdict,

@@ -3,7 +3,10 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use idem_core::{Created, Record, RecordKey, Store, StoreError};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, Store, StoreError},
+};
 use tokio::{runtime::Builder, sync::oneshot};
 
 use crate::{

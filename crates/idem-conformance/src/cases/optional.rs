@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use idem_core::{Claim, Cursor, OnBusy, RecordKey, StoreErrorKind, Watcher};
+use idem_core::{
+    Claim, OnBusy, RecordKey,
+    store::{Cursor, StoreErrorKind, Watcher},
+};
 
 use crate::{
     Harness, Verdict,
@@ -245,7 +248,7 @@ fn child(keys: &Keys, segment: &str) -> idem_core::Scope {
 pub(super) async fn list(
     browsing: &crate::Browsing,
     limit: usize,
-) -> HashMap<RecordKey, idem_core::Stored> {
+) -> HashMap<RecordKey, idem_core::store::Stored> {
     let (mut listed, mut after) = (HashMap::new(), None);
     for _ in 0..MOST_PAGES {
         let page = ok(

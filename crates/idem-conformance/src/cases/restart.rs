@@ -100,7 +100,7 @@ pub async fn g1_an_execution_outlives_a_restart(harness: &dyn Harness) -> Verdic
         other => panic!("G1: somebody runs it, but the claim is told {other:?}"),
     }
     match execution.complete("done").await {
-        Ok(Recording::Stored | Recording::Pending) => ours.drained().await,
+        Ok(Recording::Stored | Recording::Pending) => ours.wait_idle().await,
         other => panic!("G5: nobody took over, but the holder is told {other:?}"),
     }
     expect_replay(&theirs, &key, b"done").await;

@@ -1,6 +1,6 @@
 //! S7, S9: what is large comes back whole, or is refused.
 
-use idem_core::{State, StoreError, StoreErrorKind};
+use idem_core::store::{State, StoreError, StoreErrorKind};
 
 use super::fidelity::expect_fidelity;
 use crate::{

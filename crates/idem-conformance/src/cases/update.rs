@@ -1,7 +1,7 @@
 //! S2: an update applies if and only if the stored version is the expected one, atomically.
 
 use bytes::Bytes;
-use idem_core::{Record, State, Updated, Version};
+use idem_core::store::{Record, State, Updated, Version};
 
 use crate::{
     Harness, Verdict,

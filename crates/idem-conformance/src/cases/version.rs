@@ -1,6 +1,6 @@
 //! S2, S3: every byte of a version counts.
 
-use idem_core::{ClaimToken, Deleted, Record, Updated, Version};
+use idem_core::store::{ClaimToken, Deleted, Record, Updated, Version};
 
 use crate::{
     Harness, Verdict,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::Store;
+use idem_core::store::Store;
 
 use super::{CallFault, FaultStore};
 use crate::{Fault, Faults, Skipped};

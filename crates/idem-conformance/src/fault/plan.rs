@@ -10,13 +10,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 /// One of the four operations of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
-    /// [`Store::create`](idem_core::Store::create)
+    /// [`Store::create`](idem_core::store::Store::create)
     Create,
-    /// [`Store::update`](idem_core::Store::update)
+    /// [`Store::update`](idem_core::store::Store::update)
     Update,
-    /// [`Store::delete`](idem_core::Store::delete)
+    /// [`Store::delete`](idem_core::store::Store::delete)
     Delete,
-    /// [`Store::get`](idem_core::Store::get)
+    /// [`Store::get`](idem_core::store::Store::get)
     Get,
 }
 

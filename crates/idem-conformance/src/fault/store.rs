@@ -9,7 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use tokio::sync::Notify;
 
 use super::plan::{CallFault, Odds, Op, Plan};
@@ -22,7 +25,7 @@ use super::plan::{CallFault, Odds, Op, Plan};
 /// ```
 /// use idem_conformance::{CallFault, FaultStore, Op};
 /// # use std::time::Duration;
-/// # use idem_core::{Record, RecordKey, Store};
+/// # use idem_core::{RecordKey, store::{Record, Store}};
 /// # async fn example(store: impl Store + 'static, key: RecordKey, record: Record) {
 /// let store = FaultStore::new(store);
 /// store.on_next(Op::Create, CallFault::LoseReply);

@@ -10,7 +10,7 @@
 //! it may have taken effect at any time after its invocation, or never. It is never taken for
 //! *not applied*.
 //!
-//! Two models are here: [`Register`], what a [`Store`](idem_core::Store) keeps of one key, with
+//! Two models are here: [`Register`], what a [`Store`](idem_core::store::Store) keeps of one key, with
 //! [`RecordingStore`] to collect its history; and [`Executions`], what the engine promises of one
 //! key.
 

@@ -8,8 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored, Updated,
-    Version,
+    RecordKey,
+    store::{
+        Created, Deleted, Record, Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+    },
 };
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use idem_core::{Record, Version, codec};
+use idem_core::store::{Record, Version, codec};
 
 use super::{Call, Model};
 
@@ -32,13 +32,13 @@ impl From<&Record> for Imprint {
 /// A call to a store, on one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreCall {
-    /// [`Store::create`](idem_core::Store::create), with the record's ttl.
+    /// [`Store::create`](idem_core::store::Store::create), with the record's ttl.
     Create(Imprint, Duration),
-    /// [`Store::update`](idem_core::Store::update), with the new record's ttl.
+    /// [`Store::update`](idem_core::store::Store::update), with the new record's ttl.
     Update(Version, Imprint, Duration),
-    /// [`Store::delete`](idem_core::Store::delete).
+    /// [`Store::delete`](idem_core::store::Store::delete).
     Delete(Version),
-    /// [`Store::get`](idem_core::Store::get).
+    /// [`Store::get`](idem_core::store::Store::get).
     Get,
 }
 

@@ -6,7 +6,10 @@ mod executed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use idem_core::{HoldError, Idempotency, OnBusy, Recording, Running, Superseded};
+use idem_core::{
+    Context, Idempotency, OnBusy, Recording,
+    error::{HoldError, Superseded},
+};
 use tokio::{sync::oneshot, time::sleep};
 
 use super::{
@@ -96,15 +99,15 @@ impl Handling {
     }
 
     /// Runs until right before the ending.
-    async fn work(&self, running: &Running) -> Ending {
-        let ending = self.ending(running.attempt());
+    async fn work(&self, context: &Context) -> Ending {
+        let ending = self.ending(context.attempt());
         let work = &self.plan.work;
-        self.note(|| format!("runs, attempt {}", running.attempt()));
+        self.note(|| format!("runs, attempt {}", context.attempt()));
         if work.checkpoint {
             let pending = self.invoke(KeyCall::Hold {
                 execution: self.execution,
             });
-            let left = running.checkpoint("a checkpoint").await;
+            let left = context.checkpoint("a checkpoint").await;
             self.note(|| format!("checkpoint: {left:?}"));
             match left {
                 Ok(()) => pending.replied(KeyReply::Stored),
@@ -113,7 +116,7 @@ impl Handling {
             }
         }
         pause(work.before).await;
-        if !matches!(ending, Ending::Retry | Ending::Release) && !self.effect(running.attempt()) {
+        if !matches!(ending, Ending::Retry | Ending::Release) && !self.effect(context.attempt()) {
             // Whoever was told that it cannot happen any more must not be wrong.
             self.note(|| "is refused its effect".to_owned());
             return Ending::Retry;

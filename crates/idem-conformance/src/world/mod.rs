@@ -47,7 +47,7 @@ pub use store::VirtualStore;
 
 use std::sync::Arc;
 
-use idem_core::Store;
+use idem_core::store::Store;
 use tokio::{runtime::Builder, time::Instant};
 
 use scene::Scene;

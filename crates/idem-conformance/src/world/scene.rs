@@ -11,7 +11,8 @@ use std::{
 
 use futures_util::future::join_all;
 use idem_core::{
-    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, Spawner, Store,
+    Fingerprint, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Resolution, spi::Spawner,
+    store::Store,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};

@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use tokio::time::Instant;
 
 /// A store in memory whose clock runs slower or faster than everybody else's, on tokio's time.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::reference::ReferenceStore;
 use idem_conformance::{CallFault, FaultStore, Odds, Op};
 use idem_core::{
-    ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State,
-    Store, StoreErrorKind, Timestamp, Updated, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Created, Deleted, Record, State, Store, StoreErrorKind, Updated, Version},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);

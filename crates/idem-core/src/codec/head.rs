@@ -9,7 +9,7 @@
 use bytes::BufMut;
 
 use super::varint;
-use crate::State;
+use crate::store::State;
 
 const CHECKPOINT: u8 = 1 << 2;
 const ATTEMPT_SHIFT: u32 = 3;

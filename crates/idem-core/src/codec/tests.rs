@@ -177,7 +177,7 @@ fn s7_an_unknown_format_is_an_error_that_says_so() {
     assert_eq!(error, CodecError::UnknownFormat(2));
     assert_eq!(
         StoreError::from(error).kind(),
-        crate::StoreErrorKind::Corrupt
+        crate::store::StoreErrorKind::Corrupt
     );
 }
 

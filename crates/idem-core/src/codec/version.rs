@@ -5,7 +5,7 @@ use std::ops::Deref;
 use bytes::BufMut;
 
 use super::{FORMAT, varint};
-use crate::Version;
+use crate::store::Version;
 
 /// The longest prefix.
 pub(super) const MAX_LEN: usize = 1 + 16 + varint::MAX_LEN;

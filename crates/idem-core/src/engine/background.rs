@@ -19,7 +19,7 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn wait_idle(&self) {
         loop {
             let mut idle = pin!(self.idle.notified());
             idle.as_mut().enable();

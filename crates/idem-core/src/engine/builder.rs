@@ -3,7 +3,11 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{Idempotency, Shared, entropy::Entropy, wait::Waiters, wall_clock::WallClock};
-use crate::{Policy, PolicyError, Store, Timestamp, Watch};
+use crate::{
+    Policy, Timestamp,
+    error::PolicyError,
+    store::{Store, Watch},
+};
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -15,7 +19,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// if that one is shut down or driven by nobody.
 ///
 /// ```
-/// use idem_core::Spawner;
+/// use idem_core::spi::Spawner;
 ///
 /// # fn example(background: tokio::runtime::Handle) {
 /// // Renewals on a runtime of their own, which no handler can block.
@@ -102,7 +106,7 @@ impl Builder {
         self
     }
 
-    /// Stamps records ([`Record::created_at`](crate::Record::created_at)) by this clock instead of
+    /// Stamps records ([`Record::created_at`](crate::store::Record::created_at)) by this clock instead of
     /// the system's. Only for simulations. Nothing is decided by it: leases and retention are
     /// measured by the store's clock.
     pub fn wall_clock(mut self, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {

@@ -11,9 +11,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Idempotency, deadline::deadline};
 use crate::{
-    Abandonment, OnAbandoned, ProbeResult, Record, RecordKey, State, StoreError,
+    Abandonment, OnAbandoned, ProbeResult, RecordKey,
     machine::{self, Op, Reply, Write},
     observe,
+    store::{Record, State, StoreError},
 };
 
 /// The first pause before asking again; doubled up to [`LONGEST_PAUSE`].

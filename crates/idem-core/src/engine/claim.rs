@@ -10,8 +10,8 @@ use tracing::Instrument;
 
 use super::{Idempotency, call::in_place, keeper::MAX_PENDING};
 use crate::{
-    ClaimError, Execution, Fingerprint, OnBusy, RecordKey, Refused, StoreError, machine::Request,
-    observe,
+    Execution, Fingerprint, OnBusy, RecordKey, Refused, error::ClaimError, machine::Request,
+    observe, store::StoreError,
 };
 
 /// What became of a claim.
@@ -19,7 +19,7 @@ use crate::{
 /// Deliberately not `#[non_exhaustive]`: each outcome asks for something else of the caller.
 ///
 /// ```
-/// use idem_core::{Claim, Fingerprint, Idempotency, RecordKey, Superseded};
+/// use idem_core::{Claim, Fingerprint, Idempotency, RecordKey, error::Superseded};
 ///
 /// # async fn example(
 /// #     idem: Idempotency, key: RecordKey, print: Fingerprint,

@@ -5,18 +5,18 @@ use std::future::Future;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::oneshot;
 
-use super::{Failure, Idempotency, Outcome, Running, background::Counted};
-use crate::{ExecuteError, Fingerprint, RecordKey};
+use super::{Context, Failure, Idempotency, Outcome, background::Counted};
+use crate::{Fingerprint, RecordKey, error::ExecuteError};
 
 impl Idempotency {
-    /// Runs a task in the background, on the engine's [`Spawner`](crate::Spawner).
-    /// [`drained`](Self::drained) waits for it. For code that drives an
+    /// Runs a task in the background, on the engine's [`Spawner`](crate::spi::Spawner).
+    /// [`wait_idle`](Self::wait_idle) waits for it. For code that drives an
     /// [`Execution`](crate::Execution) by hand.
     pub fn detach(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.shared().spawn(task);
     }
 
-    /// Counts a future, for [`drained`](Self::drained), from now until it ends or is dropped.
+    /// Counts a future, for [`wait_idle`](Self::wait_idle), from now until it ends or is dropped.
     ///
     /// For work that cannot go through [`detach`](Self::detach) because it is not `Send`: hand what
     /// this returns to `tokio::task::spawn_local` or the like.
@@ -40,7 +40,7 @@ impl Idempotency {
     /// and a repeat gets its answer.
     ///
     /// The task starts at once, whether or not the returned future is polled.
-    /// [`drained`](Self::drained) waits for such tasks at shutdown.
+    /// [`wait_idle`](Self::wait_idle) waits for such tasks at shutdown.
     ///
     /// ```
     /// # use idem_core::{Failure, Fingerprint, Idempotency, RecordKey};
@@ -68,7 +68,7 @@ impl Idempotency {
     where
         T: Serialize + DeserializeOwned + Send + 'static,
         E: Serialize + DeserializeOwned + Send + 'static,
-        W: FnOnce(Running) -> F + Send + 'static,
+        W: FnOnce(Context) -> F + Send + 'static,
         F: Future<Output = Result<T, Failure<E>>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();

@@ -7,7 +7,7 @@ use std::{
 
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
-use crate::ClaimToken;
+use crate::store::ClaimToken;
 
 /// The thread's own generator, or a seeded one for simulations that have to repeat themselves.
 pub(crate) enum Entropy {

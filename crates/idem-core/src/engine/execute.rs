@@ -5,10 +5,11 @@ use std::pin::pin;
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Claim, Idempotency, Ran, Running, Stopped, in_place, run::catching};
+use super::{Claim, Context, Idempotency, Ran, Stopped, in_place, run::catching};
 use crate::{
-    ClaimError, EncodeError, ExecuteError, Execution, Fingerprint, OnOutage, OnPanic, RecordKey,
+    Execution, Fingerprint, OnOutage, OnPanic, RecordKey,
     answer::{self, StoredFailure, decode, decode_failure, encode, encode_failure},
+    error::{ClaimError, EncodeError, ExecuteError},
     machine::Ending,
     observe,
 };
@@ -108,7 +109,7 @@ impl Idempotency {
     ///
     /// The value that is returned is the one that a repeat reads: it has been through JSON. One that
     /// cannot be read back is [`ExecuteError::Unstorable`]. To change the type later, see
-    /// [`DecodeError`](crate::DecodeError).
+    /// [`DecodeError`](crate::error::DecodeError).
     ///
     /// # Errors
     /// [`ExecuteError`]: the work's own failure, or why it did not run.
@@ -125,7 +126,7 @@ impl Idempotency {
     where
         T: Serialize + DeserializeOwned,
         E: Serialize + DeserializeOwned,
-        W: FnOnce(Running) -> F,
+        W: FnOnce(Context) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
         match in_place!(self.claim(key, fingerprint)) {
@@ -155,13 +156,13 @@ impl Idempotency {
     where
         T: Serialize + DeserializeOwned,
         E: Serialize + DeserializeOwned,
-        W: FnOnce(Running) -> F,
+        W: FnOnce(Context) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
-        let running = execution.running();
+        let context = execution.context();
         // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
         // is caught as well. Pinned here, so that it is not moved from hand to hand.
-        let work = pin!(async { Ended::of(work(running).await) });
+        let work = pin!(async { Ended::of(work(context).await) });
         match in_place!(execution.run(work)) {
             Ran::Finished(Ended::Completed(value, payload)) => {
                 match in_place!(execution.end_or(Ending::Complete(payload), refused())) {
@@ -206,13 +207,13 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
         error: &ClaimError,
-    ) -> Option<Running> {
+    ) -> Option<Context> {
         let kind = error.source.kind();
         if self.policy().on_outage == OnOutage::FailClosed || !kind.is_transient() {
             return None;
         }
         observe::unprotected(key, kind);
-        Some(Running::unprotected(key.clone(), *fingerprint))
+        Some(Context::unprotected(key.clone(), *fingerprint))
     }
 
     async fn run_unprotected<T, E, W, F>(
@@ -223,13 +224,13 @@ impl Idempotency {
         work: W,
     ) -> Result<Outcome<T>, ExecuteError<E>>
     where
-        W: FnOnce(Running) -> F,
+        W: FnOnce(Context) -> F,
         F: Future<Output = Result<T, Failure<E>>>,
     {
-        let Some(running) = self.unprotected(key, fingerprint, &error) else {
+        let Some(context) = self.unprotected(key, fingerprint, &error) else {
             return Err(ExecuteError::Claim(error));
         };
-        match catching(async { work(running).await }).await {
+        match catching(async { work(context).await }).await {
             Ok(Ok(value)) => Ok(Outcome {
                 value,
                 replayed: false,

@@ -5,7 +5,8 @@ use super::{
     call::{Budget, MAX_ROUNDS, endless},
 };
 use crate::{
-    RecordKey, Resolution, ResolveError,
+    RecordKey, Resolution,
+    error::ResolveError,
     machine::{Resolved, Resolving},
 };
 

@@ -9,7 +9,7 @@ use futures_util::{
 
 use tracing::Instrument;
 
-use crate::{Execution, Superseded, execution::Held, observe};
+use crate::{Execution, error::Superseded, execution::Held, observe};
 
 /// How work under a claim came to its end.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Execution {
     /// costs no renewal and no timer.
     ///
     /// # Renewals
-    /// Renewals run on a task of their own, on the engine's [`Spawner`](crate::Spawner). So work
+    /// Renewals run on a task of their own, on the engine's [`Spawner`](crate::spi::Spawner). So work
     /// that blocks its thread is renewed as long as one other thread of the runtime is free. Where
     /// all threads are blocked for longer than the lease, as one blocking call does to a runtime of
     /// one thread, the key is taken over and the work runs twice. Move blocking calls to
@@ -58,7 +58,7 @@ impl Execution {
     ///
     /// # Example
     /// ```
-    /// # use idem_core::{Execution, Ran, Stopped, Superseded};
+    /// # use idem_core::{Execution, error::Superseded, spi::{Ran, Stopped}};
     /// # async fn example(execution: Execution) -> Result<(), Superseded> {
     /// match execution.run(async { "charged" }).await {
     ///     Ran::Finished(answer) => drop(execution.complete(answer).await?),

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{Claim, Idempotency, call::Budget, deadline::deadline};
-use crate::{ClaimError, Fingerprint, RecordKey, Refused, Watcher};
+use crate::{Fingerprint, RecordKey, Refused, error::ClaimError, store::Watcher};
 
 /// Between two questions where the store tells of changes: what it tells may get lost.
 const WATCHED_PAUSE: Duration = Duration::from_secs(2);

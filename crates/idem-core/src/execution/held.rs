@@ -13,11 +13,12 @@ use futures_util::lock::{Mutex as TurnMutex, MutexGuard};
 use tokio::sync::{Notify, futures::Notified};
 
 use crate::{
-    Fingerprint, HoldError, Idempotency, RecordKey, Recording, StoreError, StoreErrorKind,
-    Superseded,
+    Fingerprint, Idempotency, RecordKey, Recording,
     engine::{Budget, MAX_ROUNDS, endless, in_place},
+    error::{HoldError, Superseded},
     machine::{Held as Reached, Holding, Landed, Want},
     observe,
+    store::{StoreError, StoreErrorKind},
 };
 
 /// A claim that was won, for as long as anybody cares.

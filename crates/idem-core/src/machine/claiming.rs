@@ -8,7 +8,10 @@ use super::{
     Holding, Op, Reply, Write,
     take_over::{first, lease_left, settle, take_over},
 };
-use crate::{ClaimToken, Fingerprint, ProbeResult, Record, Refused, State, Stored, Timestamp};
+use crate::{
+    Fingerprint, ProbeResult, Refused, Timestamp,
+    store::{ClaimToken, Record, State, Stored},
+};
 
 /// One caller's wish to run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -65,7 +68,7 @@ pub enum Claimed {
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use idem_core::{ClaimToken, Fingerprint, Timestamp};
+/// # use idem_core::{Fingerprint, Timestamp, store::ClaimToken};
 /// use idem_core::machine::{Claimed, Claiming, LapsedRule, Op, Reply, Request};
 ///
 /// let mut claiming = Claiming::new(Request {

@@ -1,7 +1,7 @@
 //! [`End`]: an ending that is wanted and has not landed.
 
 use super::Ending;
-use crate::StoreErrorKind;
+use crate::store::StoreErrorKind;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum End {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::State;
+use crate::store::State;
 
 /// How an execution ends. The first ending wins (G2).
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Ending, Held, Landed, Op, Reply, Want, Write, end::End};
-use crate::{Record, State, StoreErrorKind, Stored, Superseded, Version};
+use crate::{
+    error::Superseded,
+    store::{Record, State, StoreErrorKind, Stored, Version},
+};
 
 /// The holder's side of one key, from the claim to the ending.
 ///

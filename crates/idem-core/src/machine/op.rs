@@ -1,6 +1,9 @@
 //! What a machine asks of a store, and what it is told.
 
-use crate::{Created, Deleted, ProbeResult, Record, StoreErrorKind, Stored, Updated, Version};
+use crate::{
+    ProbeResult,
+    store::{Created, Deleted, Record, StoreErrorKind, Stored, Updated, Version},
+};
 
 /// A conditional write: replace the record if its version is still `expected`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,13 +17,13 @@ pub struct Write {
 /// The next operation to perform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op<'a> {
-    /// [`Store::create`](crate::Store::create).
+    /// [`Store::create`](crate::store::Store::create).
     Create(&'a Record),
-    /// [`Store::update`](crate::Store::update).
+    /// [`Store::update`](crate::store::Store::update).
     Update(&'a Write),
-    /// [`Store::delete`](crate::Store::delete).
+    /// [`Store::delete`](crate::store::Store::delete).
     Delete(Version),
-    /// [`Store::get`](crate::Store::get).
+    /// [`Store::get`](crate::store::Store::get).
     Get,
     /// Ask the [`Prober`](crate::Prober) about this abandoned record.
     Probe(&'a Record),

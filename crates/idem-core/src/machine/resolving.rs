@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Op, Reply, Write, take_over::lease_left};
-use crate::{ClaimToken, Record, Resolution, State, Stored, Version};
+use crate::{
+    Resolution,
+    store::{ClaimToken, Record, State, Stored, Version},
+};
 
 /// Why a key cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

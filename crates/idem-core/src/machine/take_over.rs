@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, time::Duration};
 use bytes::Bytes;
 
 use super::{Request, Write};
-use crate::{Record, State, Stored, Timestamp, Version};
+use crate::{
+    Timestamp,
+    store::{Record, State, Stored, Version},
+};
 
 /// The record of a key that has none, under a new revision.
 pub(super) fn first(request: &mut Request) -> Record {

@@ -9,7 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::{ClaimToken, Fingerprint, Record, Refused, State, StoreErrorKind, Stored, Timestamp};
+use crate::{
+    Fingerprint, Refused, Timestamp,
+    store::{ClaimToken, Record, State, StoreErrorKind, Stored},
+};
 
 const LEASE: Duration = Duration::from_secs(30);
 const NO_GRACE: Duration = Duration::ZERO;

@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Abandonment, OnAbandoned, ProbeResult, Prober, Refused, StoreErrorKind, Timestamp,
+    Abandonment, OnAbandoned, ProbeResult, Prober, Refused, Timestamp, store::StoreErrorKind,
 };
 
 use super::{
@@ -138,7 +138,7 @@ async fn g5_a_claim_that_was_given_up_is_taken_back() {
     let idem = with(&store, Policy::default().retry_budget(Duration::ZERO));
     store.fault(Op::Create, Fault::ApplyAndHang);
     idem.claim(&key("k"), &print("a")).await.unwrap_err();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(store.state(&key("k")), None);
     assert_eq!(acquire(&idem, "k").await.attempt(), 1);
 }
@@ -151,7 +151,7 @@ async fn s10_a_claim_that_is_dropped_half_way_is_taken_back() {
     let (k, p) = (key("k"), print("a"));
     let dropped = tokio::time::timeout(Duration::from_millis(1), idem.claim(&k, &p)).await;
     assert!(dropped.is_err());
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(store.state(&k), None);
 }
 
@@ -166,10 +166,10 @@ async fn a_take_over_that_is_dropped_half_way_hands_the_history_on() {
     let (k, p) = (key("k"), print("a"));
     let dropped = tokio::time::timeout(Duration::from_millis(1), idem.claim(&k, &p)).await;
     assert!(dropped.is_err());
-    idem.drained().await;
+    idem.wait_idle().await;
     let next = acquire(&idem, "k").await;
     assert_eq!(
-        (next.attempt(), next.resumed().unwrap().as_ref()),
+        (next.attempt(), next.previous_checkpoint().unwrap().as_ref()),
         (3, &b"half"[..])
     );
 }
@@ -180,7 +180,7 @@ async fn a_claim_that_was_refused_for_sure_is_not_taken_back() {
     let idem = engine(&store);
     store.down(StoreErrorKind::Unavailable);
     idem.claim(&key("k"), &print("a")).await.unwrap_err();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(store.calls(Op::Delete), 0);
 }
 

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use idem_core::{Failure, Ran, Recording, Stopped, StoreErrorKind};
+use idem_core::{
+    Failure, Recording,
+    spi::{Ran, Stopped},
+    store::StoreErrorKind,
+};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::{runtime::Builder, time::sleep};
 
@@ -66,10 +70,10 @@ fn an_ending_whose_retention_is_over_is_lost_and_one_that_landed_is_not() {
         store.down(StoreErrorKind::Unavailable);
         assert_eq!(landing.complete("ok").await, Ok(Recording::Pending));
         store.up();
-        idem.drained().await;
+        idem.wait_idle().await;
         store.down(StoreErrorKind::Unavailable);
         assert_eq!(lost.complete("ok").await, Ok(Recording::Pending));
-        idem.drained().await;
+        idem.wait_idle().await;
     });
     assert_eq!(value(&metrics, "idem_endings_lost_total"), 1.0);
     assert_eq!(value(&metrics, "idem_endings_pending"), 0.0);
@@ -140,7 +144,7 @@ fn nothing_is_begun_while_too_many_endings_wait() {
             (10_000, StoreErrorKind::Unavailable)
         );
         store.refuse_answers(None);
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(&replayed(&idem, "9999").await[..], b"ok");
     });
     assert_eq!(value(&metrics, "idem_endings_lost_total"), 0.0);

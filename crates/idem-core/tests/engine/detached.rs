@@ -3,7 +3,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use idem_core::{ExecuteError, Failure, Spawner};
+use idem_core::{Failure, error::ExecuteError, spi::Spawner};
 
 use super::*;
 
@@ -22,7 +22,7 @@ async fn a_caller_that_goes_away_loses_nothing_and_its_repeat_replays() {
     tokio::time::timeout(Duration::from_millis(10), answer)
         .await
         .unwrap_err();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
     assert_eq!(&replayed(&idem, "k").await[..], b"0");
 }
@@ -31,7 +31,7 @@ async fn a_caller_that_goes_away_loses_nothing_and_its_repeat_replays() {
 async fn work_starts_whether_or_not_the_answer_is_awaited() {
     let idem = engine(&ScriptedStore::default());
     drop(idem.execute_detached(key("k"), print("a"), async |_| Ok::<_, Failure<String>>(7)));
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&idem, "k").await[..], b"7");
 }
 
@@ -46,7 +46,7 @@ async fn a_task_that_the_runtime_drops_is_lost_and_says_so() {
         .execute_detached(key("k"), print("a"), async |_| Ok::<_, Failure<String>>(7))
         .await;
     assert!(matches!(answer, Err(ExecuteError::Lost)));
-    idem.drained().await;
+    idem.wait_idle().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +57,7 @@ async fn drained_waits_for_detached_work() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         Ok::<_, Failure<String>>(())
     }));
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(start.elapsed(), Duration::from_secs(3));
 }
 
@@ -70,6 +70,6 @@ async fn a_task_detached_by_hand_is_waited_for_at_shutdown() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         done.send(()).unwrap();
     });
-    idem.drained().await;
+    idem.wait_idle().await;
     ran.try_recv().unwrap();
 }

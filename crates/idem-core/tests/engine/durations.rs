@@ -1,7 +1,7 @@
 //! Every duration that a policy takes is refused by its check, or works: none panics, however long
 //! or short.
 
-use idem_core::{OnAbandoned, OnBusy, StoreErrorKind};
+use idem_core::{OnAbandoned, OnBusy, store::StoreErrorKind};
 use proptest::{prelude::*, sample::select};
 
 use super::{
@@ -85,7 +85,7 @@ async fn live(policy: Policy) {
     store.fault(Op::Create, Fault::Hang);
     store.up();
     let _ = claim("hangs").await;
-    let _ = for_a_while(idem.drained()).await;
+    let _ = for_a_while(idem.wait_idle()).await;
 }
 
 proptest! {

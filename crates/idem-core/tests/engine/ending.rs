@@ -1,4 +1,8 @@
-use idem_core::{Recording, Refused, State, StoreErrorKind, Superseded};
+use idem_core::{
+    Recording, Refused,
+    error::Superseded,
+    store::{State, StoreErrorKind},
+};
 
 use super::{
     store::{Fault, Op},
@@ -139,9 +143,9 @@ async fn g3_a_superseded_execution_can_change_nothing() {
     }
 }
 
-fn hold_error(result: Result<(), idem_core::HoldError>) -> Superseded {
+fn hold_error(result: Result<(), idem_core::error::HoldError>) -> Superseded {
     match result {
-        Err(idem_core::HoldError::Superseded(superseded)) => superseded,
+        Err(idem_core::error::HoldError::Superseded(superseded)) => superseded,
         other => panic!("expected to be superseded, got {other:?}"),
     }
 }
@@ -161,7 +165,7 @@ async fn g2_an_outage_at_completion_does_not_run_the_work_twice() {
         b"ok",
         "a claim lands the pending ending first"
     );
-    idem.drained().await;
+    idem.wait_idle().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +177,7 @@ async fn g2_a_pending_completion_lands_by_itself() {
     assert_eq!(execution.complete("ok").await, Ok(Recording::Pending));
     tokio::time::sleep(Duration::from_secs(60)).await;
     store.up();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(
         store.state(&key("k")),
         Some(State::Completed {
@@ -198,7 +202,7 @@ async fn a_full_store_keeps_the_key_held_until_the_answer_fits() {
         );
     }
     store.no_room_for_answers(false);
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&other, "k").await[..], b"ok");
 }
 
@@ -212,7 +216,7 @@ async fn s10_a_completion_that_is_dropped_half_way_goes_on_in_the_background() {
         let dropped =
             tokio::time::timeout(Duration::from_millis(1), execution.complete("ok")).await;
         assert!(dropped.is_err());
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(
             store.state(&key("k")),
             Some(State::Completed {
@@ -230,7 +234,7 @@ async fn an_ending_is_given_up_when_its_retention_is_over() {
     store.down(StoreErrorKind::Unavailable);
     assert_eq!(execution.complete("ok").await, Ok(Recording::Pending));
     let start = tokio::time::Instant::now();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert!(start.elapsed() >= Duration::from_secs(60));
 }
 
@@ -249,7 +253,7 @@ async fn a_dropped_execution_counts_as_a_crash_and_is_reclaimed_with_its_checkpo
     tokio::time::advance(LEASE).await;
     let next = acquire(&idem, "k").await;
     assert_eq!(
-        (next.attempt(), next.resumed().unwrap().as_ref()),
+        (next.attempt(), next.previous_checkpoint().unwrap().as_ref()),
         (2, &b"half"[..])
     );
 }
@@ -261,6 +265,6 @@ async fn an_ending_whose_future_is_never_polled_goes_on_in_the_background() {
     let idem = engine(&store);
     let execution = acquire(&idem, "k").await;
     drop(execution.complete("ok"));
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&idem, "k").await[..], b"ok");
 }

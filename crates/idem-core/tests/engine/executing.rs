@@ -4,7 +4,9 @@ use std::sync::{
 };
 
 use idem_core::{
-    ExecuteError, Failure, OnPanic, Outcome, Recording, Refused, State, StoreErrorKind,
+    Failure, OnPanic, Outcome, Recording, Refused,
+    error::ExecuteError,
+    store::{State, StoreErrorKind},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -328,7 +330,7 @@ async fn a_checkpoint_left_by_the_work_is_found_by_the_next_attempt() {
     first.unwrap_err();
     let second: Answer<String> = idem
         .execute(&key("k"), &print("a"), async |running| {
-            Ok(String::from_utf8_lossy(running.resumed().unwrap()).into_owned())
+            Ok(String::from_utf8_lossy(running.previous_checkpoint().unwrap()).into_owned())
         })
         .await;
     assert_eq!(second.unwrap().value, "charged");

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use idem_core::{Recording, Spawner, StoreErrorKind};
+use idem_core::{Recording, spi::Spawner, store::StoreErrorKind};
 use tokio::time::sleep;
 
 use super::{store::Op, *};
@@ -74,7 +74,7 @@ async fn outage(begin: impl Fn(&ScriptedStore)) {
     assert!(last / 30 <= 400, "calls per second: {per_minute:?}");
     store.hang_all(false);
     store.up();
-    idem.drained().await;
+    idem.wait_idle().await;
     for n in 0..100 {
         let state = store.state(&key(&format!("running-{n}"))).unwrap();
         assert_eq!(state.name(), "completed", "no ending was refused or lost");

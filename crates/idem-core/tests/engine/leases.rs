@@ -1,6 +1,6 @@
 //! Outages and renewals that go wrong: the key stays held while its process lives.
 
-use idem_core::{Failure, Recording, StoreErrorKind};
+use idem_core::{Failure, Recording, store::StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::{

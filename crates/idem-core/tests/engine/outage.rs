@@ -1,6 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use idem_core::{ExecuteError, Failure, OnOutage, Outcome, PolicyError, Recording, StoreErrorKind};
+use idem_core::{
+    Failure, OnOutage, Outcome, Recording,
+    error::{ExecuteError, PolicyError},
+    store::StoreErrorKind,
+};
 
 use super::*;
 

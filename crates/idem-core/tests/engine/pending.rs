@@ -1,6 +1,11 @@
 //! Endings that the store does not take at once.
 
-use idem_core::{ExecuteError, Failure, Recording, State, StoreErrorKind, machine::Ending};
+use idem_core::{
+    Failure, Recording,
+    error::ExecuteError,
+    machine::Ending,
+    store::{State, StoreErrorKind},
+};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -21,7 +26,7 @@ async fn asked_over_an_outage(lease: Duration) -> Vec<Instant> {
     sleep(Duration::from_secs(20)).await;
     let asked = store.times(Op::Update)[in_the_foreground..].to_vec();
     store.up();
-    idem.drained().await;
+    idem.wait_idle().await;
     assert_eq!(&replayed(&idem, "k").await[..], b"ok");
     asked
 }
@@ -81,7 +86,7 @@ async fn g1_a_pending_ending_keeps_its_key_held_whatever_its_error() {
         assert_eq!(execution.complete("ok").await, Ok(Recording::Pending));
         stays_held(&other, LEASE * 5).await;
         store.refuse_answers(None);
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(&replayed(&other, "k").await[..], b"ok", "{kind:?}");
     }
 }
@@ -108,7 +113,7 @@ async fn g1_an_ending_that_hangs_keeps_its_key_held() {
         }
         assert_eq!(ending.await.unwrap(), Ok(Recording::Pending));
         store.hang_answers(false);
-        idem.drained().await;
+        idem.wait_idle().await;
         assert_eq!(replayed(&other, "k").await.len(), 64 << 20);
     }
 }
@@ -162,7 +167,7 @@ async fn g1_a_fallback_that_is_refused_keeps_its_key_held() {
     assert_eq!(ended.await, Ok(Recording::Pending));
     stays_held(&other, LEASE * 3).await;
     store.refuse_answers(None);
-    idem.drained().await;
+    idem.wait_idle().await;
     let state = store.state(&key("k")).unwrap();
     let payload = "not kept".into();
     assert_eq!(state, State::Failed { payload });

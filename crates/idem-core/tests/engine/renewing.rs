@@ -1,4 +1,4 @@
-use idem_core::{ExecuteError, Failure, Outcome, Ran, Refused, StoreErrorKind};
+use idem_core::{Failure, Outcome, Refused, error::ExecuteError, spi::Ran, store::StoreErrorKind};
 
 use super::{
     store::{Fault, Op},

@@ -1,6 +1,7 @@
 use idem_core::{
-    ExecuteError, Failure, NotResolvable, OnAbandoned, ProbeResult, Refused, Resolution,
-    ResolveError, Running,
+    Context, Failure, OnAbandoned, ProbeResult, Refused, Resolution,
+    error::{ExecuteError, ResolveError},
+    machine::NotResolvable,
 };
 
 use super::{
@@ -45,7 +46,7 @@ async fn a_halted_key_is_settled_by_hand() {
 #[tokio::test(start_paused = true)]
 async fn a_typed_key_is_settled_with_values() {
     let charge = async |idem: &Idempotency| {
-        let work = async |_: Running| Ok::<u64, Failure<String>>(0);
+        let work = async |_: Context| Ok::<u64, Failure<String>>(0);
         idem.execute(&key("k"), &print("a"), work).await
     };
     let (_, idem) = halted().await;
@@ -117,12 +118,12 @@ async fn what_is_not_halted_is_refused_with_its_state() {
         other => panic!("{other}"),
     };
     assert_eq!(refused("absent").await, NotResolvable::Absent);
-    let running = acquire(&idem, "k").await;
+    let context = acquire(&idem, "k").await;
     assert_eq!(
         refused("k").await,
         NotResolvable::Running { retry_after: LEASE }
     );
-    running.complete("ok").await.unwrap();
+    context.complete("ok").await.unwrap();
     assert_eq!(refused("k").await, NotResolvable::Ended("completed"));
 }
 

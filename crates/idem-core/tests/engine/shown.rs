@@ -1,6 +1,6 @@
 //! What programs print of the engine's own types: enough to tell them apart, and no payload.
 
-use idem_core::{Failure, Spawner};
+use idem_core::{Failure, spi::Spawner};
 
 use super::*;
 
@@ -23,10 +23,10 @@ async fn engines_show_their_knobs() {
 #[tokio::test(start_paused = true)]
 async fn work_shows_its_key_its_attempt_and_whether_it_is_protected() {
     let idem = engine(&ScriptedStore::default());
-    idem.execute(&key("k"), &print("a"), async |running| {
-        assert!(running.is_protected());
-        let shown = format!("{running:?}");
-        for part in ["Running", "attempt: 1", "protected: true", "k"] {
+    idem.execute(&key("k"), &print("a"), async |context| {
+        assert!(context.is_protected());
+        let shown = format!("{context:?}");
+        for part in ["Context", "attempt: 1", "protected: true", "k"] {
             assert!(shown.contains(part), "{shown}");
         }
         Ok::<_, Failure<String>>(())

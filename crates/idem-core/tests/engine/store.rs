@@ -8,8 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Record, RecordKey, State, Store, StoreError, StoreErrorKind, Stored, Updated,
-    Version,
+    RecordKey,
+    store::{
+        Created, Deleted, Record, State, Store, StoreError, StoreErrorKind, Stored, Updated,
+        Version,
+    },
 };
 use tokio::time::Instant;
 

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use idem_core::{OnAbandoned, OnBusy, Refused, State, StoreError, StoreErrorKind, Watch, Watcher};
+use idem_core::{
+    OnAbandoned, OnBusy, Refused,
+    store::{State, StoreError, StoreErrorKind, Watch, Watcher},
+};
 use tokio::sync::Notify;
 
 use super::{

@@ -6,8 +6,9 @@ mod reply;
 use std::time::Duration;
 
 use idem_core::{
-    Bytes, ClaimToken, Fingerprint, Record, State, Stored, Timestamp, Version,
+    Bytes, Fingerprint, Timestamp,
     machine::{Claiming, Ending, Holding, LapsedRule, Op, Request, Write},
+    store::{ClaimToken, Record, State, Stored, Version},
 };
 use stateright::{Model, Property};
 

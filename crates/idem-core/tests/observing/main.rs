@@ -19,7 +19,7 @@ use std::{
 
 use idem_core::{
     Claim, Execution, Failure, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope,
-    StoreErrorKind,
+    store::StoreErrorKind,
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use store::{Fault, Op, ScriptedStore};
@@ -116,7 +116,7 @@ async fn trouble(store: &ScriptedStore) {
         .await;
     outcome.unwrap();
     store.up();
-    idem.drained().await;
+    idem.wait_idle().await;
 }
 
 /// Work whose renewals hang until somebody took over, and the next one learns of it.

@@ -4,7 +4,8 @@ use std::{pin::pin, sync::atomic::Ordering};
 
 use http::header;
 use idem_core::{
-    Claim, ClaimError, Fingerprint, IdempotencyKey, RecordKey, Refused, StoreErrorKind,
+    Claim, Fingerprint, IdempotencyKey, RecordKey, Refused, error::ClaimError,
+    store::StoreErrorKind,
 };
 
 use super::{

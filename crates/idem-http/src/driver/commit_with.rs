@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use idem_core::Recorder;
+use idem_core::spi::OpenTransaction;
 
 /// Takes the transaction in which a handler wrote, to be committed together with the stored answer
 /// (G7). A handler finds it in the request's extensions, behind a [`Guard`](super::Guard) with
@@ -17,26 +17,26 @@ use idem_core::Recorder;
 /// commits the transaction alone.
 ///
 /// ```
-/// use idem_core::Recorder;
+/// use idem_core::spi::OpenTransaction;
 /// use idem_http::driver::{NotTaken, CommitWith};
 ///
-/// # async fn begin() -> impl Recorder { Nowhere }
+/// # async fn begin() -> impl OpenTransaction { Nowhere }
 /// # struct Nowhere;
 /// # #[async_trait::async_trait]
-/// # impl Recorder for Nowhere {
-/// #     async fn record(
+/// # impl OpenTransaction for Nowhere {
+/// #     async fn end(
 /// #         self: Box<Self>, execution: idem_core::Execution, _: idem_core::machine::Ending,
-/// #     ) -> Result<(), idem_core::CommitError> {
+/// #     ) -> Result<(), idem_core::error::CommitError> {
 /// #         execution.fail_retryable().await?;
 /// #         Ok(())
 /// #     }
-/// #     async fn commit_unprotected(self: Box<Self>) -> Result<(), idem_core::CommitError> {
+/// #     async fn commit_unprotected(self: Box<Self>) -> Result<(), idem_core::error::CommitError> {
 /// #         Ok(())
 /// #     }
 /// # }
 /// # fn internal(_: NotTaken) -> http::StatusCode { http::StatusCode::INTERNAL_SERVER_ERROR }
 /// async fn pay(commit_with: CommitWith) -> Result<&'static str, http::StatusCode> {
-///     let transaction = begin().await; // such as `idem_postgres::TxRecorder`, with a row in it
+///     let transaction = begin().await; // such as `idem_postgres::OpenTx`, with a row in it
 ///     commit_with.hand_over(transaction).map_err(internal)?;
 ///     Ok("paid")
 /// }
@@ -48,7 +48,7 @@ pub struct CommitWith(Arc<Mutex<Place>>);
 enum Place {
     #[default]
     Free,
-    Taken(Box<dyn Recorder>),
+    Taken(Box<dyn OpenTransaction>),
     /// The answer is on its way.
     Closed,
 }
@@ -57,13 +57,13 @@ impl CommitWith {
     /// Hands a transaction over. All that is left to do is to answer.
     ///
     /// # Errors
-    /// [`NotTaken`] when there was one before, or the handler is over: the recorder was dropped,
+    /// [`NotTaken`] when there was one before, or the handler is over: the transaction was dropped,
     /// which rolls back what was written.
-    pub fn hand_over(&self, recorder: impl Recorder) -> Result<(), NotTaken> {
+    pub fn hand_over(&self, transaction: impl OpenTransaction) -> Result<(), NotTaken> {
         let mut place = self.place();
         match *place {
             Place::Free => {
-                *place = Place::Taken(Box::new(recorder));
+                *place = Place::Taken(Box::new(transaction));
                 Ok(())
             }
             Place::Taken(_) => Err(NotTaken::Second),
@@ -72,9 +72,9 @@ impl CommitWith {
     }
 
     /// What was handed over. Nothing is taken any more.
-    pub(super) fn close(&self) -> Option<Box<dyn Recorder>> {
+    pub(super) fn close(&self) -> Option<Box<dyn OpenTransaction>> {
         match mem::replace(&mut *self.place(), Place::Closed) {
-            Place::Taken(recorder) => Some(recorder),
+            Place::Taken(transaction) => Some(transaction),
             Place::Free | Place::Closed => None,
         }
     }

@@ -37,7 +37,7 @@ impl Guard {
     /// Starts a run, and waits for its reply while it goes on without whoever waits.
     ///
     /// It is polled here first: work that is ready at once costs no task. After that it goes on as
-    /// a task of the engine's, which [`Idempotency::drained`](idem_core::Idempotency::drained)
+    /// a task of the engine's, which [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle)
     /// waits for.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Guard {
     }
 
     /// [`detach`](Self::detach) for runs that are not `Send`: `spawn` starts a task on the current
-    /// thread, such as `tokio::task::spawn_local`. `drained` waits for these as well.
+    /// thread, such as `tokio::task::spawn_local`. `wait_idle` waits for these as well.
     ///
     /// # Errors
     /// As [`detach`](Self::detach), also for cancel safety.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, response::Parts};
 use idem_core::{
-    CommitError, Execution, Fingerprint, OnPanic, RecordKey, Recorder, Running, State, Stopped,
-    Stored, Superseded, Timestamp, machine::Ending,
+    Context, Execution, Fingerprint, OnPanic, RecordKey, Timestamp,
+    error::{CommitError, Superseded},
+    machine::Ending,
+    spi::{OpenTransaction, Stopped},
+    store::{State, Stored},
 };
 
 use super::{Answer, AnswerBody, Guard, Whole, guard::STORE_RETRY_AFTER, hold::Held};
@@ -30,7 +33,7 @@ pub(super) struct ToStore {
 #[derive(Debug)]
 pub(super) struct Ender {
     pub(super) guard: Guard,
-    pub(super) running: Running,
+    pub(super) context: Context,
     pub(super) print: Fingerprint,
 }
 
@@ -39,11 +42,11 @@ impl Ender {
     pub(super) async fn record(
         &self,
         execution: Execution,
-        recorder: Option<Box<dyn Recorder>>,
+        transaction: Option<Box<dyn OpenTransaction>>,
         ToStore { ending, fallback }: ToStore,
     ) -> Result<(), Answer> {
-        let recorded = match (recorder, ending, fallback) {
-            (Some(recorder), ending, _) => match recorder.record(execution, ending).await {
+        let recorded = match (transaction, ending, fallback) {
+            (Some(transaction), ending, _) => match transaction.end(execution, ending).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::Superseded(superseded)) => Err(superseded),
                 Err(error) => return Err(self.guard.not_committed(&error)),
@@ -63,7 +66,7 @@ impl Ender {
     pub(super) async fn store(
         &self,
         execution: Execution,
-        recorder: Option<Box<dyn Recorder>>,
+        transaction: Option<Box<dyn OpenTransaction>>,
         disposition: Disposition,
         head: &Parts,
         read: &Held,
@@ -83,7 +86,7 @@ impl Ender {
                 self.final_ending(head.status, &head.headers, body)
             }
         };
-        self.record(execution, recorder, to_store).await
+        self.record(execution, transaction, to_store).await
     }
 
     pub(super) fn final_ending(
@@ -110,7 +113,7 @@ impl Ender {
     async fn superseded(&self) -> Answer {
         let lease = self.guard.0.idem.policy().lease_time();
         self.guard
-            .busy(self.running.key(), &self.print, lease)
+            .busy(self.context.key(), &self.print, lease)
             .await
     }
 

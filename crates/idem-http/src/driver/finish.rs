@@ -6,7 +6,10 @@ use std::{
 };
 
 use http::{HeaderMap, Response, StatusCode, header, response::Parts};
-use idem_core::{Execution, Ran, Recorder, Stopped};
+use idem_core::{
+    Execution,
+    spi::{OpenTransaction, Ran, Stopped},
+};
 
 use super::{
     AnswerBody, CommitWith, Reply, ReplyTo, Run, Source,
@@ -22,7 +25,7 @@ struct Out<S, X> {
     /// The size that its body announced.
     total: Option<u64>,
     /// What was handed over by the time the answer was read, or went out.
-    recorder: Option<Box<dyn Recorder>>,
+    transaction: Option<Box<dyn OpenTransaction>>,
     /// Its head, until it goes out.
     held_back: Option<(Parts, ReplyTo<S, X>)>,
     live: Option<Live>,
@@ -52,7 +55,7 @@ impl Run {
         let hold = self.hold(disposition, &head);
         let mut out = Out {
             total: body.size().exact,
-            recorder: None,
+            transaction: None,
             held_back: Some((head, reply)),
             live: None,
         };
@@ -69,12 +72,12 @@ impl Run {
         };
         let stored = match read {
             Some(Ran::Finished(Some(held))) => ender
-                .store(execution, out.recorder, disposition, &head, &held)
+                .store(execution, out.transaction, disposition, &head, &held)
                 .await
                 .map(|()| held),
             stopped => {
                 // What the handler wrote is rolled back.
-                drop(out.recorder);
+                drop(out.transaction);
                 Err(Box::pin(stop(&ender, execution, stopped)).await)
             }
         };
@@ -122,11 +125,11 @@ impl Run {
         S: Source,
     {
         let held = hold.read(body.as_mut()).await;
-        out.recorder = self.commit_with.as_ref().and_then(CommitWith::close);
+        out.transaction = self.commit_with.as_ref().and_then(CommitWith::close);
         let Held::Open(read) = held else {
             return Some(held);
         };
-        if disposition != Disposition::Final || out.recorder.is_some() {
+        if disposition != Disposition::Final || out.transaction.is_some() {
             return Some(Held::Open(read));
         }
         let (head, reply) = out.held_back.take()?;

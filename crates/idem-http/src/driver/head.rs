@@ -1,7 +1,7 @@
 //! [`Head`]: what the driver reads of a request before its body.
 
 use http::{HeaderMap, Method, Uri, request::Parts};
-use idem_core::Running;
+use idem_core::Context;
 
 /// The target of a request as the client sent it, to be found in the request's extensions.
 ///
@@ -38,18 +38,18 @@ pub struct Head<'a> {
     /// The headers.
     pub headers: &'a HeaderMap,
     /// What an idempotency layer further out put into the request's extensions.
-    pub running: Option<&'a Running>,
+    pub context: Option<&'a Context>,
 }
 
 impl<'a> From<&'a Parts> for Head<'a> {
-    /// With the [`Target`] and [`Running`] of its extensions.
+    /// With the [`Target`] and [`Context`] of its extensions.
     fn from(parts: &'a Parts) -> Self {
         Self {
             method: &parts.method,
             uri: &parts.uri,
             noted: parts.extensions.get().map(|Target(uri)| uri),
             headers: &parts.headers,
-            running: parts.extensions.get(),
+            context: parts.extensions.get(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use idem_core::KeyError;
+use idem_core::error::KeyError;
 
 use super::{Answer, AnswerBody, Guard};
 use crate::{Code, Problem};

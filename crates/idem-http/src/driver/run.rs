@@ -3,7 +3,10 @@
 use std::pin::pin;
 
 use http::{Extensions, Response};
-use idem_core::{Execution, Fingerprint, Ran, Running, Stopped};
+use idem_core::{
+    Context, Execution, Fingerprint,
+    spi::{Ran, Stopped},
+};
 
 use super::{Answer, CommitWith, Guard, ReplyTo, Source, deadline::Deadline, ending::Ender};
 
@@ -24,7 +27,7 @@ impl Run {
         Self {
             commit_with: guard.0.transactions.then(CommitWith::default),
             ender: Ender {
-                running: execution.running(),
+                context: execution.context(),
                 guard,
                 print,
             },
@@ -34,8 +37,8 @@ impl Run {
 
     /// What the handler may see and do while it runs.
     #[must_use]
-    pub fn context(&self) -> &Running {
-        &self.ender.running
+    pub fn context(&self) -> &Context {
+        &self.ender.context
     }
 
     /// Where the handler may hand its transaction over, where the guard allows it.
@@ -46,7 +49,7 @@ impl Run {
 
     /// Puts both into a request's extensions.
     pub fn extend(&self, extensions: &mut Extensions) {
-        extensions.insert(self.ender.running.clone());
+        extensions.insert(self.ender.context.clone());
         if let Some(commit_with) = &self.commit_with {
             extensions.insert(commit_with.clone());
         }

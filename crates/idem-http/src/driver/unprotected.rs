@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use http::{Extensions, HeaderValue, Response};
-use idem_core::{Fingerprint, IdempotencyKey, Running, Scope};
+use idem_core::{Context, Fingerprint, IdempotencyKey, Scope};
 
 use super::{CommitWith, Guard, Reply, ReplyTo};
 use crate::{Disposition, IDEMPOTENCY_DEGRADED};
@@ -14,7 +14,7 @@ use crate::{Disposition, IDEMPOTENCY_DEGRADED};
 #[derive(Debug)]
 pub struct Unprotected {
     guard: Guard,
-    running: Running,
+    context: Context,
     commit_with: Option<CommitWith>,
     degraded: bool,
 }
@@ -25,18 +25,18 @@ impl Guard {
     pub(super) fn without_key(&self) -> Unprotected {
         let key = Scope::global().key(&IdempotencyKey::random());
         let print = Fingerprint::of("idem-http/without-key", b"");
-        self.run_unprotected(Running::unprotected(key, print), false)
+        self.run_unprotected(Context::unprotected(key, print), false)
     }
 
     /// For a request whose key could not be claimed.
-    pub(super) fn degraded(&self, running: Running) -> Unprotected {
-        self.run_unprotected(running, true)
+    pub(super) fn degraded(&self, context: Context) -> Unprotected {
+        self.run_unprotected(context, true)
     }
 
-    fn run_unprotected(&self, running: Running, degraded: bool) -> Unprotected {
+    fn run_unprotected(&self, context: Context, degraded: bool) -> Unprotected {
         Unprotected {
             guard: self.clone(),
-            running,
+            context,
             commit_with: self.0.transactions.then(CommitWith::default),
             degraded,
         }
@@ -46,13 +46,13 @@ impl Guard {
 impl Unprotected {
     /// What the handler may see: it says that it is not protected.
     #[must_use]
-    pub fn context(&self) -> &Running {
-        &self.running
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Puts that, and where to hand a transaction over, into a request's extensions.
     pub fn extend(&self, extensions: &mut Extensions) {
-        extensions.insert(self.running.clone());
+        extensions.insert(self.context.clone());
         if let Some(commit_with) = &self.commit_with {
             extensions.insert(commit_with.clone());
         }
@@ -88,10 +88,10 @@ impl Unprotected {
 
     async fn finish<S>(self, response: Response<S>) -> Reply<S> {
         let (mut head, body) = response.into_parts();
-        let recorder = self.commit_with.as_ref().and_then(CommitWith::close);
+        let transaction = self.commit_with.as_ref().and_then(CommitWith::close);
         let is_final = self.guard.disposition(&head) != Disposition::Retryable;
-        if let Some(recorder) = recorder.filter(|_| is_final)
-            && let Err(error) = recorder.commit_unprotected().await
+        if let Some(transaction) = transaction.filter(|_| is_final)
+            && let Err(error) = transaction.commit_unprotected().await
         {
             return Reply::Answer(self.guard.not_committed(&error));
         }

@@ -1,7 +1,7 @@
 //! What goes into a fingerprint, and under which name.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use idem_core::{Fingerprint, FingerprintBuilder};
+use idem_core::{Fingerprint, spi::FingerprintBuilder};
 
 use super::{FingerprintRules, RequestParts};
 use crate::{

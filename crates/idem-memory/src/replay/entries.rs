@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use idem_core::{Record, RecordKey, Stored};
+use idem_core::{
+    RecordKey,
+    store::{Record, Stored},
+};
 use moka::{Expiry, sync::Cache};
 
 use super::ReplayCacheConfig;

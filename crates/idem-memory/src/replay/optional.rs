@@ -1,7 +1,10 @@
 //! What the store behind the cache offers beyond the contract, the cache offers as well.
 
 use async_trait::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, Store, StoreError, Sweep, Watch, Watcher};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, Store, StoreError, Sweep, Watch, Watcher},
+};
 
 use super::ReplayCache;
 

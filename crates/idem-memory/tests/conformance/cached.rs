@@ -9,7 +9,7 @@ use std::sync::Arc;
 use idem_conformance::{
     Browsing, Fault, FaultStore, Faults, Fill, Harness, Skipped, Sweeping, async_trait,
 };
-use idem_core::{Browse, Store, Sweep, Watch};
+use idem_core::store::{Browse, Store, Sweep, Watch};
 use idem_memory::{MemoryStore, ReplayCache};
 
 use crate::{memory::Small, silent::Silent};

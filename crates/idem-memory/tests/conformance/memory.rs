@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use idem_conformance::{Browsing, FaultStore, Faults, Fill, Harness, Sweeping, async_trait};
 use idem_core::{
-    Bytes, ClaimToken, Created, Fingerprint, IdempotencyKey, Record, Scope, State, Store,
-    StoreErrorKind, Timestamp, Version, Watch,
+    Bytes, Fingerprint, IdempotencyKey, Scope, Timestamp,
+    store::{ClaimToken, Created, Record, State, Store, StoreErrorKind, Version, Watch},
 };
 use idem_memory::{MemoryConfig, MemoryStore};
 

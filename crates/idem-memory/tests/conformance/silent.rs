@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use idem_conformance::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use idem_memory::MemoryStore;
 
 pub(crate) struct Silent(pub(crate) MemoryStore);

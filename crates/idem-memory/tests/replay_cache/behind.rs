@@ -9,7 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore, ReplayCache, ReplayCacheConfig};
 use tokio::sync::Semaphore;
 

@@ -7,8 +7,11 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use behind::{Behind, Hanging};
 use idem_core::{
-    Bytes, ClaimToken, Created, Deleted, Fingerprint, IdempotencyKey, Record, RecordKey, Scope,
-    State, Store, StoreError, StoreErrorKind, Timestamp, Updated, Version,
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{
+        ClaimToken, Created, Deleted, Record, State, Store, StoreError, StoreErrorKind, Updated,
+        Version,
+    },
 };
 use idem_memory::{ReplayCache, ReplayCacheConfig};
 use tokio::sync::Semaphore;

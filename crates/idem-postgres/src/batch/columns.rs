@@ -1,6 +1,6 @@
 //! The columns that a call sends.
 
-use idem_core::{RecordKey, Version};
+use idem_core::{RecordKey, store::Version};
 use idem_sql::batch::{Job, Kind as _};
 
 use super::kind::Kind;

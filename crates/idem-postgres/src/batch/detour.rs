@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::{
     Stage,
     batch::{Group, Kind as _, Reply, UnderWay},

@@ -1,6 +1,6 @@
 //! [`Kind`]: which calls fit into one statement, and which one it is.
 
-use idem_core::State;
+use idem_core::store::State;
 use idem_sql::batch::{Answer, Job, Reply};
 
 use crate::sql::{Statement, Statements};
@@ -118,7 +118,10 @@ fn is_plain_claim(state: &State) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use idem_core::{ClaimToken, Fingerprint, Record, Timestamp, Version};
+    use idem_core::{
+        Fingerprint, Timestamp,
+        store::{ClaimToken, Record, Version},
+    };
     use idem_sql::batch::Kind as _;
 
     use super::*;

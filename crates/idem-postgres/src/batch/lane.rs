@@ -2,7 +2,7 @@
 
 use std::{iter::Peekable, sync::Arc, time::Duration, vec};
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_sql::{
     Stage,
     batch::{Answer, Group, Kind as _, Lanes, Reply, UnderWay},

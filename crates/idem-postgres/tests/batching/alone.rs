@@ -6,7 +6,7 @@ use std::{
     task::Poll,
 };
 
-use idem_core::{Created, Store, Sweep};
+use idem_core::store::{Created, Store, Sweep};
 use idem_postgres::PostgresStore;
 use sqlx::postgres::PgPoolOptions;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use idem_core::{Created, Store, StoreErrorKind, Updated};
+use idem_core::store::{Created, Store, StoreErrorKind, Updated};
 use idem_postgres::PostgresConfig;
 
 use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys, patient};

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use idem_core::Created;
+use idem_core::store::Created;
 use idem_postgres::PostgresConfig;
 use idem_testbed::{Postgres, PostgresBuilder};
 

@@ -1,7 +1,7 @@
 //! Claims of keys that have a record: those that this process saw are looked at, those that it did not
 //! see meet the record as they are inserted. Either way they are told what is there.
 
-use idem_core::{Created, Store, Updated};
+use idem_core::store::{Created, Store, Updated};
 
 use crate::world::{World, all, claim, complete, completed, create, key, keys, patient};
 

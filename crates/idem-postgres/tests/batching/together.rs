@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use idem_core::{Created, Store, StoreErrorKind, Updated};
+use idem_core::store::{Created, Store, StoreErrorKind, Updated};
 use idem_postgres::PostgresConfig;
 
 use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys};
@@ -64,7 +64,7 @@ async fn a_hundred_calls_that_wait_for_each_other_are_few_statements() {
     assert!(
         deleted
             .iter()
-            .all(|answer| *answer == idem_core::Deleted::Done)
+            .all(|answer| *answer == idem_core::store::Deleted::Done)
     );
     assert_eq!(world.number("SELECT count(*) FROM idem.records"), 0);
     // Four kinds; of each one statement alone in each lane and one for the rest, each prepared
@@ -190,7 +190,7 @@ async fn s9_an_answer_that_is_too_large_for_the_store_is_told_so() {
     // The second is more than the store sends at all.
     for len in [2_000, 250_000_001] {
         let mut large = completed(&claim(1), "");
-        large.state = idem_core::State::Completed {
+        large.state = idem_core::store::State::Completed {
             payload: vec![0; len].into(),
         };
         let (held, expected) = (key("k"), claim(1).version);

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use idem_core::{Deleted, State, Store, StoreError, StoreErrorKind, Stored, Updated, Version};
+use idem_core::store::{
+    Deleted, State, Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+};
 use idem_postgres::{PostgresConfig, PostgresStore, Protocol};
 use idem_testbed::{Postgres, postgres::SqlClient};
 use tokio::task::JoinHandle;
@@ -239,8 +241,8 @@ async fn s1_a_create_over_an_expired_row_waits_for_the_update_that_is_under_way(
             until_it_waits(&world, &creating, 0).await;
             somebody.query(ending).unwrap();
             let found = match creating.await.unwrap().unwrap() {
-                idem_core::Created::New => None,
-                idem_core::Created::Exists(found) => {
+                idem_core::store::Created::New => None,
+                idem_core::store::Created::Exists(found) => {
                     assert!(matches!(found.record.state, State::Completed { .. }));
                     Some(found)
                 }

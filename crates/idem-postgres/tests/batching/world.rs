@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    ClaimToken, Created, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store,
-    StoreError, Timestamp, Updated, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Created, Record, State, Store, StoreError, Updated, Version},
 };
 use idem_postgres::{PostgresConfig, PostgresStore};
 use idem_testbed::{FaultyProxy, Postgres, PostgresBuilder, postgres::SqlClient, skip_or_fail};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use idem_conformance::{Browsing, Corrupt, Faults, Fill, Harness, Restart, Sweeping, async_trait};
-use idem_core::{RecordKey, Store};
+use idem_core::{RecordKey, store::Store};
 use idem_testbed::skip_or_fail;
 
 use crate::{

@@ -11,7 +11,8 @@ use std::{
 };
 
 use idem_core::{
-    Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope, StoreErrorKind,
+    Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
+    store::StoreErrorKind,
 };
 use idem_postgres::{CommitError, Committed, PostgresStore, Transactional, TxError};
 use rustix::process::{Signal, getpid, kill_process};

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use idem_core::{IdempotencyKey, State};
+use idem_core::{IdempotencyKey, store::State};
 use idem_postgres::{PostgresStore, Transactional};
 use idem_testbed::Postgres;
 

@@ -1,6 +1,6 @@
 //! G5, G7: a commit whose reply was lost is resolved by the record, not guessed.
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use idem_postgres::{CommitError, Completion, InTx, TxError};
 use idem_testbed::Fault;
 use sqlx::PgConnection;
@@ -126,7 +126,7 @@ async fn expect_rolled_back<T: std::fmt::Debug>(
 ) {
     let rolled_back = matches!(lost, Err(TxError::Commit(CommitError::RolledBack(_))));
     assert!(rolled_back, "{lost:?}");
-    world.transactional.engine().drained().await;
+    world.transactional.engine().wait_idle().await;
     assert_eq!(world.payments().await, 0);
     assert_eq!(world.record().await.as_deref(), record);
 }

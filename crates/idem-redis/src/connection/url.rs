@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::StoreError;
+use idem_core::store::StoreError;
 use redis::{
     ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult, aio::AsyncPushSender,
     cluster::ClusterClientBuilder,
@@ -316,7 +316,7 @@ mod tests {
             assert!(matches!(nodes[1].addr(), ConnectionAddr::TcpTls { .. }));
         } else {
             let error = parsed.unwrap_err();
-            assert_eq!(error.kind(), idem_core::StoreErrorKind::Config);
+            assert_eq!(error.kind(), idem_core::store::StoreErrorKind::Config);
         }
     }
 
@@ -331,7 +331,11 @@ mod tests {
             "redis://a/not-a-number",
         ] {
             let error = Target::parse(url).unwrap_err();
-            assert_eq!(error.kind(), idem_core::StoreErrorKind::Config, "{url}");
+            assert_eq!(
+                error.kind(),
+                idem_core::store::StoreErrorKind::Config,
+                "{url}"
+            );
         }
         let error = Target::parse("redis://app:secret@a:notaport/").unwrap_err();
         let source = std::error::Error::source(&error).map(ToString::to_string);

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use idem_core::{Version, codec};
+use idem_core::store::{Version, codec};
 
 /// Callers that write at the same time rarely meet at one of so many. What is in use of each is
 /// little, and stays near the processor.
@@ -66,7 +66,7 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use idem_core::ClaimToken;
+    use idem_core::store::ClaimToken;
 
     use super::*;
 

@@ -8,8 +8,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use idem_core::{
-    Claim, ClaimToken, Execution, Fingerprint, Idempotency, IdempotencyKey, Record, RecordKey,
-    Scope, State, Timestamp, Version,
+    Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Version},
 };
 use idem_redis::RedisStore;
 use idem_testbed::{Redis, RedisBinary, RedisFlavor};

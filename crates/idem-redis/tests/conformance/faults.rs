@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use idem_conformance::{Fault, Faults, Skipped, async_trait};
-use idem_core::Store;
+use idem_core::store::Store;
 use idem_testbed::{self as testbed, Armed, FaultyProxy};
 
 use crate::{deployment::Deployment, harness::own_prefix};

@@ -3,7 +3,10 @@
 use std::{future::Future, sync::Arc};
 
 use idem_conformance::{Browsing, Corrupt, Faults, Fill, Harness, Restart, async_trait};
-use idem_core::{IdempotencyKey, RecordKey, Store, Watch};
+use idem_core::{
+    IdempotencyKey, RecordKey,
+    store::{Store, Watch},
+};
 use idem_testbed::{TestbedError, redis::Reply, skip_or_fail};
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use idem_conformance::{Fill, Restart, async_trait};
-use idem_core::Store;
+use idem_core::store::Store;
 use idem_testbed::{AppendFsync, Redis, RedisBuilder};
 
 use crate::deployment::{Alone, Deployment};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use idem_core::{
-    ExecuteError, Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, Scope,
+    Failure, Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, Scope, error::ExecuteError,
 };
 use idem_redis::{Durability, RedisConfig, RedisStore};
 
@@ -125,7 +125,7 @@ async fn work(url: &str) {
     for task in tasks {
         task.await.unwrap();
     }
-    engine.drained().await;
+    engine.wait_idle().await;
 }
 
 async fn ask_for_keys(engine: Idempotency, turn: Arc<AtomicU64>, until: Instant) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use idem_core::{
-    Created, Deleted, Record, RecordKey, StoreError, StoreErrorKind, Stored, Updated, Version,
+    RecordKey,
+    store::{Created, Deleted, Record, StoreError, StoreErrorKind, Stored, Updated, Version},
 };
 use tokio::sync::oneshot;
 
@@ -27,14 +28,14 @@ pub type Reply = Result<Option<Answer>, StoreError>;
 /// What a call asks for.
 #[derive(Debug)]
 pub enum Job {
-    /// [`Store::create`](idem_core::Store::create).
+    /// [`Store::create`](idem_core::store::Store::create).
     Create {
         /// What to file.
         record: Record,
         /// For how long.
         ttl: Duration,
     },
-    /// [`Store::update`](idem_core::Store::update).
+    /// [`Store::update`](idem_core::store::Store::update).
     Update {
         /// The version that has to be there.
         expected: Version,
@@ -43,12 +44,12 @@ pub enum Job {
         /// For how long.
         ttl: Duration,
     },
-    /// [`Store::delete`](idem_core::Store::delete).
+    /// [`Store::delete`](idem_core::store::Store::delete).
     Delete {
         /// The version that has to be there.
         expected: Version,
     },
-    /// [`Store::get`](idem_core::Store::get).
+    /// [`Store::get`](idem_core::store::Store::get).
     Get,
 }
 

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use idem_core::{RecordKey, SeenKeys, StoreError};
+use idem_core::{RecordKey, spi::SeenKeys, store::StoreError};
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 pub use job::{Answer, Group, Job, Reply, created, deleted, got, updated};
@@ -115,7 +115,7 @@ impl<L: Lanes> Batcher<L> {
     /// # Errors
     /// What the store says of the call. A call that is not sent within the
     /// [`send_timeout`](Limits::send_timeout) is taken back:
-    /// [`Unavailable`](idem_core::StoreErrorKind::Unavailable), it is certain that nothing was applied.
+    /// [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable), it is certain that nothing was applied.
     ///
     /// # Cancel safety
     /// Dropping the future before the call was sent takes it back; later it changes nothing.

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A batch: groups whose keys are marked as under way until they are answered, or until this is
-/// dropped. A call that is dropped here is told [`Unknown`](idem_core::StoreErrorKind::Unknown).
+/// dropped. A call that is dropped here is told [`Unknown`](idem_core::store::StoreErrorKind::Unknown).
 pub struct UnderWay<L: Lanes> {
     pub(super) shared: Arc<Shared<L>>,
     pub(super) groups: Vec<Group<L::Kind>>,

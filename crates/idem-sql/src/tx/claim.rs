@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use idem_core::{
-    Bytes, Fingerprint, IdempotencyKey, RecordKey, Refused, Running, StoreError, Superseded,
+    Bytes, Context, Fingerprint, IdempotencyKey, RecordKey, Refused,
+    error::Superseded,
     machine::{Claimed, Claiming, Ending, Held, Holding, Op, Reply, Request, Want},
+    store::StoreError,
 };
 use tokio::time::Instant;
 
@@ -56,7 +58,7 @@ impl Once {
     #[must_use]
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         let fingerprint = self.holding.record().fingerprint;
-        Running::unprotected(self.key.clone(), fingerprint).derive_key(step)
+        Context::unprotected(self.key.clone(), fingerprint).derive_key(step)
     }
 }
 

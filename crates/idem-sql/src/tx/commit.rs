@@ -1,8 +1,10 @@
 //! Committing, and finding out whether a commit went through whose reply was lost.
 
 use idem_core::{
-    Execution, RecordKey, StoreError, Superseded,
+    Execution, RecordKey,
+    error::Superseded,
     machine::{Claiming, Ending, Held, Holding, Landed, Op, Reply, Want},
+    store::StoreError,
 };
 use tokio::time::timeout;
 

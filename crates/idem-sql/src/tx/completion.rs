@@ -1,7 +1,8 @@
 //! [`Completion`]: an answer that is stored in a transaction, and not yet committed.
 
 use idem_core::{
-    Bytes, Execution, RecordKey, Superseded,
+    Bytes, Execution, RecordKey,
+    error::Superseded,
     machine::{Ending, Held, Holding, Want},
 };
 use tokio::time::Instant;

@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use idem_core::{Bytes, ClaimError, CommitError, DecodeError, EncodeError, Refused};
+use idem_core::{
+    Bytes, Refused,
+    error::{ClaimError, CommitError, DecodeError, EncodeError},
+};
 
 /// Why [`execute_in_tx`](super::Transactional::execute_in_tx) and
 /// [`once_in_tx`](super::Transactional::once_in_tx) have no value to give. `E` is the work's own

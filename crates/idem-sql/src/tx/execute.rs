@@ -4,8 +4,11 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
 use idem_core::{
-    Bytes, Claim, Execution, Fingerprint, Ran, RecordKey, Running, Stopped, StoreError, Superseded,
-    machine::Held, spi,
+    Bytes, Claim, Context, Execution, Fingerprint, RecordKey,
+    error::Superseded,
+    machine::Held,
+    spi::{self, Ran, Stopped},
+    store::StoreError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
@@ -44,7 +47,7 @@ impl<S: TxStore> Transactional<S> {
     ) -> Result<Committed<T>, TxError<E>>
     where
         T: Serialize + DeserializeOwned,
-        W: AsyncFnOnce(&mut Conn<S>, Running) -> Result<T, E>,
+        W: AsyncFnOnce(&mut Conn<S>, Context) -> Result<T, E>,
     {
         let claim = self.engine.claim(key, fingerprint).await;
         Err(match claim.map_err(TxError::Claim)? {
@@ -62,7 +65,7 @@ impl<S: TxStore> Transactional<S> {
     ) -> Result<Committed<T>, TxError<E>>
     where
         T: Serialize + DeserializeOwned,
-        W: AsyncFnOnce(&mut Conn<S>, Running) -> Result<T, E>,
+        W: AsyncFnOnce(&mut Conn<S>, Context) -> Result<T, E>,
     {
         let (mut tx, turn, renews) = match self.begin_for(&execution).await {
             Ok(begun) => begun,
@@ -75,11 +78,11 @@ impl<S: TxStore> Transactional<S> {
                 return Err(CommitError::Superseded(Superseded).into());
             }
         };
-        let running = execution.running();
+        let context = execution.context();
         // An `async` block, so that a panic in the closure itself, or in the value's own serde code,
         // is caught as well.
         let limit = self.transaction_limit();
-        let work = within(limit, async { stored_form(work(&mut tx, running).await) });
+        let work = within(limit, async { stored_form(work(&mut tx, context).await) });
         let ran = match renews {
             true => execution.run(work).await,
             false => run_unrenewed(work).await,

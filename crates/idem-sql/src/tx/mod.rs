@@ -18,8 +18,8 @@ use idem_core::Idempotency;
 pub use claim::{InTx, Once};
 pub use completion::Completion;
 pub use error::TxError;
-pub use idem_core::CommitError;
-pub use recorder::TxRecorder;
+pub use idem_core::error::CommitError;
+pub use recorder::OpenTx;
 pub use store::{Broken, Conn, Tx, TxStore};
 pub use waiters::{Place, Waiters};
 
@@ -27,7 +27,7 @@ pub use waiters::{Place, Waiters};
 ///
 /// | | claim | work | when the process dies half-way |
 /// |---|---|---|---|
-/// | [`execute_in_tx`](Self::execute_in_tx) | commits first | may call out, with a stable [`derive_key`](idem_core::Running::derive_key) and checkpoints | the key is abandoned when its lease is over, and runs again; what it wrote was rolled back |
+/// | [`execute_in_tx`](Self::execute_in_tx) | commits first | may call out, with a stable [`derive_key`](idem_core::Context::derive_key) and checkpoints | the key is abandoned when its lease is over, and runs again; what it wrote was rolled back |
 /// | [`once_in_tx`](Self::once_in_tx) | in the same transaction | all in this database | no trace is left; the next call runs at once |
 ///
 /// Both begin a transaction of their own. Code that has one already takes the same steps by hand:

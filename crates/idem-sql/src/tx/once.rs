@@ -3,7 +3,7 @@
 use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt;
-use idem_core::{ClaimError, Fingerprint, RecordKey, Refused, StoreError, spi};
+use idem_core::{Fingerprint, RecordKey, Refused, error::ClaimError, spi, store::StoreError};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 

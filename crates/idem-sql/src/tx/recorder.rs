@@ -1,9 +1,9 @@
-//! [`TxRecorder`]: a transaction that is handed to whoever ends the execution.
+//! [`OpenTx`]: a transaction that is handed to whoever ends the execution.
 
 use std::fmt;
 
 use async_trait::async_trait;
-use idem_core::{Execution, Recorder, machine::Ending};
+use idem_core::{Execution, machine::Ending, spi::OpenTransaction};
 
 use super::{CommitError, Transactional, Tx, TxStore};
 use crate::Stage;
@@ -12,14 +12,14 @@ use crate::Stage;
 ///
 /// Dropped instead of used, the transaction is rolled back.
 #[must_use = "dropped, the transaction is rolled back"]
-pub struct TxRecorder<S: TxStore> {
+pub struct OpenTx<S: TxStore> {
     transactional: Transactional<S>,
     tx: Tx<'static, S>,
 }
 
-impl<S: TxStore> fmt::Debug for TxRecorder<S> {
+impl<S: TxStore> fmt::Debug for OpenTx<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TxRecorder").finish_non_exhaustive()
+        f.debug_struct("OpenTx").finish_non_exhaustive()
     }
 }
 
@@ -32,8 +32,8 @@ impl<S: TxStore> Transactional<S> {
     /// whose time the lease was renewed is refused with SQLSTATE 40001, and rolled back. In SQLite
     /// begin it with `BEGIN IMMEDIATE` and keep it short: nobody else can write meanwhile, and the
     /// lease is not renewed.
-    pub fn recorder(&self, tx: Tx<'static, S>) -> TxRecorder<S> {
-        TxRecorder {
+    pub fn open_tx(&self, tx: Tx<'static, S>) -> OpenTx<S> {
+        OpenTx {
             transactional: self.clone(),
             tx,
         }
@@ -41,12 +41,8 @@ impl<S: TxStore> Transactional<S> {
 }
 
 #[async_trait]
-impl<S: TxStore> Recorder for TxRecorder<S> {
-    async fn record(
-        self: Box<Self>,
-        execution: Execution,
-        ending: Ending,
-    ) -> Result<(), CommitError> {
+impl<S: TxStore> OpenTransaction for OpenTx<S> {
+    async fn end(self: Box<Self>, execution: Execution, ending: Ending) -> Result<(), CommitError> {
         let Self {
             transactional,
             mut tx,

@@ -2,7 +2,11 @@
 
 use std::{error::Error, fmt, future::Future, sync::Arc, time::Duration};
 
-use idem_core::{Created, Record, RecordKey, Store, StoreError, Stored, Updated, machine::Write};
+use idem_core::{
+    RecordKey,
+    machine::Write,
+    store::{Created, Record, Store, StoreError, Stored, Updated},
+};
 use sqlx::{Database, Pool, Transaction};
 
 use super::Waiters;

@@ -8,7 +8,8 @@ use std::{
 };
 
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, Scope, State, Store, Timestamp, Version,
+    Fingerprint, IdempotencyKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Store, Version},
 };
 use idem_sqlite::SqliteStore;
 

@@ -10,7 +10,7 @@ use std::{
 use idem_conformance::{
     Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, Sweeping, async_trait,
 };
-use idem_core::{RecordKey, Store};
+use idem_core::{RecordKey, store::Store};
 use idem_sqlite::{Durability, SqliteConfig, SqliteStore};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;

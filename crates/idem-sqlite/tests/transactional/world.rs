@@ -113,9 +113,10 @@ impl World {
         let mut record = found.unwrap().unwrap().record;
         let expected = record.version;
         record.attempt += 1;
-        record.version.token = idem_core::ClaimToken::from_bytes([9; 16]);
-        let updated = idem_core::Store::update(&self.store, &self.key, expected, &record, LEASE);
-        assert_eq!(updated.await.unwrap(), idem_core::Updated::Done);
+        record.version.token = idem_core::store::ClaimToken::from_bytes([9; 16]);
+        let updated =
+            idem_core::store::Store::update(&self.store, &self.key, expected, &record, LEASE);
+        assert_eq!(updated.await.unwrap(), idem_core::store::Updated::Done);
     }
 }
 

@@ -15,7 +15,10 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use idem_core::{Idempotency, IdempotencyKey, Policy, Record, RecordKey, Scope, Store};
+use idem_core::{
+    Idempotency, IdempotencyKey, Policy, RecordKey, Scope,
+    store::{Record, Store},
+};
 use idem_memory::MemoryStore;
 use idem_tower::{IdempotencyLayer, PathFrom};
 use tower::ServiceExt;

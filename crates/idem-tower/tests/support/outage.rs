@@ -10,8 +10,8 @@ use std::{
 
 use async_trait::async_trait;
 use idem_core::{
-    Created, Deleted, Idempotency, Policy, Record, RecordKey, Store, StoreError, Stored, Updated,
-    Version,
+    Idempotency, Policy, RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
 use idem_memory::MemoryStore;
 

@@ -6,8 +6,11 @@ use std::{path::PathBuf, thread, time::Duration};
 use custom_store::RedbStore;
 use idem_conformance::async_trait;
 use idem_core::{
-    Browse, Created, Cursor, Deleted, Page, Record, RecordKey, Store, StoreError, Stored, Sweep,
-    Updated, Version,
+    RecordKey,
+    store::{
+        Browse, Created, Cursor, Deleted, Page, Record, Store, StoreError, Stored, Sweep, Updated,
+        Version,
+    },
 };
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::TempDir;

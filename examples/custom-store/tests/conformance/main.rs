@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use file::File;
 use idem_conformance::{Browsing, Corrupt, Harness, Restart, Sweeping, async_trait};
-use idem_core::{RecordKey, Store};
+use idem_core::{RecordKey, store::Store};
 
 /// One file for all tests of this process, as they would share a server; a file of its own for
 /// whoever does something to it.

@@ -72,10 +72,10 @@ impl Posting {
         };
         match (open, run.commit_with()) {
             (Open::Postgres(transactional, tx), Some(record)) => {
-                record.hand_over(transactional.recorder(tx))?;
+                record.hand_over(transactional.open_tx(tx))?;
             }
             (Open::Sqlite(transactional, tx), Some(record)) => {
-                record.hand_over(transactional.recorder(tx))?;
+                record.hand_over(transactional.open_tx(tx))?;
             }
             (Open::Postgres(_, tx), None) => tx.commit().await.map_err(LedgerError::Unknown)?,
             (Open::Sqlite(_, tx), None) => tx.commit().await.map_err(LedgerError::Unknown)?,

@@ -18,7 +18,10 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use bytes::Bytes;
 use dashmap::DashMap;
-use idem_core::{Failure, Fingerprint, Idempotency, RecordKey, Running, State, codec};
+use idem_core::{
+    Context, Failure, Fingerprint, Idempotency, RecordKey,
+    store::{State, codec},
+};
 use idem_memory::MemoryStore;
 
 use super::sample::{self, RECEIPT, Receipt, fingerprint, record};
@@ -115,7 +118,7 @@ impl Engine {
 }
 
 /// The work: there is nothing to do but to answer.
-async fn charge(_running: Running) -> Result<Receipt, Failure<String>> {
+async fn charge(_running: Context) -> Result<Receipt, Failure<String>> {
     Ok(RECEIPT)
 }
 

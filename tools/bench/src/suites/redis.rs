@@ -19,7 +19,10 @@ use std::{
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use idem_core::{Failure, Fingerprint, Idempotency, Outcome, RecordKey, State, codec};
+use idem_core::{
+    Failure, Fingerprint, Idempotency, Outcome, RecordKey,
+    store::{State, codec},
+};
 use idem_redis::{
     RedisConfig, RedisStore,
     redis::{self, AsyncConnectionConfig, Cmd, Value, aio::MultiplexedConnection},

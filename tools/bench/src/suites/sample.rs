@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use idem_core::{
-    ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Timestamp, Version,
+    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Version},
 };
 use serde::{Deserialize, Serialize};
 

@@ -12,7 +12,7 @@ use idem_conformance::history::{
     Call as Searched, Imprint, Limit, Model, Register, StoreCall as Asked, StoreReply, Violation,
     check as search,
 };
-use idem_core::{ClaimToken, Version};
+use idem_core::store::{ClaimToken, Version};
 
 use self::clients::Clients;
 use super::{Findings, Rule, Rules};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Fingerprint, Record, State, Stored, Version, codec};
+use idem_core::{
+    Fingerprint,
+    store::{Record, State, Stored, Version, codec},
+};
 use serde::{Deserialize, Serialize};
 
 /// The first 64 bits of the hash of some bytes.

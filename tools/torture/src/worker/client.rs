@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use idem_core::{Claim, ClaimError, Refused};
+use idem_core::{Claim, Refused, error::ClaimError};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
 
@@ -104,7 +104,7 @@ fn told(claimed: &Result<Claim, ClaimError>) -> Told {
     match claimed {
         Ok(Claim::Acquired(execution)) => Told::Acquired {
             attempt: execution.attempt(),
-            resumed: execution.resumed().map(|mark| digest(mark)),
+            resumed: execution.previous_checkpoint().map(|mark| digest(mark)),
         },
         Ok(Claim::Replay(payload)) => Told::Replay(digest(payload)),
         Ok(Claim::ReplayFailure(payload)) => Told::ReplayFailure(digest(payload)),

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use idem_core::{Execution, HoldError, Ran, Recording, Superseded};
+use idem_core::{
+    Execution, Recording,
+    error::{HoldError, Superseded},
+    spi::Ran,
+};
 use rand::{RngExt, rngs::StdRng};
 
 use super::{

@@ -1,7 +1,7 @@
 //! Settling keys by hand.
 
 use bytes::Bytes;
-use idem_core::{NotResolvable, Resolution, ResolveError};
+use idem_core::{Resolution, error::ResolveError, machine::NotResolvable};
 use rand::{RngExt, rngs::StdRng};
 
 use super::{ledger::Finding, plan, service::Service};

@@ -98,7 +98,7 @@ impl Service {
     /// Waits for what is still to be stored, for as long as that is to be expected.
     pub(super) async fn drain(&self) {
         // What is left after that is as if the process had been killed.
-        let _ = tokio::time::timeout(DRAIN, self.engine.drained()).await;
+        let _ = tokio::time::timeout(DRAIN, self.engine.wait_idle()).await;
     }
 }
 

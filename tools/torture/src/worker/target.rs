@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use idem_conformance::{FaultStore, Odds};
-use idem_core::{Store, StoreError, StoreErrorKind, Watch};
+use idem_core::store::{Store, StoreError, StoreErrorKind, Watch};
 use idem_memory::MemoryStore;
 use idem_postgres::PostgresStore;
 use idem_redis::{Durability, RedisConfig, RedisStore};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_core::{ExecuteError, Failure, Outcome, Recording, Refused, Running};
+use idem_core::{Context, Failure, Outcome, Recording, Refused, error::ExecuteError};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
@@ -37,7 +37,7 @@ impl Service {
             let (record_key, fingerprint) = (&record_key, &fingerprint);
             async move {
                 let work =
-                    |running| async move { service.work(id, key, request, &running, dice).await };
+                    |context| async move { service.work(id, key, request, &context, dice).await };
                 engine.execute(record_key, fingerprint, work).await
             }
         };
@@ -54,12 +54,12 @@ impl Service {
         id: Id,
         key: KeyId,
         request: u8,
-        running: &Running,
+        context: &Context,
         mut dice: StdRng,
     ) -> Result<String, Failure<String>> {
         let Course { steps, end } = plan::course(&mut dice, key.class());
         let answer = plan::answer(&mut dice, key, id);
-        let at_work = AtWork::start(self, id, key, running.attempt(), request);
+        let at_work = AtWork::start(self, id, key, context.attempt(), request);
         let mut had_effect = false;
         for step in steps {
             match step {
@@ -69,7 +69,7 @@ impl Service {
                 Step::Checkpoint => {
                     let mark = format!("{id:x} {:x}", dice.random::<u64>());
                     // Superseded or not: the engine finds out as well.
-                    let _ = running.checkpoint(mark).await;
+                    let _ = context.checkpoint(mark).await;
                 }
                 Step::Effect if !at_work.effect(&answer).await => {
                     at_work.stop(Some(Ending::Retry));

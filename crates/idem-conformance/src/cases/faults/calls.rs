@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use idem_core::{Created, Deleted, StoreError, StoreErrorKind, Updated};
+use idem_core::store::{Created, Deleted, StoreError, StoreErrorKind, Updated};
 
 use super::Scene;
 use crate::{

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use idem_core::{Claim, HoldError, Policy, Recording, State, Superseded};
+use idem_core::{
+    Claim, Policy, Recording,
+    error::{HoldError, Superseded},
+    store::State,
+};
 
 use super::Scene;
 use crate::{
@@ -37,7 +41,7 @@ pub async fn g5_a_completion_whose_reply_is_lost_is_stored(harness: &dyn Harness
         let told = execution.complete("done").await;
         expect_recorded(told);
         scene.faults.heal().await;
-        scene.engine.drained().await;
+        scene.engine.wait_idle().await;
         scene.expect_replayed(&key, b"done").await;
     }
     Ok(())
@@ -53,7 +57,7 @@ pub async fn g5_a_retryable_ending_whose_reply_is_lost_is_stored(harness: &dyn H
         let told = execution.fail_retryable().await;
         expect_recorded(told);
         scene.faults.heal().await;
-        scene.engine.drained().await;
+        scene.engine.wait_idle().await;
         let state = record_at(&*scene.truth, &key).await.map(|r| r.state);
         assert_eq!(state, Some(State::Retryable { checkpoint: None }), "G5");
     }
@@ -70,7 +74,7 @@ pub async fn g5_a_release_whose_reply_is_lost_is_a_release(harness: &dyn Harness
         let told = execution.release().await;
         expect_recorded(told);
         scene.faults.heal().await;
-        scene.engine.drained().await;
+        scene.engine.wait_idle().await;
         assert_eq!(look(&*scene.truth, &key).await, None, "G5: it is released");
     }
     Ok(())
@@ -118,7 +122,7 @@ pub async fn g6_nothing_runs_while_the_store_is_out_of_reach(harness: &dyn Harne
         );
         scene.faults.heal().await;
         // What may have been applied unnoticed is taken back.
-        engine.drained().await;
+        engine.wait_idle().await;
         let claimed = when_back(harness, "claim", async || {
             let claim = scene.engine.claim(&key, &request()).await;
             claim.map_err(|error| error.source)
@@ -145,7 +149,7 @@ pub async fn g5_a_completion_during_an_outage_lands(harness: &dyn Harness) -> Ve
         let told = execution.complete("done").await;
         assert_eq!(told, Ok(Recording::Pending), "G5: it cannot be stored yet");
         scene.faults.heal().await;
-        engine.drained().await;
+        engine.wait_idle().await;
         scene.expect_replayed(&key, b"done").await;
     }
     Ok(())

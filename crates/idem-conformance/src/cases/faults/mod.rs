@@ -9,7 +9,10 @@ pub use engine::*;
 
 use std::{sync::Arc, time::Duration};
 
-use idem_core::{Idempotency, Policy, Record, RecordKey, Store, StoreError};
+use idem_core::{
+    Idempotency, Policy, RecordKey,
+    store::{Record, Store, StoreError},
+};
 
 use crate::{
     Fault, Faults, Harness, Skipped,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Created, RecordKey, Store, Stored, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Store, Stored, Updated},
+};
 use tokio::time::Instant;
 
 use super::GRAIN;

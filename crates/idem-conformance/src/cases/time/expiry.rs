@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Created, Deleted, Record, RecordKey, State, Store, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, State, Store, Updated},
+};
 use tokio::time::Instant;
 
 use super::{GRAIN, SHORT};

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
-    Abandonment, Claim, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, Ran, RecordKey,
-    Refused, Resolution,
+    Abandonment, Claim, Idempotency, OnAbandoned, Policy, ProbeResult, Prober, RecordKey, Refused,
+    Resolution, spi::Ran,
 };
 use tokio::time::Instant;
 
@@ -37,7 +37,7 @@ pub async fn g1_a_lease_that_ran_out_is_taken_over(harness: &dyn Harness) -> Ver
     );
     assert_eq!(successor.attempt(), 2, "G1: the fencing number grows");
     assert_eq!(
-        successor.resumed().map(|bytes| &**bytes),
+        successor.previous_checkpoint().map(|bytes| &**bytes),
         Some(&b"step 2"[..]),
         "G8: the checkpoint is handed on"
     );

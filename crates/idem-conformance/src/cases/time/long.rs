@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Created, Record, RecordKey, State, Store, Stored, Updated};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, State, Store, Stored, Updated},
+};
 
 use super::{
     SHORT,

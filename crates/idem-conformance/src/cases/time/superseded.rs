@@ -1,6 +1,11 @@
 //! G3: a superseded execution can change nothing, and is told so.
 
-use idem_core::{Execution, HoldError, Idempotency, Ran, Record, RecordKey, Stopped};
+use idem_core::{
+    Execution, Idempotency, RecordKey,
+    error::HoldError,
+    spi::{Ran, Stopped},
+    store::Record,
+};
 
 use super::lease::{hasty, taken_over};
 use crate::{
@@ -123,7 +128,7 @@ struct Scene {
 struct Rest {
     second: Execution,
     engine: Idempotency,
-    store: std::sync::Arc<dyn idem_core::Store>,
+    store: std::sync::Arc<dyn idem_core::store::Store>,
     key: RecordKey,
     record: Option<Record>,
 }

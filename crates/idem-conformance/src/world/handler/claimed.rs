@@ -1,6 +1,9 @@
 //! A request that arrives at `claim`: claim, run, end.
 
-use idem_core::{Claim, Execution, Ran, Refused, Stopped};
+use idem_core::{
+    Claim, Execution, Refused,
+    spi::{Ran, Stopped},
+};
 
 use super::{Answer, Claiming, Handling};
 use crate::{
@@ -47,7 +50,7 @@ pub(super) async fn handle(handling: &Handling) -> Answer {
 }
 
 async fn run(handling: &Handling, execution: Execution) -> Answer {
-    let running = execution.running();
+    let running = execution.context();
     let work = async {
         let ending = handling.work(&running).await;
         if ending == Ending::Panic {

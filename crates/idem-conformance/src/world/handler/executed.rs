@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use idem_core::{ExecuteError, Failure, Outcome, Refused, Superseded};
+use idem_core::{
+    Failure, Outcome, Refused,
+    error::{ExecuteError, Superseded},
+};
 
 use super::{Answer, Claiming, Handling, json};
 use crate::{
@@ -16,11 +19,11 @@ pub(super) async fn handle(handling: &Handling) -> Answer {
     let key = &handling.key().record;
     let claiming = Mutex::new(Claiming::new(handling));
     let ending = Mutex::new(None);
-    let work = async |running: idem_core::Running| {
-        let attempt = running.attempt();
+    let work = async |context: idem_core::Context| {
+        let attempt = context.attempt();
         lock(&claiming).replied(KeyReply::Acquired { attempt });
         // Under `execute` nobody can release, and nobody can forget to end.
-        let how = match handling.work(&running).await {
+        let how = match handling.work(&context).await {
             Ending::Release => Ending::Retry,
             Ending::Vanish => Ending::Complete,
             how => how,

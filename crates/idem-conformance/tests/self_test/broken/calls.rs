@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use idem_core::{Deleted, Record, RecordKey, State, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Deleted, Record, State, Store, StoreError, Stored, Updated, Version},
+};
 use tokio::task::yield_now;
 
 use super::{

@@ -3,7 +3,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use idem_core::{
-    Bytes, Record, RecordKey, State, StoreError, StoreErrorKind, Stored, Timestamp, codec,
+    Bytes, RecordKey, Timestamp,
+    store::{Record, State, StoreError, StoreErrorKind, Stored, codec},
 };
 
 use super::{

@@ -2,7 +2,10 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use idem_core::{Created, Record, RecordKey, Store, StoreError, StoreErrorKind, Stored};
+use idem_core::{
+    RecordKey,
+    store::{Created, Record, Store, StoreError, StoreErrorKind, Stored},
+};
 use tokio::task::yield_now;
 
 use super::{

@@ -6,7 +6,10 @@ use idem_conformance::{
     Browsing, Corrupt, Fault, FaultStore, Faults, Fill, Harness, Restart, Skipped, Sweeping,
     async_trait,
 };
-use idem_core::{RecordKey, Store, Watch};
+use idem_core::{
+    RecordKey,
+    store::{Store, Watch},
+};
 use tokio::time::Instant;
 
 use super::{

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use idem_conformance::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Stored, Sweep, Watch, Watcher};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError, Stored, Sweep, Watch, Watcher},
+};
 use tokio::sync::Notify;
 
 use super::Flaw;

@@ -11,7 +11,8 @@ use std::{
 
 use idem_conformance::{Op, async_trait};
 use idem_core::{
-    ClaimToken, Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version,
+    RecordKey,
+    store::{ClaimToken, Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
 use tokio::{sync::Semaphore, task::yield_now, time::Instant};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use idem_conformance::history::{
     Call, Imprint, Limit, Register, StoreCall, StoreReply, Violation, check,
 };
-use idem_core::{ClaimToken, Version};
+use idem_core::store::{ClaimToken, Version};
 
 use super::{ms, replied, unknown};
 

@@ -9,8 +9,8 @@ use idem_conformance::{
     history::{Limit, RecordingStore, Register, Violation},
 };
 use idem_core::{
-    Bytes, ClaimToken, Fingerprint, IdempotencyKey, Record, RecordKey, Scope, State, Store,
-    Timestamp, Version,
+    Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    store::{ClaimToken, Record, State, Store, Version},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{sleep, timeout};

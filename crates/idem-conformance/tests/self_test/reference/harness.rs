@@ -5,7 +5,10 @@ use std::sync::Arc;
 use idem_conformance::{
     Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, Sweeping, async_trait,
 };
-use idem_core::{Bytes, RecordKey, Store, Watch};
+use idem_core::{
+    Bytes, RecordKey,
+    store::{Store, Watch},
+};
 
 use super::{LIMIT, ReferenceStore};
 

@@ -11,8 +11,8 @@ use std::{
 
 use idem_conformance::async_trait;
 use idem_core::{
-    Bytes, Created, Deleted, Record, RecordKey, State, Store, StoreError, Stored, Updated, Version,
-    codec,
+    Bytes, RecordKey,
+    store::{Created, Deleted, Record, State, Store, StoreError, Stored, Updated, Version, codec},
 };
 use tokio::{sync::broadcast, time::Instant};
 

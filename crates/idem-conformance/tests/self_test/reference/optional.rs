@@ -3,7 +3,10 @@
 use std::ops::Bound;
 
 use idem_conformance::async_trait;
-use idem_core::{Browse, Cursor, Page, RecordKey, StoreError, Sweep, Watch, Watcher};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Page, StoreError, Sweep, Watch, Watcher},
+};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::ReferenceStore;

@@ -12,7 +12,10 @@ use idem_conformance::{
     Odds, async_trait,
     world::{Abandoned, Arrival, Ending, Failure, Plan, Trouble, run_over},
 };
-use idem_core::{Created, Deleted, Record, RecordKey, Store, StoreError, Stored, Updated, Version};
+use idem_core::{
+    RecordKey,
+    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+};
 
 use crate::{
     broken::{Broken, Flaw},

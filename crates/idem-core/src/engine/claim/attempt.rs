@@ -5,11 +5,12 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use futures_util::future::select;
 
 use crate::{
-    Claim, Execution, Idempotency, RecordKey, StoreError,
+    Claim, Execution, Idempotency, RecordKey,
     engine::call::{Budget, MAX_ROUNDS, endless, in_place},
     execution::Held,
     machine::{Claimed, Claiming, Holding, Reply, Request},
     observe,
+    store::StoreError,
 };
 
 /// One claim on its way. Dropped while the outcome of a write is not known, because the caller went

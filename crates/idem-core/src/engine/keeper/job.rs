@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use crate::{HoldError, engine::background::Counted, execution::Held, observe};
+use crate::{engine::background::Counted, error::HoldError, execution::Held, observe};
 
 /// The pause after the first attempt at an ending; doubled with each.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Superseded;
+use crate::error::Superseded;
 
 const LOST: Reply = Reply::Failed(StoreErrorKind::Unknown);
 

@@ -1,8 +1,8 @@
 //! What may happen next, and what it does.
 
 use idem_core::{
-    ClaimToken, Record, State, StoreErrorKind, Stored,
     machine::{Claiming, Ending, Holding, Reply, Want, Write},
+    store::{ClaimToken, Record, State, StoreErrorKind, Stored},
 };
 
 use super::{Action, Message, Phase, Protocol, World, answer, fallback};

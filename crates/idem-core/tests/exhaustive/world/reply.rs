@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use idem_core::{
-    Refused, State,
+    Refused,
     machine::{Claimed, Claiming, Held, Holding, Landed, LapsedRule, Reply},
+    store::State,
 };
 
 use super::{Message, Phase, Protocol, World};

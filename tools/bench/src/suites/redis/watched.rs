@@ -1,5 +1,5 @@
 //! What it costs others that some callers wait to be woken: idem on both sides, once with
-//! [`Watch`](idem_core::Watch), and waiters on another connection that the server has to tell; once
+//! [`Watch`](idem_core::store::Watch), and waiters on another connection that the server has to tell; once
 //! with neither.
 //!
 //! The operation is a claim that nobody contends for, and its release, which leaves nothing behind:

@@ -1,4 +1,4 @@
-//! [`Running`]: what work may see and do while it runs.
+//! [`Context`]: what work may see and do while it runs.
 
 use std::{fmt, sync::Arc};
 
@@ -7,13 +7,13 @@ use bytes::Bytes;
 #[cfg(doc)]
 use crate::{Execution, OnOutage};
 use crate::{
-    Fingerprint, HoldError, IdempotencyKey, RecordKey, derive::derive_key, execution::Held,
+    Fingerprint, IdempotencyKey, RecordKey, derive::derive_key, error::HoldError, execution::Held,
     machine::Want,
 };
 
 /// What work may see and do while it runs; cheap to clone.
 #[derive(Clone)]
-pub struct Running(Inner);
+pub struct Context(Inner);
 
 #[derive(Clone)]
 enum Inner {
@@ -24,7 +24,7 @@ enum Inner {
     },
 }
 
-impl Running {
+impl Context {
     pub(crate) fn protected(held: Arc<Held>) -> Self {
         Self(Inner::Protected(held))
     }
@@ -59,9 +59,9 @@ impl Running {
         }
     }
 
-    /// The checkpoint of the execution before; see [`Execution::resumed`](crate::Execution::resumed).
+    /// The checkpoint of the execution before; see [`Execution::previous_checkpoint`](crate::Execution::previous_checkpoint).
     #[must_use]
-    pub fn resumed(&self) -> Option<&Bytes> {
+    pub fn previous_checkpoint(&self) -> Option<&Bytes> {
         match &self.0 {
             Inner::Protected(held) => held.resumed.as_ref(),
             Inner::Unprotected { .. } => None,
@@ -89,9 +89,9 @@ impl Running {
     }
 }
 
-impl fmt::Debug for Running {
+impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
+        f.debug_struct("Context")
             .field("key", self.key())
             .field("attempt", &self.attempt())
             .field("protected", &self.is_protected())
