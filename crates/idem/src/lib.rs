@@ -13,6 +13,7 @@
 //! | `sqlite` | `sqlite` | durable records in one file, without a server; your rows commit with the record |
 //! | `redis` | `redis` | Redis and Valkey: alone, Sentinel, Cluster |
 //! | `postgres` | `postgres` | PostgreSQL, and transactions that commit your rows with the record |
+//! | `mysql` | `mysql` | MySQL and MariaDB, and transactions that commit your rows with the record |
 //! | `tower`, `axum` | `tower` | a tower `Layer` for axum, hyper and anything tower |
 //! | `reqwest` | `http::client` | the client's half, as a middleware of reqwest |
 //! | `http` | `http` | the semantics of the `Idempotency-Key` header, for an integration of your own |
@@ -67,6 +68,12 @@ pub mod redis {
 #[cfg(feature = "postgres")]
 pub mod postgres {
     pub use idem_postgres::*;
+}
+
+/// MySQL and MariaDB.
+#[cfg(feature = "mysql")]
+pub mod mysql {
+    pub use idem_mysql::*;
 }
 
 /// The semantics of the `Idempotency-Key` header, without a framework.

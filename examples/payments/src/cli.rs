@@ -17,7 +17,7 @@ pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
 
     /// Where keys and answers are kept, as a URL: memory:, redis://…, redis+cluster://…,
-    /// redis+sentinel://…, sqlite:payments.db, postgres://… (in the last two the books as well)
+    /// redis+sentinel://…, sqlite:payments.db, postgres://…, mysql://… (in the last three the books as well)
     #[arg(long, default_value = "memory:", value_name = "URL")]
     pub(crate) store: String,
 

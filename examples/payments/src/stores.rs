@@ -3,11 +3,12 @@
 use anyhow::{Context as _, Result, bail};
 use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
+use idem_mysql::MySqlStore;
 use idem_postgres::PostgresStore;
 use idem_redis::RedisStore;
 use idem_sqlite::SqliteStore;
 
-use crate::ledger::{Ledger, MemoryLedger, PostgresLedger, SqliteLedger};
+use crate::ledger::{Ledger, MemoryLedger, MySqlLedger, PostgresLedger, SqliteLedger};
 
 /// The schemes that [`open`] knows, with an example each: for error messages.
 const KNOWN: &[&str] = &[
@@ -19,6 +20,7 @@ const KNOWN: &[&str] = &[
     #[cfg(feature = "tls")]
     "rediss://cache.example/, rediss+cluster://…, rediss+sentinel://…",
     "postgres://user@127.0.0.1/database",
+    "mysql://user@127.0.0.1/database",
 ];
 
 /// Where keys and answers are, and the books.
@@ -45,6 +47,7 @@ pub(crate) async fn open(url: &str, policy: Policy) -> Result<Stores> {
         }
         "sqlite" => sqlite(url, policy).await,
         "postgres" | "postgresql" => postgres(url, policy).await,
+        "mysql" | "mariadb" => mysql(url, policy).await,
         _ => bail!(
             "unknown store `{scheme}:`, known are:\n  {}",
             KNOWN.join("\n  ")
@@ -84,6 +87,18 @@ async fn postgres(url: &str, policy: Policy) -> Result<Stores> {
     let ledger = PostgresLedger::open(url, store.transactional(&idem)).await;
     Ok(Stores {
         ledger: Ledger::Postgres(ledger.context("the books cannot be opened")?),
+        idem,
+    })
+}
+
+/// Keys and books in one MySQL or MariaDB database, so that they commit together.
+async fn mysql(url: &str, policy: Policy) -> Result<Stores> {
+    let store = MySqlStore::connect(url).await?;
+    store.migrate().await?;
+    let idem = Idempotency::builder(store.clone()).policy(policy).build()?;
+    let ledger = MySqlLedger::open(url, store.transactional(&idem)).await;
+    Ok(Stores {
+        ledger: Ledger::MySql(ledger.context("the books cannot be opened")?),
         idem,
     })
 }

@@ -34,10 +34,11 @@
 //! | [`Sentinel`] | a primary, two replicas, three Sentinels: failover by killing, pausing, cutting off, or on demand | same | same |
 //! | [`Cluster`] | three primaries with a replica each: the same, and moving slots step by step | same | same |
 //! | [`Postgres`] | one server, flushing or not, with any setting; [standbys](Postgres::add_standby), synchronous or not, and their promotion | `IDEM_PG_BINDIR`, the folder with `initdb` and `postgres` | `pg_config --bindir`, the newest below `/usr/lib/postgresql` |
+//! | [`MariaDb`] | one server, flushing or not, with any setting | `IDEM_MARIADB_SERVER`, the path of `mariadbd` | `PATH`, `/usr/sbin` |
 //! | [`PgBouncer`] | in transaction mode, with any setting, before any of these or a proxy | `IDEM_PGBOUNCER`, the path of the program | `/usr/sbin/pgbouncer`, the one in `PATH` |
 //! | [`Program`] | anything else | the path or name it is given | |
 //!
-//! Each type has an example of its own. Postgres and PgBouncer refuse to run as root: to a test that
+//! Each type has an example of its own. Postgres, MariaDB and PgBouncer refuse to run as root: to a test that
 //! is root they run as `postgres`, or `nobody`, who must be able to read the programs.
 //!
 //! By hand: `cargo run -p idem-testbed -- redis cluster standby pgbouncer` starts servers, says
@@ -48,7 +49,7 @@
 //! A [`Server`] is killed (SIGKILL), paused (SIGSTOP), resumed, and started again over its data, on
 //! the same port. A [`FaultyProxy`] before any of them cuts a connection before a request goes on,
 //! loses a reply once the server has given it, delays, hangs, refuses. It follows the protocols of
-//! Redis and Postgres, so that a fault befalls the very [request](Rule) it is meant for. Sentinel
+//! Redis, Postgres and MariaDB, so that a fault befalls the very [request](Rule) it is meant for. Sentinel
 //! and Cluster deployments can be started [behind](ClusterBuilder::behind_proxies) proxies, which
 //! they then name to their clients.
 //!
@@ -73,6 +74,7 @@ mod folder;
 mod launch;
 mod lifeline;
 mod log_tail;
+mod mariadb;
 mod ports;
 pub mod postgres;
 mod process;
@@ -88,6 +90,7 @@ mod unblock;
 mod wait;
 
 pub use error::TestbedError;
+pub use mariadb::{MariaDb, MariaDbBuilder};
 pub use postgres::{
     Durability, PgBouncer, PgBouncerBuilder, Postgres, PostgresBuilder, Replication,
 };

@@ -17,7 +17,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
@@ -27,6 +27,11 @@ const NEEDS: [Need; 5] = [
         package: "postgresql",
         purpose: "the Postgres store's tests",
         is_there: has_postgres,
+    },
+    Need {
+        package: "mariadb-server",
+        purpose: "the MySQL store's tests",
+        is_there: has_mariadb,
     },
     Need {
         package: "pgbouncer",
@@ -143,6 +148,13 @@ fn by_hand(packages: &[&str]) -> String {
 fn has_redis() -> bool {
     env::var_os("IDEM_REDIS_SERVER").is_some_and(|path| is_executable(Path::new(&path)))
         || find_program("redis-server").is_some()
+}
+
+/// Debian keeps the server outside of most users' `PATH`.
+fn has_mariadb() -> bool {
+    env::var_os("IDEM_MARIADB_SERVER").is_some_and(|path| is_executable(Path::new(&path)))
+        || find_program("mariadbd").is_some()
+        || is_executable(Path::new("/usr/sbin/mariadbd"))
 }
 
 /// Debian keeps the server's programs outside `PATH`, in a folder per version.

@@ -2,6 +2,7 @@
 
 mod error;
 mod memory;
+mod mysql;
 mod postgres;
 mod posting;
 mod sqlite;
@@ -9,6 +10,7 @@ mod transfer;
 
 pub(crate) use error::LedgerError;
 pub(crate) use memory::MemoryLedger;
+pub(crate) use mysql::MySqlLedger;
 pub(crate) use postgres::PostgresLedger;
 pub(crate) use posting::Posting;
 pub(crate) use sqlite::SqliteLedger;
@@ -23,6 +25,8 @@ pub(crate) enum Ledger {
     Memory(MemoryLedger),
     /// In the database where the keys are: what is written commits together with the answer.
     Postgres(PostgresLedger),
+    /// In the database where the keys are, likewise.
+    MySql(MySqlLedger),
     /// In the file where the keys are, likewise.
     Sqlite(SqliteLedger),
 }
@@ -41,6 +45,7 @@ impl Ledger {
                 Ok(Posting::done(transfer))
             }
             Self::Postgres(ledger) => ledger.post(merchant, transfer).await,
+            Self::MySql(ledger) => ledger.post(merchant, transfer).await,
             Self::Sqlite(ledger) => Ok(ledger.post(merchant, transfer)),
         }
     }
@@ -55,6 +60,7 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.find(merchant, kind, id)),
             Self::Postgres(ledger) => ledger.find(merchant, kind, id).await,
+            Self::MySql(ledger) => ledger.find(merchant, kind, id).await,
             Self::Sqlite(ledger) => ledger.find(merchant, kind, id).await,
         }
     }
@@ -68,6 +74,7 @@ impl Ledger {
         match self {
             Self::Memory(ledger) => Ok(ledger.list(merchant, kind)),
             Self::Postgres(ledger) => ledger.list(merchant, kind).await,
+            Self::MySql(ledger) => ledger.list(merchant, kind).await,
             Self::Sqlite(ledger) => ledger.list(merchant, kind).await,
         }
     }
@@ -86,6 +93,7 @@ impl Ledger {
                 Ok(changed.map(Posting::done))
             }
             Self::Postgres(ledger) => ledger.change(merchant, kind, id, change).await,
+            Self::MySql(ledger) => ledger.change(merchant, kind, id, change).await,
             Self::Sqlite(ledger) => ledger.change(merchant, kind, id, change).await,
         }
     }

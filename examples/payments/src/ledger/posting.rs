@@ -1,6 +1,6 @@
 //! [`Posting`]: a transfer that is on the books, and whether it stays there.
 
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{MySql, Postgres, Sqlite, Transaction};
 
 use super::{LedgerError, Transfer, sqlite::Unwritten};
 use crate::run::Run;
@@ -17,6 +17,7 @@ pub(crate) struct Posting {
 enum Open {
     Nothing,
     Postgres(idem_postgres::Transactional, Transaction<'static, Postgres>),
+    MySql(idem_mysql::Transactional, Transaction<'static, MySql>),
     /// To be written in a transaction that is as short as can be: nobody else can write meanwhile.
     Unwritten(Unwritten),
     Sqlite(idem_sqlite::Transactional, Transaction<'static, Sqlite>),
@@ -36,6 +37,16 @@ impl Posting {
         tx: Transaction<'static, Postgres>,
     ) -> Self {
         let open = Open::Postgres(transactional, tx);
+        Self { transfer, open }
+    }
+
+    /// It is there once the transaction is committed.
+    pub(super) fn in_mysql(
+        transfer: Transfer,
+        transactional: idem_mysql::Transactional,
+        tx: Transaction<'static, MySql>,
+    ) -> Self {
+        let open = Open::MySql(transactional, tx);
         Self { transfer, open }
     }
 
@@ -74,10 +85,14 @@ impl Posting {
             (Open::Postgres(transactional, tx), Some(record)) => {
                 record.hand_over(transactional.open_tx(tx))?;
             }
+            (Open::MySql(transactional, tx), Some(record)) => {
+                record.hand_over(transactional.open_tx(tx))?;
+            }
             (Open::Sqlite(transactional, tx), Some(record)) => {
                 record.hand_over(transactional.open_tx(tx))?;
             }
             (Open::Postgres(_, tx), None) => tx.commit().await.map_err(LedgerError::Unknown)?,
+            (Open::MySql(_, tx), None) => tx.commit().await.map_err(LedgerError::Unknown)?,
             (Open::Sqlite(_, tx), None) => tx.commit().await.map_err(LedgerError::Unknown)?,
             (Open::Nothing | Open::Unwritten(_), _) => {}
         }

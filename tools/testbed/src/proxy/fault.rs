@@ -79,6 +79,8 @@ impl Fault {
 ///   statement has no command and contains nothing; one that runs a prepared statement has that
 ///   statement's command and contains its text, besides the parameters.
 /// - HTTP/1.1: one request, with its method for a command. A chunked body is apart from it.
+/// - MySQL and MariaDB: a query, with its first word for a command, or the run of a prepared statement,
+///   which has no command and contains its parameters alone.
 /// - Anything else: whatever arrives at once. It has no command.
 ///
 /// A greeting (`HELLO`, the startup message) is a request as well: name a command where that

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod http;
+mod mysql;
 mod postgres;
 mod request;
 mod resp;

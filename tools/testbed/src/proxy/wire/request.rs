@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{http, postgres, resp};
+use super::{http, mysql, postgres, resp};
 
 /// One request.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ enum Dialect {
     Resp,
     Postgres(postgres::Session),
     Http,
+    MySql,
     /// None of these: what arrives at once is a request.
     Other,
     /// Bytes that are no requests.
@@ -94,8 +95,9 @@ impl RequestReader {
         match &mut self.dialect {
             Dialect::Unknown => {
                 self.dialect = match first {
-                    b'*' => Dialect::Resp,
                     0 => Dialect::Postgres(postgres::Session::default()),
+                    _ if mysql::is_greeting(buffer) => Dialect::MySql,
+                    b'*' => Dialect::Resp,
                     b'A'..=b'Z' => Dialect::Http,
                     _ => Dialect::Other,
                 };
@@ -115,6 +117,7 @@ impl RequestReader {
             },
             Dialect::Postgres(session) => session.next_request(buffer),
             Dialect::Http => http::next_request(buffer),
+            Dialect::MySql => mysql::next_request(buffer),
             Dialect::Other => Some(Request {
                 bytes: buffer.split().freeze(),
                 commands: Vec::new(),

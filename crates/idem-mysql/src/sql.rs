@@ -1,0 +1,238 @@
+//! The statements.
+//!
+//! They keep to what both MariaDB and MySQL 8 document. Batches are plain text with hexadecimal
+//! literals, so that every value has one type whatever the session's character set is, and need no
+//! statement prepared for each number of rows. One large body is sent as an argument instead.
+//!
+//! Rows are named in the order of the primary key and read by it, so that all statements lock them in
+//! one order. A statement reads the clock behind the lock: `SYSDATE` moves on while it waits, as `NOW`
+//! does not.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use bytes::Bytes;
+use idem_core::RecordKey;
+use idem_sql::row::Row;
+
+/// A body from this length on is an argument.
+const LARGE: usize = 256 << 10;
+
+/// The server's clock, in microseconds since 1970. `SYSDATE` is in the session's time zone, and what
+/// that differs from UTC is known from `NOW`: both are as of the statement's start.
+const NOW: &str = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) \
+    - TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), NOW(6)))";
+
+/// What the server says of itself. Columns: none of interest; whether `SYSDATE` moves on within a
+/// statement; the largest packet; the version.
+pub(crate) const CHECK: &str = "SELECT SLEEP(0.002), CAST(SYSDATE(6) > NOW(6) AS SIGNED), \
+    CAST(@@max_allowed_packet AS SIGNED), VERSION()";
+
+/// A statement, and the argument of its only `?`.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Statement {
+    /// How many bytes are sent.
+    pub(crate) fn len(&self) -> usize {
+        self.sql.len() + self.body.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// A row that takes the place of another.
+pub(crate) struct Replacement<'a> {
+    pub(crate) key: &'a RecordKey,
+    pub(crate) expected: Vec<u8>,
+    /// `None` releases the key: its row counts as absent, and is swept like one that has expired.
+    pub(crate) row: Option<Row>,
+}
+
+/// Files records where there is none, or one past its ttl.
+///
+/// Assignments are carried out from left to right. The first reads the clock: it sets `updated_at` to
+/// a time that is not before `expires_at` if and only if the row has expired, and the others go by
+/// that. A row that is live keeps every column.
+fn create_with(values: &str) -> String {
+    let taken = |column: &str| format!("IF(updated_at >= expires_at, VALUES({column}), {column})");
+    format!(
+        "INSERT INTO idem_records \
+         (`key`, scope, version, writer, updated_at, expires_at, status, body) VALUES {values} \
+         ON DUPLICATE KEY UPDATE updated_at = IF(expires_at <= {NOW}, {NOW}, updated_at), \
+         version = {}, writer = {}, status = {}, body = {}, \
+         expires_at = IF(updated_at >= expires_at, \
+         updated_at + VALUES(expires_at) - VALUES(updated_at), expires_at)",
+        taken("version"),
+        taken("writer"),
+        taken("status"),
+        taken("body"),
+    )
+}
+
+/// A row of [`create_with`] with arguments: key, scope, version, writer, ttl, status, body.
+pub(crate) static CREATE_ONE: LazyLock<String> =
+    LazyLock::new(|| create_with(&format!("(?, ?, ?, ?, {NOW}, {NOW} + ?, ?, ?)")));
+
+/// [`replace`] of one row with arguments: writer, ttl, status, body, version, key, scope, and the
+/// expected version.
+pub(crate) static REPLACE_ONE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE idem_records SET writer = ?, updated_at = {NOW}, expires_at = {NOW} + ?, \
+         status = ?, body = ?, version = ? \
+         WHERE `key` = ? AND scope = ? AND version = ? AND expires_at > {NOW}"
+    )
+});
+
+/// The row of a key and a scope, locked until the transaction ends. The columns are those of [`find`].
+pub(crate) static LOCK_ONE: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE `key` = ? AND scope = ? FOR UPDATE", found("NULL")));
+
+/// Files records, and then says what is there.
+pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> Statement {
+    let mut body = None;
+    let values = rows.iter().map(|(key, row)| {
+        format!(
+            "({}, {}, {}, {writer}, {NOW}, {NOW} + {}, '{}', {})",
+            hex(key.key().as_bytes()),
+            hex(key.scope().as_bytes()),
+            hex(&row.version),
+            micros(row),
+            row.status,
+            literal(row, rows.len(), &mut body),
+        )
+    });
+    let sql = create_with(&join(values, ", "));
+    Statement { sql, body }
+}
+
+/// Replaces live records whose version is the expected one. Their versions tell the rows apart; the
+/// column itself is assigned last.
+pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> Statement {
+    let mut body = None;
+    let each = |value: &mut dyn FnMut(&Replacement<'_>) -> String| match rows {
+        [one] => value(one),
+        _ => {
+            let cases = rows
+                .iter()
+                .map(|row| format!("WHEN {} THEN {}", hex(&row.expected), value(row)));
+            format!("CASE version {} END", join(cases, " "))
+        }
+    };
+    let expires = each(&mut |row| match &row.row {
+        Some(row) => format!("{NOW} + {}", micros(row)),
+        None => "0".to_owned(),
+    });
+    let status = each(&mut |row| {
+        let status = row.row.as_ref().map_or("released", |row| row.status);
+        format!("'{status}'")
+    });
+    let bodies = each(&mut |row| match &row.row {
+        Some(row) => literal(row, rows.len(), &mut body),
+        None => "''".to_owned(),
+    });
+    let version = each(&mut |row| match &row.row {
+        Some(row) => hex(&row.version),
+        None => hex(&row.expected),
+    });
+    let places = rows.iter().map(|row| {
+        let (key, version) = (place(row.key), hex(&row.expected));
+        format!("({key} AND version = {version})")
+    });
+    let sql = format!(
+        "UPDATE idem_records FORCE INDEX (PRIMARY) SET writer = {writer}, updated_at = {NOW}, \
+         expires_at = {expires}, status = {status}, body = {bodies}, version = {version} \
+         WHERE expires_at > {NOW} AND ({})",
+        join(places, " OR ")
+    );
+    Statement { sql, body }
+}
+
+/// The rows of keys. Columns: key, scope, version, age and time to live in microseconds, writer, and
+/// the body unless this writer wrote it.
+pub(crate) fn find(keys: &[&RecordKey], writer: i64) -> String {
+    let writer = writer.to_string();
+    let places = keys.iter().map(|key| format!("({})", place(key)));
+    format!("{} WHERE {}", found(&writer), join(places, " OR "))
+}
+
+/// [`find`], once nobody is writing to these rows.
+pub(crate) fn find_decided(keys: &[&RecordKey], writer: i64) -> String {
+    format!("{} LOCK IN SHARE MODE", find(keys, writer))
+}
+
+/// A page of live records behind a key, in the columns of [`find`]. Arguments: key twice, scope, and
+/// how many.
+pub(crate) fn page() -> String {
+    format!(
+        "{} WHERE `key` >= ? AND (`key` > ? OR scope > ?) AND expires_at > {NOW} \
+         ORDER BY `key`, scope LIMIT ?",
+        found("NULL")
+    )
+}
+
+/// Keys behind a key, and whether each has expired: reads no record. Arguments as for [`page`].
+pub(crate) fn look() -> String {
+    format!(
+        "SELECT `key`, scope, CAST(expires_at <= {NOW} AS SIGNED) \
+         FROM idem_records FORCE INDEX (PRIMARY) \
+         WHERE `key` >= ? AND (`key` > ? OR scope > ?) ORDER BY `key`, scope LIMIT ?"
+    )
+}
+
+/// Removes rows that have expired.
+pub(crate) fn remove(places: &[(Vec<u8>, Vec<u8>)]) -> String {
+    let places = places
+        .iter()
+        .map(|(key, scope)| format!("(r.`key` = {} AND r.scope = {})", hex(key), hex(scope)));
+    format!(
+        "DELETE r FROM idem_records AS r FORCE INDEX (PRIMARY) \
+         WHERE r.expires_at <= {NOW} AND ({})",
+        join(places, " OR ")
+    )
+}
+
+fn found(writer: &str) -> String {
+    format!(
+        "SELECT `key`, scope, version, CAST({NOW} - updated_at AS SIGNED), \
+         CAST(expires_at - {NOW} AS SIGNED), writer, IF(writer <=> {writer}, NULL, body) \
+         FROM idem_records FORCE INDEX (PRIMARY)"
+    )
+}
+
+fn place(key: &RecordKey) -> String {
+    let (key, scope) = (key.key(), key.scope());
+    format!(
+        "`key` = {} AND scope = {}",
+        hex(key.as_bytes()),
+        hex(scope.as_bytes())
+    )
+}
+
+/// The ttl of a row, one at least: a live row has `updated_at` before `expires_at`.
+pub(crate) fn micros(row: &Row) -> i64 {
+    row.ttl_ms.saturating_mul(1000).max(1)
+}
+
+/// A body as it stands in a statement of so many rows: a large one alone is its argument.
+fn literal(row: &Row, rows: usize, argument: &mut Option<Bytes>) -> String {
+    if rows == 1 && row.body.len() >= LARGE {
+        *argument = Some(row.body.clone());
+        return "?".to_owned();
+    }
+    hex(&row.body)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len() + 3);
+    text.push_str("x'");
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+    }
+    text.push('\'');
+    text
+}
+
+fn join(parts: impl Iterator<Item = String>, by: &str) -> String {
+    parts.collect::<Vec<_>>().join(by)
+}
