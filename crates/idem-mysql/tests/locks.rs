@@ -1,5 +1,4 @@
 //! A row that somebody's transaction holds.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{num::NonZeroUsize, time::Duration};
 
