@@ -1,6 +1,6 @@
 //! How fast the store is beside its floor, in one run: one row per statement, each a commit.
 //!
-//! `cargo run --release -p idem-sqlite --example floor -- FOLDER [SECONDS]`, on the disk in question.
+//! `cargo run --release -p idem-sqlite --example sqlite_floor -- FOLDER [SECONDS]`, on the disk in question.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails is none")]
 
 use std::{

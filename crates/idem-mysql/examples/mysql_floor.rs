@@ -1,6 +1,6 @@
 //! How fast the store is beside its floor, in one run: one row per statement, each a commit.
 //!
-//! `cargo run --release -p idem-mysql --example floor -- URL [SECONDS]`, or without a URL over a MariaDB
+//! `cargo run --release -p idem-mysql --example mysql_floor -- URL [SECONDS]`, or without a URL over a MariaDB
 //! that is started for it and flushes every commit.
 #![expect(clippy::unwrap_used, reason = "a measurement that fails is none")]
 
