@@ -6,7 +6,7 @@
 //! ```
 //! # mod my_store {
 //! #     use std::{sync::Arc, time::Duration};
-//! #     use idem_core::*;
+//! #     use idem_core::{RecordKey, store::*};
 //! #     #[derive(Clone)] pub struct MyStore;
 //! #     impl MyStore { pub fn open() -> Self { Self } }
 //! #     #[async_trait::async_trait]
