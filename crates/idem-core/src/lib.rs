@@ -5,8 +5,9 @@
 //! apart from success.
 //!
 //! Start at [`Idempotency::execute`] for work in one call, or at [`Idempotency::claim`] for a job
-//! runner with a life of its own. Pick a store (`idem-memory`, `idem-redis`, `idem-postgres`) or
-//! write one: [`Store`]. All decisions are pure functions in [`machine`].
+//! runner with a life of its own. Pick a store (`idem-memory`, `idem-sqlite`, `idem-redis`,
+//! `idem-postgres`, `idem-mysql`) or write one: [`Store`](store::Store). All decisions are pure
+//! functions in [`machine`].
 
 mod answer;
 mod derive;

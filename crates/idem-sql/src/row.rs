@@ -1,7 +1,7 @@
 //! A record as three values: its version, to be compared, its time to live, and its bytes.
 //!
 //! For stores that keep a record as one checksummed value in the format of
-//! [`codec`](idem_core::store::codec), beside the columns that statements compare.
+//! [`codec`], beside the columns that statements compare.
 
 use std::time::Duration;
 
