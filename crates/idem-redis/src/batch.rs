@@ -1,7 +1,7 @@
 //! [`Batches`]: requests that are made at the same time share a pipeline.
 //!
 //! A request that finds nothing under way goes out at once. Others pass through a bounded channel to a
-//! task, which takes up to half of what is outstanding and sends it as one pipeline: a *flush*. Several
+//! task, which takes up to a quarter of what is outstanding and sends it as one pipeline: a *flush*. Several
 //! flushes are under way at once. Within a flush all records to read are read by one `MGET`, and all
 //! records to replace are replaced by one run of the script.
 //!

@@ -33,7 +33,7 @@ enum Event {
 
 /// Flushes what comes until the store's last clone is dropped.
 ///
-/// Takes up to half of what is outstanding, so that one half is gathered while the other one is on its
+/// Takes up to a quarter of what is outstanding, so that the rest is gathered while that is on its
 /// way, and takes it only when the runtime has polled the tasks that are ready, to gather what they send
 /// as well.
 pub(super) async fn run(
@@ -58,8 +58,8 @@ pub(super) async fn run(
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let half = (under_way.load(Ordering::Relaxed) / 2).clamp(1, REQUESTS);
-            let polled = calls.poll_recv_many(cx, &mut received, half);
+            let part = (under_way.load(Ordering::Relaxed) / 4).clamp(1, REQUESTS);
+            let polled = calls.poll_recv_many(cx, &mut received, part);
             polled.map(Event::Received)
         });
         match event.await {
