@@ -1,17 +1,30 @@
 //! A server with a table of payments, and the transactional mode over it.
 
+#[path = "../../../idem-sql/tests/transactional/world.rs"]
+mod alike;
+
 use std::{sync::OnceLock, time::Duration};
 
 use idem_core::{
-    Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, Policy, RecordKey, Scope,
+    Fingerprint, IdempotencyKey, RecordKey, Scope,
     store::{ClaimToken, Store, Updated, Version},
 };
-use idem_mysql::{MySqlConfig, MySqlStore, Transactional};
-use idem_testbed::{FaultyProxy, MariaDb, skip_or_fail};
+use idem_mysql::{MySqlConfig, MySqlStore};
+use idem_testbed::{FaultyProxy, MariaDb, Rule, skip_or_fail};
 use sqlx::{
     AssertSqlSafe, Executor, MySqlConnection, MySqlPool, Row,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
 };
+
+use alike::{LEASE, transactional};
+pub(crate) use alike::{Told, is_absent};
+pub(crate) use idem_mysql::{Completion, OpenTx, Transactional, is_transient};
+
+/// The user's connection.
+pub(crate) type Conn = MySqlConnection;
+
+/// The store that these tests are about.
+type TestedStore = MySqlStore;
 
 /// What each session of the application's pool begins with.
 pub(crate) const READ_COMMITTED: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
@@ -29,9 +42,6 @@ pub(crate) struct World {
     pub(crate) key: RecordKey,
     pub(crate) fingerprint: Fingerprint,
 }
-
-/// The lease of the policies here: longer than any test.
-const LEASE: Duration = Duration::from_secs(300);
 
 impl World {
     pub(crate) async fn open(session: &'static str) -> Option<Self> {
@@ -62,15 +72,6 @@ impl World {
         (proxy, transactional(&store))
     }
 
-    /// The same database, with answers that are kept for a moment.
-    pub(crate) fn forgetful(&self) -> Transactional {
-        let policy = Policy::default()
-            .lease(LEASE)
-            .retention(Duration::from_millis(1));
-        let idem = Idempotency::builder(self.store.clone()).policy(policy);
-        self.store.transactional(&idem.build().unwrap())
-    }
-
     /// Another process.
     pub(crate) async fn elsewhere(&self) -> Transactional {
         let url = self.server.url_of(&self.database);
@@ -82,6 +83,15 @@ impl World {
         let url = self.server.url_of(&self.database);
         let config = MySqlConfig::default().lock_timeout(Duration::from_secs(60));
         transactional(&connect_with(&url, self.session, config).await)
+    }
+
+    /// Strikes at the statement that stores the answer.
+    pub(crate) fn at_the_ending(&self, rule: Rule) -> Rule {
+        rule.command("SAVEPOINT")
+    }
+
+    pub(crate) async fn has_a_live_record(&self) -> bool {
+        self.record().await.is_some()
     }
 
     pub(crate) fn store(&self) -> &MySqlStore {
@@ -102,25 +112,6 @@ impl World {
             .await
             .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
-    }
-
-    /// Claims the key as whoever takes no part in a transaction does.
-    pub(crate) async fn claim(&self) -> Claim {
-        let engine = self.transactional.engine();
-        engine.claim(&self.key, &self.fingerprint).await.unwrap()
-    }
-
-    /// [`claim`](Self::claim) of a key that is free.
-    pub(crate) async fn acquire(&self) -> Execution {
-        match self.claim().await {
-            Claim::Acquired(execution) => execution,
-            other => panic!("the key is free: {other:?}"),
-        }
-    }
-
-    /// How many payments were committed.
-    pub(crate) async fn payments(&self) -> usize {
-        self.sql("SELECT reference FROM payments").await.len()
     }
 
     /// The status of the record, and its attempt.
@@ -203,12 +194,6 @@ async fn connect_with(url: &str, session: &'static str, config: MySqlConfig) -> 
     store
 }
 
-fn transactional(store: &MySqlStore) -> Transactional {
-    let policy = Policy::default().lease(LEASE);
-    let idem = Idempotency::builder(store.clone()).policy(policy);
-    store.transactional(&idem.build().unwrap())
-}
-
 fn server() -> Option<MariaDb> {
     static SERVER: OnceLock<Option<MariaDb>> = OnceLock::new();
     SERVER
@@ -223,21 +208,3 @@ pub(crate) async fn pay(tx: &mut MySqlConnection) -> Result<String, sqlx::Error>
         .await?;
     Ok("p-1".to_owned())
 }
-
-/// Whatever the store has of the key.
-pub(crate) async fn is_absent(transactional: &Transactional, key: &RecordKey) -> bool {
-    let found = transactional.engine().lookup(key).await;
-    found.unwrap().is_none()
-}
-
-/// An error of the work that is no error of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told(pub(crate) &'static str);
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Told {}

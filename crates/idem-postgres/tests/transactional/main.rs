@@ -2,12 +2,19 @@
 //! directly and through PgBouncer, at each isolation level.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../idem-sql/tests/transactional/by_hand.rs"]
 mod by_hand;
+#[path = "../../../idem-sql/tests/transactional/conflicts.rs"]
 mod conflicts;
+#[path = "../../../idem-sql/tests/transactional/execute.rs"]
 mod execute;
+#[path = "../../../idem-sql/tests/transactional/lost_commits.rs"]
 mod lost_commits;
+#[path = "../../../idem-sql/tests/transactional/once.rs"]
 mod once;
+#[path = "../../../idem-sql/tests/transactional/open_tx.rs"]
 mod open_tx;
+mod postgres;
 mod world;
 
 /// Makes one test for each world of an async function that takes one.

@@ -1,13 +1,24 @@
 //! A server with a table of payments, and the transactional mode over it.
 
+#[path = "../../../idem-sql/tests/transactional/world.rs"]
+mod alike;
+
 use std::{sync::OnceLock, time::Duration};
 
-use idem_core::{
-    Claim, Execution, Fingerprint, Idempotency, IdempotencyKey, Policy, RecordKey, Scope,
-};
-use idem_postgres::{PostgresConfig, PostgresStore, Protocol, Transactional};
-use idem_testbed::{FaultyProxy, PgBouncer, Postgres, skip_or_fail};
+use idem_core::{Fingerprint, IdempotencyKey, RecordKey, Scope};
+use idem_postgres::{PostgresConfig, PostgresStore, Protocol};
+use idem_testbed::{FaultyProxy, PgBouncer, Postgres, Rule, skip_or_fail};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+
+use alike::transactional;
+pub(crate) use alike::{Told, is_absent};
+pub(crate) use idem_postgres::{Completion, OpenTx, Transactional, is_transient};
+
+/// The user's connection.
+pub(crate) type Conn = PgConnection;
+
+/// The store that these tests are about.
+type TestedStore = PostgresStore;
 
 /// How the server is reached, and its default level.
 #[derive(Clone, Copy)]
@@ -44,9 +55,6 @@ pub(crate) struct World {
     pub(crate) key: RecordKey,
     pub(crate) fingerprint: Fingerprint,
 }
-
-/// The lease of the policies here: longer than any test.
-const LEASE: Duration = Duration::from_secs(300);
 
 impl World {
     pub(crate) async fn open(setting: Setting) -> Option<Self> {
@@ -97,19 +105,36 @@ impl World {
         (proxy, transactional(&store))
     }
 
-    /// The same database, with answers that are kept for a moment.
-    pub(crate) fn forgetful(&self) -> Transactional {
-        let policy = Policy::default()
-            .lease(LEASE)
-            .retention(Duration::from_millis(1));
-        let idem = Idempotency::builder(self.store.clone()).policy(policy);
-        self.store.transactional(&idem.build().unwrap())
-    }
-
     /// Another process.
     pub(crate) async fn elsewhere(&self) -> Transactional {
         let url = self.server.url_of(&self.database);
         transactional(&connect(&url, Protocol::Prepared).await)
+    }
+
+    /// Another process, which waits as long for a lock as a duplicate has to.
+    pub(crate) async fn patient(&self) -> Transactional {
+        self.elsewhere().await
+    }
+
+    /// Strikes at the statement that stores the answer.
+    pub(crate) fn at_the_ending(&self, rule: Rule) -> Rule {
+        rule.containing("idem")
+    }
+
+    /// Whether a transaction locks the record of an execution from its begin.
+    pub(crate) fn locks_records(&self) -> bool {
+        false
+    }
+
+    /// The retention of the record is over.
+    pub(crate) async fn expire(&self) {
+        self.sql("UPDATE idem.records SET expires_at = clock_timestamp()")
+            .await;
+    }
+
+    pub(crate) async fn has_a_live_record(&self) -> bool {
+        let live = "SELECT key FROM idem.records WHERE expires_at > clock_timestamp()";
+        !self.sql(live).await.is_empty()
     }
 
     pub(crate) fn store(&self) -> &PostgresStore {
@@ -130,25 +155,6 @@ impl World {
             .await
             .unwrap();
         rows.iter().map(|row| row.get(0)).collect()
-    }
-
-    /// Claims the key as whoever takes no part in a transaction does.
-    pub(crate) async fn claim(&self) -> Claim {
-        let engine = self.transactional.engine();
-        engine.claim(&self.key, &self.fingerprint).await.unwrap()
-    }
-
-    /// [`claim`](Self::claim) of a key that is free.
-    pub(crate) async fn acquire(&self) -> Execution {
-        match self.claim().await {
-            Claim::Acquired(execution) => execution,
-            other => panic!("the key is free: {other:?}"),
-        }
-    }
-
-    /// How many payments were committed.
-    pub(crate) async fn payments(&self) -> usize {
-        self.sql("SELECT reference FROM payments").await.len()
     }
 
     /// The status of the one record, and its attempt.
@@ -189,12 +195,6 @@ async fn connect(url: &str, protocol: Protocol) -> PostgresStore {
     store
 }
 
-fn transactional(store: &PostgresStore) -> Transactional {
-    let policy = Policy::default().lease(LEASE);
-    let idem = Idempotency::builder(store.clone()).policy(policy);
-    store.transactional(&idem.build().unwrap())
-}
-
 fn server() -> Option<Postgres> {
     static SERVER: OnceLock<Option<Postgres>> = OnceLock::new();
     SERVER
@@ -210,21 +210,3 @@ pub(crate) async fn pay(tx: &mut PgConnection) -> Result<String, sqlx::Error> {
         .await?;
     Ok("p-1".to_owned())
 }
-
-/// Whatever the store has of the key.
-pub(crate) async fn is_absent(transactional: &Transactional, key: &RecordKey) -> bool {
-    let found = transactional.engine().lookup(key).await;
-    found.unwrap().is_none()
-}
-
-/// An error of the work that is no error of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Told(pub(crate) &'static str);
-
-impl std::fmt::Display for Told {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Told {}

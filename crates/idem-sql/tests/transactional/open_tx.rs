@@ -1,11 +1,12 @@
 //! A transaction that is handed to whoever ends the execution.
+//!
+//! Compiled into the tests of each store that is a server, over a `world` of its own.
 
 use idem_core::{Claim, Execution, machine::Ending, spi::OpenTransaction};
-use idem_postgres::{CommitError, OpenTx};
 
 use crate::{
     in_every_world,
-    world::{World, pay},
+    world::{OpenTx, World, pay},
 };
 
 in_every_world!(
@@ -13,11 +14,10 @@ in_every_world!(
     g7_a_failure_commits_with_the_rows,
     g7_a_retryable_ending_and_a_release_roll_the_rows_back,
     g7_an_open_transaction_that_is_dropped_rolls_the_rows_back,
-    g3_a_superseded_execution_commits_nothing,
 );
 
 /// A claim, and a row that waits for its commit.
-async fn paid(world: &World) -> (Execution, Box<OpenTx>) {
+pub(crate) async fn paid(world: &World) -> (Execution, Box<OpenTx>) {
     let execution = world.acquire().await;
     let mut tx = world.pool().begin().await.unwrap();
     pay(&mut tx).await.unwrap();
@@ -57,19 +57,4 @@ async fn g7_an_open_transaction_that_is_dropped_rolls_the_rows_back(world: World
     execution.fail("broken").await.unwrap();
     assert_eq!(world.payments().await, 0);
     assert!(matches!(world.claim().await, Claim::ReplayFailure(failure) if failure == "broken"));
-}
-
-async fn g3_a_superseded_execution_commits_nothing(world: World) {
-    let (execution, transaction) = paid(&world).await;
-    world.take_over().await;
-    let recorded = transaction.end(execution, Ending::Complete("late".into()));
-    let refused = recorded.await.unwrap_err();
-    let level = world.sql("SHOW transaction_isolation").await;
-    match level[0].as_deref() {
-        Some("read committed") => assert!(matches!(refused, CommitError::Superseded(_))),
-        // The server refuses before the record is looked at.
-        _ => assert!(matches!(refused, CommitError::RolledBack(_)), "{refused}"),
-    }
-    assert_eq!(world.payments().await, 0);
-    assert_eq!(world.record().await.unwrap(), "in-flight 2");
 }

@@ -1,12 +1,13 @@
 //! `execute_in_tx`: the claim commits first, the effects with their completion.
+//!
+//! Compiled into the tests of each store that is a server, over a `world` of its own.
 
-use idem_core::Refused;
-use idem_mysql::{CommitError, TxError};
-use sqlx::MySqlConnection;
+use idem_core::{Refused, error::CommitError};
+use idem_sql::tx::TxError;
 
 use crate::{
     in_every_world,
-    world::{World, pay},
+    world::{Conn, World, pay},
 };
 
 in_every_world!(
@@ -19,8 +20,6 @@ in_every_world!(
     a_value_of_another_type_is_told_and_stays,
     g2_a_value_that_cannot_be_replayed_is_rolled_back,
     a_refusal_that_is_a_value_is_replayed,
-    work_that_swallows_a_deadlock_cannot_commit,
-    work_longer_than_the_lease_keeps_its_key,
 );
 
 async fn g7_the_rows_and_the_answer_commit_together(world: World) {
@@ -116,10 +115,9 @@ async fn g7_the_claim_is_there_while_the_work_runs(world: World) {
                     Ok::<_, String>(String::new())
                 })
                 .await;
-            // With snapshot isolation the transaction has locked the record, and the claim waits for
-            // longer than a call may.
             let told = match again {
                 Err(TxError::Refused(Refused::InFlight { .. })) => true,
+                // The claim waits for longer than a call may.
                 Err(TxError::Claim(_)) => world.locks_records(),
                 _ => false,
             };
@@ -134,7 +132,7 @@ async fn g7_the_claim_is_there_while_the_work_runs(world: World) {
 
 async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
     let other = idem_core::Fingerprint::of("payments/v1", b"5 usd");
-    let first = async |tx: &mut MySqlConnection, _| pay(tx).await;
+    let first = async |tx: &mut Conn, _| pay(tx).await;
     let paid = world
         .transactional
         .execute_in_tx(&world.key, &world.fingerprint, first);
@@ -157,7 +155,7 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
 }
 
 async fn a_value_of_another_type_is_told_and_stays(world: World) {
-    let first = async |tx: &mut MySqlConnection, _| pay(tx).await;
+    let first = async |tx: &mut Conn, _| pay(tx).await;
     let paid = world
         .transactional
         .execute_in_tx(&world.key, &world.fingerprint, first);
@@ -196,43 +194,4 @@ async fn a_refusal_that_is_a_value_is_replayed(world: World) {
         assert_eq!(refused.value, Err("declined".to_owned()));
         assert_eq!(refused.replayed, replayed);
     }
-}
-
-async fn work_that_swallows_a_deadlock_cannot_commit(world: World) {
-    world
-        .sql("CREATE TABLE pair (id INT PRIMARY KEY, n INT NOT NULL)")
-        .await;
-    world.sql("INSERT INTO pair VALUES (1, 0), (2, 0)").await;
-    let failed = world
-        .transactional
-        .execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
-            pay(tx).await.unwrap();
-            world.lose_a_deadlock(tx).await;
-            Ok::<_, String>("all is well".to_owned())
-        })
-        .await;
-    let rolled_back = matches!(failed, Err(TxError::Commit(CommitError::RolledBack(_))));
-    assert!(rolled_back, "{failed:?}");
-    assert_eq!(world.payments().await, 0);
-    assert_eq!(world.record().await.unwrap(), "retryable 1");
-}
-
-async fn work_longer_than_the_lease_keeps_its_key(world: World) {
-    let lease = std::time::Duration::from_millis(300);
-    let policy = idem_core::Policy::default().lease(lease);
-    let engine = world.transactional.engine().with_policy(policy).unwrap();
-    let brief = world.store().transactional(&engine);
-    let paid = brief
-        .execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
-            // Takes the snapshot of the transaction.
-            let seen = sqlx::raw_sql("SELECT COUNT(*) FROM payments");
-            seen.fetch_one(&mut *tx).await.unwrap();
-            tokio::time::sleep(4 * lease).await;
-            pay(tx).await
-        })
-        .await
-        .unwrap();
-    assert_eq!(paid.value, "p-1");
-    assert_eq!(world.payments().await, 1);
-    assert_eq!(world.record().await.unwrap(), "completed 1");
 }

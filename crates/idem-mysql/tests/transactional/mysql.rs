@@ -1,75 +1,75 @@
-//! The steps by hand, in a transaction that the caller has already.
+//! What is MySQL's own: its deadlocks, its bounds on waiting, its snapshots.
 
-use idem_core::Claim;
-use idem_mysql::{CommitError, InTx};
+use idem_core::{error::CommitError, machine::Ending, spi::OpenTransaction};
+use idem_mysql::TxError;
+use sqlx::Row;
 
 use crate::{
     in_every_world,
+    open_tx::paid,
     world::{World, pay},
 };
 
 in_every_world!(
-    g7_an_execution_is_completed_in_the_callers_transaction,
-    g7_a_claim_and_its_completion_are_in_the_callers_transaction,
-    g7_a_rollback_makes_the_key_free,
+    the_bound_on_waiting_is_put_back_for_the_work,
+    work_that_swallows_a_deadlock_cannot_commit,
+    work_longer_than_the_lease_keeps_its_key,
     g7_a_transaction_that_is_over_is_not_called_committed,
     g7_nothing_is_stored_outside_of_a_transaction,
     s5_a_completion_that_waited_past_the_expiry_does_not_commit,
+    g3_a_superseded_execution_commits_nothing,
 );
 
-async fn g7_an_execution_is_completed_in_the_callers_transaction(world: World) {
-    let execution = world.acquire().await;
-    let mut tx = world.pool().begin().await.unwrap();
-    pay(&mut tx).await.unwrap();
-    let completion = world
+async fn the_bound_on_waiting_is_put_back_for_the_work(world: World) {
+    let shown = world
         .transactional
-        .complete_in_tx(&mut tx, execution, "answer");
-    let completion = completion.await.unwrap();
-    assert_eq!(
-        world.record().await.unwrap(),
-        "in-flight 1",
-        "not yet committed"
-    );
-    completion.commit(tx).await.unwrap();
-    assert_eq!(world.payments().await, 1);
-    let again = world.claim().await;
-    assert!(matches!(again, Claim::Replay(answer) if answer == "answer"));
+        .once_in_tx(&world.key, &world.fingerprint, async |tx| {
+            let show = "SELECT CAST(@@SESSION.innodb_lock_wait_timeout AS CHAR)";
+            let row = sqlx::raw_sql(show).fetch_one(tx).await?;
+            row.try_get::<String, _>(0)
+        })
+        .await
+        .unwrap();
+    assert_eq!(shown.value, "50", "as the server has it");
 }
 
-async fn g7_a_claim_and_its_completion_are_in_the_callers_transaction(world: World) {
-    let transactional = &world.transactional;
-    let mut tx = world.pool().begin().await.unwrap();
-    let claim = transactional
-        .claim_in_tx(&mut tx, &world.key, &world.fingerprint)
+async fn work_that_swallows_a_deadlock_cannot_commit(world: World) {
+    world
+        .sql("CREATE TABLE pair (id INT PRIMARY KEY, n INT NOT NULL)")
         .await;
-    let InTx::Acquired(once) = claim.unwrap() else {
-        panic!("the key is free");
-    };
-    assert_eq!(once.attempt(), 1);
-    pay(&mut tx).await.unwrap();
-    let completion = transactional.complete_once_in_tx(&mut tx, once, "answer");
-    let completion = completion.await.unwrap();
-    assert_eq!(world.record().await, None, "not yet committed");
-    completion.commit(tx).await.unwrap();
-    assert_eq!(world.payments().await, 1);
-
-    let mut tx = world.pool().begin().await.unwrap();
-    let again = transactional
-        .claim_in_tx(&mut tx, &world.key, &world.fingerprint)
-        .await;
-    assert!(matches!(again, Ok(InTx::Replay(answer)) if answer == "answer"));
-}
-
-async fn g7_a_rollback_makes_the_key_free(world: World) {
-    let execution = world.acquire().await;
-    let mut tx = world.pool().begin().await.unwrap();
-    pay(&mut tx).await.unwrap();
-    let completion = world
+    world.sql("INSERT INTO pair VALUES (1, 0), (2, 0)").await;
+    let failed = world
         .transactional
-        .complete_in_tx(&mut tx, execution, "answer");
-    completion.await.unwrap().roll_back(tx).await;
+        .execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
+            pay(tx).await.unwrap();
+            world.lose_a_deadlock(tx).await;
+            Ok::<_, String>("all is well".to_owned())
+        })
+        .await;
+    let rolled_back = matches!(failed, Err(TxError::Commit(CommitError::RolledBack(_))));
+    assert!(rolled_back, "{failed:?}");
     assert_eq!(world.payments().await, 0);
     assert_eq!(world.record().await.unwrap(), "retryable 1");
+}
+
+async fn work_longer_than_the_lease_keeps_its_key(world: World) {
+    let lease = std::time::Duration::from_millis(300);
+    let policy = idem_core::Policy::default().lease(lease);
+    let engine = world.transactional.engine().with_policy(policy).unwrap();
+    let brief = world.store().transactional(&engine);
+    let paid = brief
+        .execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
+            // Takes the snapshot of the transaction.
+            let seen = sqlx::raw_sql("SELECT COUNT(*) FROM payments");
+            seen.fetch_one(&mut *tx).await.unwrap();
+            tokio::time::sleep(4 * lease).await;
+            pay(tx).await
+        })
+        .await
+        .unwrap();
+    assert_eq!(paid.value, "p-1");
+    assert_eq!(world.payments().await, 1);
+    assert_eq!(world.record().await.unwrap(), "completed 1");
 }
 
 async fn g7_a_transaction_that_is_over_is_not_called_committed(world: World) {
@@ -135,4 +135,14 @@ async fn s5_a_completion_that_waited_past_the_expiry_does_not_commit(world: Worl
     assert!(refuses, "{refused:?}");
     drop(tx);
     assert_eq!(world.payments().await, 0);
+}
+
+async fn g3_a_superseded_execution_commits_nothing(world: World) {
+    let (execution, transaction) = paid(&world).await;
+    world.take_over().await;
+    let recorded = transaction.end(execution, Ending::Complete("late".into()));
+    let refused = recorded.await.unwrap_err();
+    assert!(matches!(refused, CommitError::Superseded(_)), "{refused}");
+    assert_eq!(world.payments().await, 0);
+    assert_eq!(world.record().await.unwrap(), "in-flight 2");
 }

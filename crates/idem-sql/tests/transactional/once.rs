@@ -1,10 +1,11 @@
 //! `once_in_tx`: claim, effects and completion in one transaction.
+//!
+//! Compiled into the tests of each store that is a server, over a `world` of its own.
 
 use std::sync::{Arc, Mutex};
 
 use idem_core::Refused;
-use idem_postgres::{CommitError, TxError};
-use sqlx::Row;
+use idem_sql::tx::TxError;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -24,7 +25,6 @@ in_every_world!(
     what_an_execution_left_retryable_is_taken_over,
     g4_what_an_execution_released_is_taken_by_another_request,
     g4_another_request_neither_runs_nor_changes_anything,
-    the_bound_on_waiting_is_put_back_for_the_work,
     an_expired_answer_is_as_good_as_none,
 );
 
@@ -116,7 +116,7 @@ async fn hold(
 async fn g1_a_duplicate_waits_and_replays(world: World) {
     let world = Arc::new(world);
     let (go_on, holder) = hold(&world, Ok(())).await;
-    let elsewhere = world.elsewhere().await;
+    let elsewhere = world.patient().await;
     let waiting = elsewhere.once_in_tx(
         &world.key,
         &world.fingerprint,
@@ -136,7 +136,7 @@ async fn g1_a_duplicate_waits_and_replays(world: World) {
 async fn g1_a_duplicate_of_what_is_rolled_back_runs(world: World) {
     let world = Arc::new(world);
     let (go_on, holder) = hold(&world, Err(Told("no network"))).await;
-    let elsewhere = world.elsewhere().await;
+    let elsewhere = world.patient().await;
     let waiting = elsewhere.once_in_tx(&world.key, &world.fingerprint, pay);
     let release = async {
         while world.waiting_for_locks().await == 0 {}
@@ -235,59 +235,16 @@ async fn g4_another_request_neither_runs_nor_changes_anything(world: World) {
     assert_eq!(world.record().await, record);
 }
 
-async fn the_bound_on_waiting_is_put_back_for_the_work(world: World) {
-    // A key that is free, one that is taken over, and one whose answer is expired.
-    for before in [
-        "SELECT 'nothing'",
-        "UPDATE idem.records SET status = 'retryable', payload = NULL",
-        "UPDATE idem.records SET expires_at = clock_timestamp()",
-    ] {
-        world.sql(before).await;
-        let shown = world
-            .transactional
-            .once_in_tx(&world.key, &world.fingerprint, async |tx| {
-                let row = sqlx::raw_sql("SHOW lock_timeout").fetch_one(tx).await?;
-                row.try_get::<String, _>(0)
-            })
-            .await
-            .unwrap();
-        assert!(!shown.replayed);
-        assert_eq!(shown.value, "0", "as the server has it, after {before}");
-    }
-}
-
 async fn an_expired_answer_is_as_good_as_none(world: World) {
     let paid = world
         .transactional
         .once_in_tx(&world.key, &world.fingerprint, pay);
     paid.await.unwrap();
-    world
-        .sql("UPDATE idem.records SET expires_at = clock_timestamp()")
-        .await;
+    world.expire().await;
     let again = world
         .transactional
         .once_in_tx(&world.key, &world.fingerprint, pay);
     assert!(!again.await.unwrap().replayed);
     assert_eq!(world.payments().await, 2);
     assert_eq!(world.record().await.unwrap(), "completed 1");
-}
-
-#[tokio::test]
-async fn a_deferred_constraint_that_fails_at_the_commit_rolls_all_of_it_back() {
-    use crate::world::Setting;
-    let Some(world) = World::open(Setting::READ_COMMITTED).await else {
-        return;
-    };
-    world
-        .sql("ALTER TABLE payments ADD UNIQUE (reference) DEFERRABLE INITIALLY DEFERRED")
-        .await;
-    world.sql("INSERT INTO payments VALUES ('p-1')").await;
-    let refused = world
-        .transactional
-        .once_in_tx(&world.key, &world.fingerprint, pay)
-        .await;
-    let rolled_back = matches!(refused, Err(TxError::Commit(CommitError::RolledBack(_))));
-    assert!(rolled_back, "{refused:?}");
-    assert_eq!(world.payments().await, 1);
-    assert_eq!(world.record().await, None);
 }

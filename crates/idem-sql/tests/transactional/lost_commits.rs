@@ -1,13 +1,14 @@
 //! G5, G7: a commit whose reply was lost is resolved by the record, not guessed.
+//!
+//! Compiled into the tests of each store that is a server, over a `world` of its own.
 
-use idem_core::store::StoreError;
-use idem_postgres::{CommitError, Completion, InTx, TxError};
+use idem_core::{error::CommitError, store::StoreError};
+use idem_sql::tx::{InTx, TxError};
 use idem_testbed::Fault;
-use sqlx::PgConnection;
 
 use crate::{
     in_every_world,
-    world::{World, pay},
+    world::{Completion, Conn, World, pay},
 };
 
 in_every_world!(
@@ -40,7 +41,7 @@ async fn g7_an_execution_whose_commit_never_arrived_is_rolled_back(world: World)
         pay(tx).await
     });
     expect_rolled_back(&world, lost.await, Some("retryable 1")).await;
-    let again = async |tx: &mut PgConnection, _| pay(tx).await;
+    let again = async |tx: &mut Conn, _| pay(tx).await;
     let again = unlucky
         .execute_in_tx(&world.key, &world.fingerprint, again)
         .await;
@@ -78,7 +79,7 @@ async fn g7_once_whose_commit_never_arrived_is_rolled_back(world: World) {
 async fn g7_a_connection_that_breaks_under_the_work_rolls_back(world: World) {
     let (proxy, unlucky) = world.through_proxy().await;
     let broken = unlucky.execute_in_tx(&world.key, &world.fingerprint, async |tx, _| {
-        proxy.arm(Fault::CutBeforeRequest.once().containing("idem"));
+        proxy.arm(world.at_the_ending(Fault::CutBeforeRequest.once()));
         pay(tx).await
     });
     expect_rolled_back(&world, broken.await, Some("retryable 1")).await;
@@ -112,8 +113,7 @@ async fn g7_once_looked_for_past_its_retention_is_unknown(world: World) {
 /// The record has expired: it proves nothing any more (G2 ends with the retention), least of all
 /// that the payment was rolled back.
 async fn expect_unknown(world: &World, completion: Completion) {
-    let live = "SELECT key FROM idem.records WHERE expires_at > clock_timestamp()";
-    while !world.sql(live).await.is_empty() {}
+    while world.has_a_live_record().await {}
     let lost = completion.find_out(StoreError::unknown("lost")).await;
     assert!(matches!(lost, Err(CommitError::Unknown(_))), "{lost:?}");
     assert_eq!(world.payments().await, 1);
