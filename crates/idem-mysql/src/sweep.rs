@@ -4,15 +4,12 @@
 //! order in which claims lock rows too: so the two never wait for each other in a circle, and no live
 //! row is locked.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::store::{StoreError, Sweep};
-use idem_sql::{Round, Sweeper};
-use sqlx::Row;
+use idem_sql::{Range, Round, Sweeper, Walk};
+use sqlx::{Row, mysql::MySqlRow};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -44,8 +41,7 @@ type Place = (Vec<u8>, Vec<u8>);
 #[derive(Clone)]
 pub(crate) struct Sweeping {
     sessions: Sessions,
-    /// Behind which key and scope it goes on.
-    place: Arc<Mutex<Place>>,
+    walk: Arc<Walk<Place>>,
 }
 
 /// What one step did.
@@ -130,7 +126,7 @@ impl Sweeping {
     pub(crate) fn new(sessions: Sessions) -> Self {
         Self {
             sessions,
-            place: Arc::default(),
+            walk: Arc::default(),
         }
     }
 
@@ -146,36 +142,24 @@ impl Sweeping {
 
     /// Looks through a range of rows, and removes those that have expired.
     async fn step(&self, own: &mut Own, limit: usize) -> Result<Step, StoreError> {
-        let (key, scope) = self.place().clone();
+        let (key, scope) = self.walk.place();
         let rows = self
             .sessions
             .read_behind(own, sql::look(), (&key, &scope), LOOKED)
             .await;
         let rows = rows.map_err(Failure::into_store_error)?;
-        let mut at_end = rows.len() < LOOKED;
-        let (mut last, mut expired) = (Place::default(), Vec::new());
-        for row in &rows {
-            let place: Place = (
-                row.try_get(0).map_err(unreadable)?,
-                row.try_get(1).map_err(unreadable)?,
-            );
-            if row.try_get::<i64, _>(2).map_err(unreadable)? == 1 {
-                if expired.len() == limit {
-                    at_end = false;
-                    break;
-                }
-                expired.push(place.clone());
-            }
-            last = place;
-        }
+        let read = |row: &MySqlRow| {
+            let place: Place = (row.try_get(0)?, row.try_get(1)?);
+            Ok((place, row.try_get::<i64, _>(2)? == 1))
+        };
+        let looked: Result<Vec<_>, sqlx::Error> = rows.iter().map(read).collect();
+        let range = Range::of(looked.map_err(unreadable)?, rows.len() < LOOKED, limit);
         let mut removed = 0;
-        for some in expired.chunks(ROWS) {
+        for some in range.expired.chunks(ROWS) {
             removed += self.remove(own, some).await?;
         }
-        *self.place() = match at_end {
-            true => Place::default(),
-            false => last,
-        };
+        let at_end = range.at_end;
+        self.walk.done(range);
         metrics::counter!("idem_mysql_swept_total").increment(removed as u64);
         Ok(Step { removed, at_end })
     }
@@ -189,9 +173,5 @@ impl Sweeping {
             Err(failure) if matches!(failure.number(), Some(LOCK_WAIT_TIMEOUT | DEADLOCK)) => Ok(0),
             Err(failure) => Err(failure.into_store_error()),
         }
-    }
-
-    fn place(&self) -> MutexGuard<'_, Place> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

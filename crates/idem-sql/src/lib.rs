@@ -1,4 +1,5 @@
-//! What idem's SQL stores share. An application adds `idem-sqlite` or `idem-postgres`, and not this.
+//! What idem's SQL stores share. An application adds `idem-sqlite`, `idem-postgres` or
+//! `idem-mysql`, and not this.
 //!
 //! | here | what it does | what the store says |
 //! |---|---|---|
@@ -7,6 +8,7 @@
 //! | [`Connections`] | connections of the store's own, apart from the application's pool | how to open one ([`Open`]) |
 //! | [`Ledger`] | refuses tables that a newer release has changed | the query for the number of migrations |
 //! | [`Sweeper`] | the background loop of sweeping | one round ([`Round`]) |
+//! | [`Walk`] | how far a sweeper that follows the keys has got | the rows of a range, and which are expired |
 //! | [`row`] | a record as a few columns, for stores that keep it as one checksummed value | |
 //!
 //! There is no SQL here: statements, errors and configuration differ, and stay in their stores.
@@ -25,7 +27,8 @@
 //!    [`Job`](batch::Job); [`batch::created`] and its likes turn the reply into the answer.
 //! 6. `sweep.rs` and `browse.rs`: `Sweep`, `Browse` and [`Round`].
 //! 7. `tx.rs`: [`TxStore`](tx::TxStore), and `pub type Transactional = idem_sql::tx::Transactional<MyStore>`.
-//! 8. `tests/conformance`: the whole suite, with restart, faults, a full disk and damage.
+//! 8. `tests/conformance`: the whole suite, with restart, faults, a full disk and damage. For a server,
+//!    `tests/transactional`: a `world` for the tests of this crate's folder of that name.
 
 pub mod batch;
 mod connections;
@@ -34,8 +37,10 @@ pub mod row;
 mod stage;
 mod sweeper;
 pub mod tx;
+mod walk;
 
 pub use connections::{Connection, Connections, Open};
 pub use ledger::Ledger;
 pub use stage::Stage;
 pub use sweeper::{Round, Sweeper};
+pub use walk::{Range, Walk};

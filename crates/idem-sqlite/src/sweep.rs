@@ -1,16 +1,13 @@
 //! Giving back the room of expired records.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use idem_core::{
     IdempotencyKey,
     store::{StoreError, Sweep},
 };
-use idem_sql::{Round, Stage, Sweeper};
+use idem_sql::{Range, Round, Stage, Sweeper, Walk};
 use sqlx::{Row, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
@@ -40,12 +37,14 @@ const TAKE_TURN: &str = "INSERT INTO idem_sweeper (one, owner, until_ms) VALUES 
     ON CONFLICT (one) DO UPDATE SET owner = excluded.owner, until_ms = excluded.until_ms \
     WHERE idem_sweeper.owner = excluded.owner OR idem_sweeper.until_ms <= ?3";
 
+/// A key and a scope.
+type Place = (String, String);
+
 /// One process' way around the table. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sweeping {
     file: File,
-    /// After which key and scope it goes on.
-    place: Arc<Mutex<(String, String)>>,
+    walk: Arc<Walk<Place>>,
     /// Tells this process from others.
     owner: i64,
 }
@@ -110,7 +109,7 @@ impl Sweeping {
         });
         Self {
             file,
-            place: Arc::default(),
+            walk: Arc::default(),
             owner,
         }
     }
@@ -132,38 +131,23 @@ impl Sweeping {
 
     /// Looks through a range of rows without a lock, and removes those that have expired.
     async fn step(&self, limit: usize) -> Result<Step, StoreError> {
-        let from = self.place().clone();
         let now = self.file.clock().now_ms();
-        let rows = self.look(&from).await?;
-        let mut at_end = rows.len() < usize::try_from(LOOKED).unwrap_or(usize::MAX);
-        let mut last = (String::new(), String::new());
-        let mut expired = Vec::new();
-        for (key, scope, expires) in rows {
-            if expires <= now {
-                if expired.len() == limit {
-                    at_end = false;
-                    break;
-                }
-                expired.push((key.clone(), scope.clone()));
-            }
-            last = (key, scope);
-        }
-        let removed = match expired.is_empty() {
+        let rows = self.look(&self.walk.place()).await?;
+        let are_last = rows.len() < usize::try_from(LOOKED).unwrap_or(usize::MAX);
+        let rows = rows.into_iter();
+        let looked = rows.map(|(place, expires)| (place, expires <= now));
+        let range = Range::of(looked, are_last, limit);
+        let removed = match range.expired.is_empty() {
             true => 0,
-            false => self.remove(&expired).await?,
+            false => self.remove(&range.expired).await?,
         };
-        *self.place() = match at_end {
-            true => <(String, String)>::default(),
-            false => last,
-        };
+        let at_end = range.at_end;
+        self.walk.done(range);
         metrics::counter!("idem_sqlite_swept_total").increment(removed as u64);
         Ok(Step { removed, at_end })
     }
 
-    async fn look(
-        &self,
-        (key, scope): &(String, String),
-    ) -> Result<Vec<(String, String, i64)>, StoreError> {
+    async fn look(&self, (key, scope): &Place) -> Result<Vec<(Place, i64)>, StoreError> {
         let mut connection = self.file.own().spare().await?;
         let mut taken = connection.take().ok_or_else(lost)?;
         let query = sqlx::query(LOOK).bind(key).bind(scope).bind(LOOKED);
@@ -171,14 +155,14 @@ impl Sweeping {
         connection.put(taken);
         let rows = rows.map_err(|error| store_error(error, Stage::Connecting))?;
         let read = |row: &sqlx::sqlite::SqliteRow| {
-            let (key, scope) = (row.try_get(0)?, row.try_get(1)?);
-            Ok((key, scope, row.try_get(2)?))
+            let place: Place = (row.try_get(0)?, row.try_get(1)?);
+            Ok((place, row.try_get(2)?))
         };
         let rows: Result<_, sqlx::Error> = rows.iter().map(read).collect();
         rows.map_err(unreadable)
     }
 
-    async fn remove(&self, expired: &[(String, String)]) -> Result<usize, StoreError> {
+    async fn remove(&self, expired: &[Place]) -> Result<usize, StoreError> {
         self.write(async |connection, now| {
             let mut removed = 0;
             for (key, scope) in expired {
@@ -214,9 +198,5 @@ impl Sweeping {
             connection.put(taken);
         }
         written
-    }
-
-    fn place(&self) -> std::sync::MutexGuard<'_, (String, String)> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

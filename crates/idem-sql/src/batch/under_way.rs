@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use idem_core::RecordKey;
+use idem_core::{RecordKey, store::StoreError};
 
 use super::{
     Lanes, Reply, Shared,
@@ -43,6 +43,26 @@ impl<L: Lanes> UnderWay<L> {
     pub fn settle(self, replies: impl IntoIterator<Item = Reply>) {
         let all = self.settle_decided(replies, |_, _| true);
         debug_assert!(all.is_empty(), "each of them is settled");
+    }
+
+    /// [`settle`](Self::settle) for a batch that was answered or failed as a whole. One that failed,
+    /// where `splits` says that this may concern one of its calls alone, comes back in halves, to be
+    /// sent from the last to the first; another failure is the answer to all of its calls.
+    #[must_use]
+    pub fn settle_or_halve(
+        mut self,
+        replies: Result<Vec<Reply>, StoreError>,
+        splits: impl Fn(&StoreError) -> bool,
+    ) -> Vec<Self> {
+        match replies {
+            Ok(replies) => self.settle(replies),
+            Err(error) if self.groups.len() > 1 && splits(&error) => {
+                let half = self.split_off(self.groups.len() / 2);
+                return vec![half, self];
+            }
+            Err(error) => self.answer_all(&Err(error)),
+        }
+        Vec::new()
     }
 
     /// [`settle`](Self::settle) for the groups whose reply decides. The others come back, each as a
