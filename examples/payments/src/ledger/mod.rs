@@ -5,6 +5,7 @@ mod memory;
 mod mysql;
 mod postgres;
 mod posting;
+mod row;
 mod sqlite;
 mod transfer;
 

@@ -1,18 +1,12 @@
 //! Books in MySQL or MariaDB, next to the keys.
 
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use idem_mysql::Transactional;
-use sqlx::{
-    MySql, MySqlPool, Row as _, Transaction,
-    mysql::{MySqlPoolOptions, MySqlRow},
-};
+use sqlx::{MySql, MySqlPool, Transaction, mysql::MySqlPoolOptions};
 
-use super::{Execution, Kind, LedgerError, Posting, Transfer};
-use crate::{
-    merchant::Merchant,
-    money::{Amount, Currency},
-};
+use super::{Kind, LedgerError, Posting, Transfer, row::transfer};
+use crate::merchant::Merchant;
 
 /// How many payments may be half-way at once. They hold a connection each, of a pool of their own:
 /// slow ones never keep keys from being claimed and renewed.
@@ -167,35 +161,4 @@ impl MySqlLedger {
     fn posting(&self, transfer: Transfer, tx: Transaction<'static, MySql>) -> Posting {
         Posting::in_mysql(transfer, self.transactional.clone(), tx)
     }
-}
-
-fn transfer(kind: Kind, row: &MySqlRow) -> sqlx::Result<Transfer> {
-    let amount = u64::try_from(row.try_get::<i64, _>("amount")?).map_err(decode)?;
-    let attempt: Option<i64> = row.try_get("attempt")?;
-    let bank_key: Option<String> = row.try_get("bank_key")?;
-    let execution = match attempt.zip(bank_key) {
-        Some((attempt, bank_key)) => Some(Execution {
-            attempt: u32::try_from(attempt).map_err(decode)?,
-            bank_key,
-        }),
-        None => None,
-    };
-    let currency: Currency = row
-        .try_get::<&str, _>("currency")?
-        .parse()
-        .map_err(decode)?;
-    Ok(Transfer {
-        id: row.try_get("id")?,
-        object: kind,
-        amount: Amount::try_from(amount).map_err(decode)?,
-        currency,
-        description: row.try_get("description")?,
-        status: row.try_get::<&str, _>("status")?.parse().map_err(decode)?,
-        execution,
-        created_at: row.try_get("created_at")?,
-    })
-}
-
-fn decode(error: impl StdError + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
 }

@@ -1,15 +1,10 @@
 //! Books in SQLite, in the file where the keys are.
 
-use std::error::Error as StdError;
-
 use idem_sqlite::Transactional;
-use sqlx::{Row as _, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::{Execution, Kind, LedgerError, Posting, Transfer};
-use crate::{
-    merchant::Merchant,
-    money::{Amount, Currency},
-};
+use super::{Kind, LedgerError, Posting, Transfer, row::transfer};
+use crate::merchant::Merchant;
 
 /// With the lock of the file from the start: a transaction that reads first may be refused when it
 /// writes.
@@ -166,35 +161,4 @@ impl Unwritten {
             .await?;
         Ok((self.transactional, tx))
     }
-}
-
-fn transfer(kind: Kind, row: &SqliteRow) -> sqlx::Result<Transfer> {
-    let amount = u64::try_from(row.try_get::<i64, _>("amount")?).map_err(decode)?;
-    let attempt: Option<i64> = row.try_get("attempt")?;
-    let bank_key: Option<String> = row.try_get("bank_key")?;
-    let execution = match attempt.zip(bank_key) {
-        Some((attempt, bank_key)) => Some(Execution {
-            attempt: u32::try_from(attempt).map_err(decode)?,
-            bank_key,
-        }),
-        None => None,
-    };
-    let currency: Currency = row
-        .try_get::<&str, _>("currency")?
-        .parse()
-        .map_err(decode)?;
-    Ok(Transfer {
-        id: row.try_get("id")?,
-        object: kind,
-        amount: Amount::try_from(amount).map_err(decode)?,
-        currency,
-        description: row.try_get("description")?,
-        status: row.try_get::<&str, _>("status")?.parse().map_err(decode)?,
-        execution,
-        created_at: row.try_get("created_at")?,
-    })
-}
-
-fn decode(error: impl StdError + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
 }
