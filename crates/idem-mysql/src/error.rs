@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use idem_core::store::{StoreError, StoreErrorKind};
-use idem_sql::Stage;
-use sqlx::mysql::MySqlDatabaseError;
+use idem_sql::{Stage, error};
+use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
 
 /// A lock was not to be had in time. The statement was rolled back, its transaction was not.
 pub(crate) const LOCK_WAIT_TIMEOUT: u16 = 1205;
@@ -19,31 +19,18 @@ pub(crate) const NO_SAVEPOINT: u16 = 1305;
 
 /// Sorts an error by what it says of the write, and keeps it as the cause.
 pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {
-    let (kind, message) = match &error {
-        sqlx::Error::Database(_) => sorted(number(&error).unwrap_or_default(), stage),
-        sqlx::Error::PoolTimedOut => (
-            StoreErrorKind::Unavailable,
-            "no connection of the pool became free in time",
-        ),
-        sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
-        sqlx::Error::Configuration(_) => (StoreErrorKind::Config, "check the connection options"),
-        sqlx::Error::Encode(_) => (StoreErrorKind::Config, "the arguments cannot be sent"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            (StoreErrorKind::Corrupt, "the answer cannot be read")
-        }
-        _ => match stage {
-            Stage::Connecting => (StoreErrorKind::Unavailable, "the server cannot be reached"),
-            Stage::Sent => (StoreErrorKind::Unknown, "the connection was lost"),
-        },
-    };
-    StoreError::new(kind, message).with_source(error)
+    error::store_error(error, stage, |reported| sorted(number_of(reported), stage))
 }
 
 /// The number of an error that the server reported.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
-    let reported = error.as_database_error()?;
-    let reported = reported.try_downcast_ref::<MySqlDatabaseError>()?;
-    Some(reported.number())
+    error.as_database_error().map(number_of)
+}
+
+/// The number that an error has, 0 where it says none.
+fn number_of(reported: &dyn DatabaseError) -> u16 {
+    let reported = reported.try_downcast_ref::<MySqlDatabaseError>();
+    reported.map_or(0, MySqlDatabaseError::number)
 }
 
 fn sorted(number: u16, stage: Stage) -> (StoreErrorKind, &'static str) {
@@ -126,7 +113,7 @@ pub(crate) fn concerns_one(number: u16) -> bool {
 /// Whether an error, or one that caused it, is a conflict with another transaction, which was or has to
 /// be rolled back: a deadlock (1213) or a changed row (1020).
 pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
-    let number = database_error(error).and_then(number);
+    let number = error::database_error(error).and_then(number);
     matches!(number, Some(DEADLOCK | CHANGED_SINCE_SNAPSHOT))
 }
 
@@ -145,44 +132,19 @@ pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
 /// ```
 #[must_use]
 pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
-    let Some(error) = database_error(error) else {
-        return false;
-    };
-    match error {
-        sqlx::Error::Database(_) => {
-            let number = number(error).unwrap_or_default();
-            ends_session(number)
-                || matches!(
-                    number,
-                    LOCK_WAIT_TIMEOUT | LOCK_NOWAIT | DEADLOCK | CHANGED_SINCE_SNAPSHOT | 1037
-                        ..=1041 | 1047 | 1203 | 1226 | 1290 | 1317 | 1792 | 1836 | 1969 | 3024
-                )
-        }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
-    }
-}
-
-/// The database's own error among the causes of one.
-fn database_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<sqlx::Error>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    error::is_transient(error, |reported| {
+        let number = number_of(reported);
+        ends_session(number)
+            || matches!(
+                number,
+                LOCK_WAIT_TIMEOUT | LOCK_NOWAIT | DEADLOCK | CHANGED_SINCE_SNAPSHOT | 1037
+                    ..=1041 | 1047 | 1203 | 1226 | 1290 | 1317 | 1792 | 1836 | 1969 | 3024
+            )
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -221,16 +183,6 @@ mod tests {
                 StoreErrorKind::Unavailable
             );
         }
-    }
-
-    #[test]
-    fn s9_a_connection_lost_after_sending_leaves_the_outcome_unknown() {
-        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
-        let sent = store_error(lost(), Stage::Sent);
-        assert_eq!(sent.kind(), StoreErrorKind::Unknown);
-        assert!(sent.source().is_some(), "the cause is kept");
-        let connecting = store_error(lost(), Stage::Connecting);
-        assert_eq!(connecting.kind(), StoreErrorKind::Unavailable);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use idem_core::store::{StoreError, StoreErrorKind};
-use idem_sql::Stage;
+use idem_sql::{Stage, error};
 use sqlx::{
     error::DatabaseError,
     postgres::{PgDatabaseError, PgSeverity},
@@ -13,24 +13,7 @@ use crate::session::Failure;
 
 /// Sorts an error by what it says of the write, and keeps it as the cause.
 pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {
-    let (kind, message) = match &error {
-        sqlx::Error::Database(reported) => database(reported.as_ref(), stage),
-        sqlx::Error::PoolTimedOut => (
-            StoreErrorKind::Unavailable,
-            "no connection of the pool became free in time",
-        ),
-        sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
-        sqlx::Error::Configuration(_) => (StoreErrorKind::Config, "check the connection options"),
-        sqlx::Error::Encode(_) => (StoreErrorKind::Config, "the arguments cannot be sent"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            (StoreErrorKind::Corrupt, "the answer cannot be read")
-        }
-        _ => match stage {
-            Stage::Connecting => (StoreErrorKind::Unavailable, "the server cannot be reached"),
-            Stage::Sent => (StoreErrorKind::Unknown, "the connection was lost"),
-        },
-    };
-    StoreError::new(kind, message).with_source(error)
+    error::store_error(error, stage, |reported| database(reported, stage))
 }
 
 fn database(reported: &dyn DatabaseError, stage: Stage) -> (StoreErrorKind, &'static str) {
@@ -48,12 +31,9 @@ fn database(reported: &dyn DatabaseError, stage: Stage) -> (StoreErrorKind, &'st
 /// Whether a database error, or one that was caused by one, is a conflict with another transaction: a
 /// serialization failure (SQLSTATE 40001) or a deadlock (40P01).
 pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
-    database_error(error).is_some_and(|error| match error {
-        sqlx::Error::Database(reported) => {
-            matches!(reported.code().as_deref(), Some("40001" | "40P01"))
-        }
-        _ => false,
-    })
+    let reported = error::database_error(error).and_then(sqlx::Error::as_database_error);
+    let code = reported.and_then(DatabaseError::code);
+    matches!(code.as_deref(), Some("40001" | "40P01"))
 }
 
 /// Whether the same work may succeed when it is run again in a new transaction, although this error
@@ -75,34 +55,11 @@ pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
 /// ```
 #[must_use]
 pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
-    let Some(error) = database_error(error) else {
-        return false;
-    };
-    match error {
-        sqlx::Error::Database(reported) => {
-            let code = reported.code().unwrap_or_default();
-            let transient = ["08", "40", "53", "57"];
-            code == "55P03" || code == "25006" || transient.contains(&code.get(..2).unwrap_or(""))
-        }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
-    }
-}
-
-/// The database's own error among the causes of one.
-fn database_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<sqlx::Error>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    error::is_transient(error, |reported| {
+        let code = reported.code().unwrap_or_default();
+        let transient = ["08", "40", "53", "57"];
+        code == "55P03" || code == "25006" || transient.contains(&code.get(..2).unwrap_or(""))
+    })
 }
 
 /// Whether an error ends its session.
@@ -192,8 +149,6 @@ fn class(class: &str) -> (StoreErrorKind, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error as _, io};
-
     use super::*;
 
     #[test]
@@ -249,16 +204,6 @@ mod tests {
     #[test]
     fn s9_a_missing_table_says_how_to_make_it() {
         assert!(sqlstate("42P01").1.contains("migrate()"));
-    }
-
-    #[test]
-    fn s9_a_connection_lost_after_sending_leaves_the_outcome_unknown() {
-        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
-        let sent = store_error(lost(), Stage::Sent);
-        assert_eq!(sent.kind(), StoreErrorKind::Unknown);
-        assert!(sent.source().is_some(), "the cause is kept");
-        let connecting = store_error(lost(), Stage::Connecting);
-        assert_eq!(connecting.kind(), StoreErrorKind::Unavailable);
     }
 
     #[test]

@@ -3,34 +3,18 @@
 use std::error::Error;
 
 use idem_core::store::{StoreError, StoreErrorKind};
-use idem_sql::Stage;
+use idem_sql::{Stage, error};
+use sqlx::error::DatabaseError;
 
 /// Sorts an error by what it says of the write, and keeps it as the cause.
 ///
 /// [`Stage::Sent`] is for commits: an error of any other statement is rolled back with it.
 pub(crate) fn store_error(error: sqlx::Error, stage: Stage) -> StoreError {
-    let (kind, message) = match &error {
-        sqlx::Error::Database(reported) => sorted(code(reported.as_ref()), stage),
-        sqlx::Error::PoolTimedOut => (
-            StoreErrorKind::Unavailable,
-            "no connection of the pool became free in time",
-        ),
-        sqlx::Error::PoolClosed => (StoreErrorKind::Unavailable, "the pool is closed"),
-        sqlx::Error::Configuration(_) => (StoreErrorKind::Config, "check the connection options"),
-        sqlx::Error::Encode(_) => (StoreErrorKind::Config, "the arguments cannot be sent"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            (StoreErrorKind::Corrupt, "the answer cannot be read")
-        }
-        _ => match stage {
-            Stage::Connecting => (StoreErrorKind::Unavailable, "the connection failed"),
-            Stage::Sent => (StoreErrorKind::Unknown, "the connection failed"),
-        },
-    };
-    StoreError::new(kind, message).with_source(error)
+    error::store_error(error, stage, |reported| sorted(code(reported), stage))
 }
 
 /// The result code that SQLite reports, with its extended bits.
-pub(crate) fn code(reported: &dyn sqlx::error::DatabaseError) -> i32 {
+pub(crate) fn code(reported: &dyn DatabaseError) -> i32 {
     let code = reported.code();
     code.and_then(|code| code.parse().ok()).unwrap_or(1)
 }
@@ -92,7 +76,7 @@ pub(crate) fn splits(error: &StoreError) -> bool {
 /// lock was not to be had (`SQLITE_BUSY`), or was given to another since this transaction began to
 /// read (`SQLITE_BUSY_SNAPSHOT`).
 pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
-    database_error(error).and_then(primary_code) == Some(BUSY)
+    error::database_error(error).and_then(primary_code) == Some(BUSY)
 }
 
 /// Whether the same work may succeed when it is run again in a new transaction, although this error
@@ -110,28 +94,9 @@ pub(crate) fn is_conflict(error: &(dyn Error + 'static)) -> bool {
 /// ```
 #[must_use]
 pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
-    match database_error(error) {
-        Some(
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed,
-        ) => true,
-        Some(error) => matches!(primary_code(error), Some(BUSY | 6 | 7 | 9 | 10 | 14)),
-        None => false,
-    }
-}
-
-/// The database's own error among the causes of one.
-fn database_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<sqlx::Error>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    error::is_transient(error, |reported| {
+        matches!(code(reported) & 0xff, BUSY | 6 | 7 | 9 | 10 | 14)
+    })
 }
 
 #[cfg(test)]
