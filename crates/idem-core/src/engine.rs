@@ -90,11 +90,33 @@ impl Idempotency {
     }
 
     /// Starts an engine over a store, to set its policy and more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use idem_core::{Idempotency, OnBusy, Policy, error::PolicyError, store::Store};
+    ///
+    /// # fn example(store: impl Store + 'static) -> Result<Idempotency, PolicyError> {
+    /// let policy = Policy::default().on_busy(OnBusy::Wait(Duration::from_secs(5)));
+    /// Idempotency::builder(store).policy(policy).build()
+    /// # }
+    /// ```
     pub fn builder(store: impl Store + 'static) -> Builder {
         Builder::new(Arc::new(store))
     }
 
     /// The same engine with other knobs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use idem_core::{Idempotency, OnAbandoned, error::PolicyError};
+    ///
+    /// # fn example(idem: Idempotency) -> Result<(), PolicyError> {
+    /// // A payout that vanished half-way is looked into by a person. Everything else as before.
+    /// let payouts = idem.with_policy(
+    ///     idem.policy().clone().lease(Duration::from_secs(120)).on_abandoned(OnAbandoned::Halt),
+    /// )?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`PolicyError`] when the policy cannot work.
@@ -121,6 +143,17 @@ impl Idempotency {
 
     /// The record of a key as it stands, for tools and tests; decides nothing.
     ///
+    /// ```
+    /// use idem_core::{Idempotency, RecordKey, store::StoreError};
+    ///
+    /// # async fn example(idem: Idempotency, key: RecordKey) -> Result<(), StoreError> {
+    /// match idem.lookup(&key).await? {
+    ///     Some(stored) => println!("{}, attempt {}", stored.record.state.name(), stored.record.attempt),
+    ///     None => println!("never seen, or forgotten after its retention"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// What the store reports after the policy's retry budget.
     pub async fn lookup(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
@@ -138,6 +171,18 @@ impl Idempotency {
 
     /// Waits until no detached execution and no pending ending is left: for a graceful shutdown,
     /// after the last request was taken. Bound it with a timeout of your own. Cancel safe.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use idem_core::Idempotency;
+    ///
+    /// # async fn example(idem: Idempotency) {
+    /// // The listener is closed. What still runs has half a minute.
+    /// if tokio::time::timeout(Duration::from_secs(30), idem.wait_idle()).await.is_err() {
+    ///     eprintln!("some work is not over: it will be found abandoned once its lease is over");
+    /// }
+    /// # }
+    /// ```
     pub async fn wait_idle(&self) {
         self.shared().background.wait_idle().await;
     }

@@ -13,6 +13,18 @@ pub use crate::{
 };
 
 /// A claim that got no answer from the store. Nothing runs (G6).
+///
+/// ```
+/// use idem_core::{error::ClaimError, store::StoreErrorKind};
+///
+/// /// What an API answers: nothing ran, so the client may send the same request again.
+/// fn status(error: &ClaimError) -> u16 {
+///     match error.source.kind() {
+///         StoreErrorKind::Unavailable | StoreErrorKind::Unknown | StoreErrorKind::Full => 503,
+///         _ => 500, // the store's configuration, or a damaged record: for the operator
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the key could not be claimed, nothing ran: {source}")]
 pub struct ClaimError {
@@ -29,6 +41,14 @@ pub struct ClaimError {
 pub struct Superseded;
 
 /// A renewal or checkpoint that did not get through.
+///
+/// ```
+/// use idem_core::{Context, error::HoldError};
+///
+/// # async fn example(context: Context) -> Result<(), HoldError> {
+/// context.checkpoint("page 7").await?; // `?` stops work that has no right to run any more
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum HoldError {
@@ -57,6 +77,21 @@ pub enum ResolveError {
 }
 
 /// Why [`execute`](crate::Idempotency::execute) has no value to give. `E` is the work's own error.
+///
+/// ```
+/// use idem_core::{Refused, error::ExecuteError};
+///
+/// /// What an API answers.
+/// fn status(error: &ExecuteError<String>) -> u16 {
+///     match error {
+///         ExecuteError::Failed { .. } => 402,
+///         ExecuteError::Refused(Refused::Mismatch) => 422,
+///         ExecuteError::Refused(_) | ExecuteError::Superseded => 409,
+///         ExecuteError::Claim(_) | ExecuteError::Retryable(_) => 503, // nothing ran
+///         _ => 500,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExecuteError<E> {

@@ -77,12 +77,30 @@ impl Execution {
     ///
     /// Hand it to a resource that remembers the highest number it has seen and refuses smaller ones.
     /// Then an execution that was superseded without noticing can do no harm there.
+    ///
+    /// ```
+    /// # use idem_core::Execution;
+    /// // A resource that keeps the highest number it has seen.
+    /// fn take(highest: &mut u32, execution: &Execution) -> bool {
+    ///     let newest = execution.attempt() >= *highest;
+    ///     *highest = execution.attempt().max(*highest);
+    ///     newest
+    /// }
+    /// ```
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.held.attempt
     }
 
     /// The checkpoint of the previous execution, when this one takes over from it.
+    ///
+    /// ```
+    /// # use idem_core::Execution;
+    /// fn pages_done(execution: &Execution) -> u64 {
+    ///     let left = execution.previous_checkpoint();
+    ///     left.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok()).unwrap_or(0)
+    /// }
+    /// ```
     #[must_use]
     pub fn previous_checkpoint(&self) -> Option<&Bytes> {
         self.held.resumed.as_ref()
@@ -91,6 +109,16 @@ impl Execution {
     /// An idempotency key to send to the next API. It is the same for every attempt at this request
     /// and step, and differs for any other request or step: so the next API runs it once, even if
     /// this work runs again after a crash.
+    ///
+    /// ```
+    /// # use idem_core::Execution;
+    /// # fn example(execution: &Execution) {
+    /// let charge = execution.derive_key("charge");
+    /// let receipt = execution.derive_key("receipt");
+    /// assert_ne!(charge, receipt);
+    /// assert_eq!(charge, execution.derive_key("charge")); // also in the next attempt
+    /// # }
+    /// ```
     #[must_use]
     pub fn derive_key(&self, step: &str) -> IdempotencyKey {
         derive_key(&self.held.key, &self.held.fingerprint, step)
@@ -104,6 +132,21 @@ impl Execution {
 
     /// Renews the lease: it starts anew, by the store's clock.
     ///
+    /// ```
+    /// use idem_core::{Execution, error::HoldError};
+    ///
+    /// # async fn example(execution: Execution, rows: Vec<u32>) -> Result<(), HoldError> {
+    /// for chunk in rows.chunks(1000) {
+    ///     // … import the chunk …
+    ///     match execution.renew().await {
+    ///         Err(HoldError::Superseded(gone)) => return Err(gone.into()), // stop at once
+    ///         Err(error) => eprintln!("still held as far as is known: {error}"),
+    ///         Ok(()) => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`HoldError::Superseded`] when another execution owns the key: stop the work and drop this.
     /// [`HoldError::Store`] when the store did not take it within the retry budget.
@@ -115,6 +158,14 @@ impl Execution {
     }
 
     /// Leaves bytes that a successor finds in [`previous_checkpoint`](Self::previous_checkpoint), and renews the lease.
+    ///
+    /// ```
+    /// # use idem_core::{Execution, error::HoldError};
+    /// # async fn example(execution: Execution) -> Result<(), HoldError> {
+    /// let page = 7;
+    /// execution.checkpoint(page.to_string()).await?; // a successor begins with page 8
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`renew`](Self::renew).
@@ -132,6 +183,17 @@ impl Execution {
     /// may answer its client. Where the store may refuse the payload for good, for example because
     /// it is too large, use [`end_or`](Self::end_or).
     ///
+    /// ```
+    /// use idem_core::{Execution, Recording, error::Superseded};
+    ///
+    /// # async fn example(execution: Execution) -> Result<(), Superseded> {
+    /// match execution.complete("charged as ch_17").await? {
+    ///     Recording::Stored => println!("every repeat gets this answer"),
+    ///     _ => println!("the store will have it later; the key stays held meanwhile"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Superseded`] when another execution owns the key; nothing was stored.
     ///
@@ -146,6 +208,13 @@ impl Execution {
     }
 
     /// Stores a failure. Every repeat gets these very bytes, and nothing runs again.
+    ///
+    /// ```
+    /// # use idem_core::{Execution, error::Superseded};
+    /// # async fn example(execution: Execution) -> Result<(), Superseded> {
+    /// execution.fail("card declined").await?; // every repeat is told so, and no card is charged
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.
@@ -186,6 +255,14 @@ impl Execution {
     /// Records that the work failed without effect. The next claim with the same fingerprint runs,
     /// with the next attempt number and the last checkpoint.
     ///
+    /// ```
+    /// # use idem_core::{Execution, error::Superseded};
+    /// # async fn example(execution: Execution) -> Result<(), Superseded> {
+    /// // The provider refused the connection: nothing was sent.
+    /// execution.fail_retryable().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety. If the reply is lost and another
     /// execution has taken the key over since, it fails with [`Superseded`].
@@ -203,6 +280,15 @@ impl Execution {
     /// ([`derive_key`](Self::derive_key)). Where [`attempt`](Self::attempt) is above 1, use
     /// [`fail_retryable`](Self::fail_retryable) if in doubt.
     ///
+    /// ```
+    /// # use idem_core::{Execution, error::Superseded};
+    /// # async fn example(execution: Execution, code_is_right: bool) -> Result<(), Superseded> {
+    /// if !code_is_right && execution.attempt() == 1 {
+    ///     execution.release().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`fail_retryable`](Self::fail_retryable), also for cancel safety.
     pub fn release(self) -> impl Future<Output = Result<Recording, Superseded>> + Send {
@@ -210,6 +296,18 @@ impl Execution {
     }
 
     /// Ends the execution in this way, for code that decides how at run time.
+    ///
+    /// ```
+    /// use idem_core::{Execution, error::Superseded, machine::Ending};
+    ///
+    /// # async fn example(execution: Execution, status: u16) -> Result<(), Superseded> {
+    /// let ending = match status {
+    ///     429 => Ending::Retry,
+    ///     status => Ending::Complete(status.to_string().into()),
+    /// };
+    /// execution.end(ending).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`complete`](Self::complete), also for cancel safety.

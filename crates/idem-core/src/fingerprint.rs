@@ -44,6 +44,14 @@ impl Fingerprint {
     }
 
     /// The fingerprint of one byte string, such as a request body.
+    ///
+    /// ```
+    /// use idem_core::Fingerprint;
+    ///
+    /// let body = br#"{"amount":500}"#;
+    /// assert_eq!(Fingerprint::of("payments/v1", body), Fingerprint::of("payments/v1", body));
+    /// assert_ne!(Fingerprint::of("payments/v1", body), Fingerprint::of("refunds/v1", body));
+    /// ```
     #[must_use]
     pub fn of(domain: &str, bytes: &[u8]) -> Self {
         Self::builder(domain).field("bytes", bytes).finish()

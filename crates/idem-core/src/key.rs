@@ -44,6 +44,13 @@ impl IdempotencyKey {
     }
 
     /// Draws a new random key: a version 4 UUID (RFC 9562, §5.4).
+    ///
+    /// ```
+    /// use idem_core::IdempotencyKey;
+    ///
+    /// let key = IdempotencyKey::random(); // keep it with the order, and send it with every repeat
+    /// assert_eq!(key.as_str().len(), 36);
+    /// ```
     #[must_use]
     pub fn random() -> Self {
         Self::from_uuid_bytes(rand::random(), 4)

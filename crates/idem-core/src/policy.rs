@@ -61,6 +61,14 @@ impl Policy {
     ///
     /// Choose it longer than any pause of a healthy process: blocked threads, a suspended virtual
     /// machine, a slow disk. It is also how long a crashed execution blocks its key. At least 3 ms.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use idem_core::{Policy, error::PolicyError};
+    ///
+    /// let short = Policy::default().lease(Duration::from_millis(2));
+    /// assert!(matches!(short.validate(), Err(PolicyError::LeaseTooShort(_))));
+    /// ```
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -79,6 +87,16 @@ impl Policy {
     ///
     /// Choose it longer than clients go on sending a request again, unless a failure is certainly
     /// without effect.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use idem_core::Policy;
+    ///
+    /// let policy = Policy::default()
+    ///     .retention(Duration::from_secs(7 * 24 * 3600))
+    ///     .failure_retention(Duration::from_secs(24 * 3600));
+    /// assert!(policy.validate().is_ok());
+    /// ```
     #[must_use]
     pub fn failure_retention(mut self, retention: Duration) -> Self {
         self.failure_retention = Some(retention);
@@ -116,6 +134,14 @@ impl Policy {
 
     /// How many executions a key may start before claims answer
     /// [`Exhausted`](crate::Refused::Exhausted). Unlimited by default.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use idem_core::Policy;
+    ///
+    /// // A job that kills its worker is tried three times, and then left for a person.
+    /// let policy = Policy::default().max_attempts(const { NonZeroU32::new(3).unwrap() });
+    /// ```
     #[must_use]
     pub fn max_attempts(mut self, attempts: NonZeroU32) -> Self {
         self.max_attempts = Some(attempts);
@@ -246,6 +272,14 @@ impl Policy {
 }
 
 /// What a claim does while another execution is in flight.
+///
+/// ```
+/// use std::time::Duration;
+/// use idem_core::{OnBusy, Policy};
+///
+/// // A repeat that comes while the first request runs gets its answer, if that takes five seconds at most.
+/// let policy = Policy::default().on_busy(OnBusy::Wait(Duration::from_secs(5)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnBusy {
@@ -264,6 +298,13 @@ pub enum OnBusy {
 ///
 /// No library can know what the lost execution did to the outside world (G8), so this is a choice
 /// per kind of work.
+///
+/// ```
+/// use idem_core::{OnAbandoned, Policy};
+///
+/// let emails = Policy::default().on_abandoned(OnAbandoned::Reclaim); // the mail API takes our key
+/// let payouts = Policy::default().on_abandoned(OnAbandoned::Halt); // a person looks first
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum OnAbandoned {
@@ -308,6 +349,13 @@ pub enum OnPanic {
 }
 
 /// What happens when the store cannot be reached before the claim (G6).
+///
+/// ```
+/// use idem_core::{OnOutage, Policy};
+///
+/// // Reading a thermometer twice does no harm.
+/// let policy = Policy::default().on_outage(OnOutage::FailOpen);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnOutage {

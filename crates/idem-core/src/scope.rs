@@ -51,6 +51,16 @@ impl Scope {
 
     /// The scope one level further down.
     ///
+    /// ```
+    /// use idem_core::{IdempotencyKey, Scope};
+    ///
+    /// let merchant = Scope::new("merchant-7")?;
+    /// let key = IdempotencyKey::new("order-4711")?;
+    /// // One key may serve a payment and a refund: they are two records.
+    /// assert_ne!(merchant.child("payments")?.key(&key), merchant.child("refunds")?.key(&key));
+    /// # Ok::<(), idem_core::error::KeyError>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Scope::new`], and [`KeyError::TooLong`] when the whole path passes
     /// [`MAX_LEN`](Self::MAX_LEN).

@@ -109,6 +109,21 @@ pub enum Deleted {
 }
 
 /// What is known of the write after an error (rule S9).
+///
+/// ```
+/// use idem_core::store::{StoreError, StoreErrorKind};
+///
+/// /// How a store sorts what its driver reports.
+/// fn sorted(error: std::io::Error, sent: bool) -> StoreError {
+///     let kind = match sent {
+///         false => StoreErrorKind::Unavailable, // no connection: nothing was written
+///         true => StoreErrorKind::Unknown,      // the reply is lost, the write perhaps is not
+///     };
+///     StoreError::new(kind, "the connection failed").with_source(error)
+/// }
+/// let lost = sorted(std::io::ErrorKind::ConnectionReset.into(), true);
+/// assert_eq!(lost.kind(), StoreErrorKind::Unknown);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreErrorKind {
     /// Certainly not applied: the store could not be reached or refused. Asking again may help.
@@ -158,6 +173,16 @@ impl StoreErrorKind {
 }
 
 /// A store call that failed, what that means for its write, and the cause.
+///
+/// ```
+/// use std::error::Error;
+/// use idem_core::store::StoreError;
+///
+/// let error = StoreError::unavailable("no connection within 500 ms")
+///     .with_source(std::io::Error::other("connection refused"));
+/// assert!(error.kind().is_transient());
+/// assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("connection refused"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,

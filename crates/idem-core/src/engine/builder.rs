@@ -85,6 +85,14 @@ impl Builder {
 
     /// Wakes waiters by the store's notifications. An ending in another process or engine then ends
     /// a wait at once instead of at the next poll.
+    ///
+    /// ```
+    /// use idem_core::{Idempotency, error::PolicyError, store::{Store, Watch}};
+    ///
+    /// # fn example(store: impl Store + Watch + Clone + 'static) -> Result<Idempotency, PolicyError> {
+    /// Idempotency::builder(store.clone()).watch(store).build()
+    /// # }
+    /// ```
     pub fn watch(mut self, watch: impl Watch + 'static) -> Self {
         self.watch = Some(Arc::new(watch));
         self

@@ -12,6 +12,23 @@ use crate::{
 };
 
 /// What work may see and do while it runs; cheap to clone.
+///
+/// ```
+/// use idem_core::{Context, Failure, Fingerprint, Idempotency, RecordKey};
+///
+/// async fn pay(context: Context) -> Result<String, Failure<String>> {
+///     // The provider runs this once, however often this work starts over.
+///     let key = context.derive_key("charge");
+///     let charge = format!("charged under {}", key.as_str());
+///     // A successor that takes over after a crash finds this.
+///     context.checkpoint(charge.clone()).await.map_err(|error| error.to_string())?;
+///     Ok(charge)
+/// }
+///
+/// # async fn example(idem: Idempotency, key: RecordKey, request: Fingerprint) {
+/// let paid = idem.execute(&key, &request, pay).await;
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Context(Inner);
 

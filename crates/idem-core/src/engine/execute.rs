@@ -15,6 +15,18 @@ use crate::{
 };
 
 /// What [`Idempotency::execute`] gives: the value, and where it came from.
+///
+/// ```
+/// use idem_core::{Outcome, Recording};
+///
+/// fn header(outcome: &Outcome<u64>) -> Option<&'static str> {
+///     match outcome.recording {
+///         Recording::Unprotected => Some("unprotected"),
+///         _ if outcome.replayed => Some("replayed"),
+///         _ => None,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome<T> {
@@ -43,6 +55,23 @@ pub enum Recording {
 
 /// How work fails. Deliberately not `#[non_exhaustive]`: there is no other way. A bare error turned
 /// into this with `?` is final: its effect may have happened.
+///
+/// ```
+/// use idem_core::Failure;
+///
+/// fn charge(balance: u64, cents: u64, code_is_right: bool) -> Result<u64, Failure<String>> {
+///     if !code_is_right {
+///         // Nothing happened: the same key may come back with another code.
+///         return Err(Failure::Released("wrong one-time password".to_owned()));
+///     }
+///     if balance < cents {
+///         // Final: every repeat is told the same.
+///         return Err(Failure::Final("insufficient funds".to_owned()));
+///     }
+///     Ok(balance - cents)
+/// }
+/// assert!(matches!(charge(100, 500, true), Err(Failure::Final(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure<E> {
     /// For good: stored, and replayed to every repeat.
@@ -117,6 +146,27 @@ impl Idempotency {
     /// The value that is returned is the one that a repeat reads: it has been through JSON. One that
     /// cannot be read back is [`ExecuteError::Unstorable`]. To change the type later, see
     /// [`DecodeError`](crate::error::DecodeError).
+    ///
+    /// ```
+    /// use idem_core::{Failure, Fingerprint, Idempotency, RecordKey, Refused, error::ExecuteError};
+    ///
+    /// # async fn example(idem: Idempotency) -> Result<(), Box<dyn std::error::Error>> {
+    /// let key = RecordKey::new("merchant-7", "order-4711")?;
+    /// let request = Fingerprint::of("payments/v1", b"500 usd");
+    /// let result = idem
+    ///     .execute(&key, &request, async |_| -> Result<u64, Failure<String>> { Ok(17) })
+    ///     .await;
+    /// match result {
+    ///     Ok(paid) => println!("charge {}, replayed: {}", paid.value, paid.replayed),
+    ///     Err(ExecuteError::Failed { error, .. }) => println!("declined, now and for every repeat: {error}"),
+    ///     Err(ExecuteError::Refused(Refused::Mismatch)) => println!("the key belongs to another request"),
+    ///     Err(ExecuteError::Refused(Refused::InFlight { retry_after })) => {
+    ///         println!("somebody is at it; look again within {retry_after:?}");
+    ///     }
+    ///     Err(other) => println!("no answer: {other}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ExecuteError`]: the work's own failure, or why it did not run.

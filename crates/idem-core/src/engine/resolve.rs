@@ -16,6 +16,19 @@ impl Idempotency {
     /// Only a key that is in flight with its lease over can be settled. Its holder, if it is alive
     /// after all, is superseded from then on.
     ///
+    /// ```
+    /// use idem_core::{Idempotency, RecordKey, Resolution, error::ResolveError};
+    ///
+    /// # async fn example(idem: Idempotency, key: RecordKey) -> Result<(), Box<dyn std::error::Error>> {
+    /// let charge_id = 17_u64; // found in the provider's dashboard
+    /// match idem.resolve(&key, Resolution::completed(&charge_id)?).await {
+    ///     Ok(()) => println!("every repeat is answered with {charge_id} from now on"),
+    ///     Err(ResolveError::NotResolvable(reason)) => println!("nothing to settle: {reason}"),
+    ///     Err(error) => println!("look again: {error}"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ResolveError::NotResolvable`] says what else the key is. [`ResolveError::Changed`] when somebody
     /// else settled it meanwhile, or, after a lost reply, claimed it once it was settled.

@@ -75,6 +75,25 @@ impl From<CodecError> for StoreError {
 /// The bytes of a record that is about to be written with `ttl`.
 ///
 /// Durations are kept in whole milliseconds, rounded up, so that no lease gets shorter.
+///
+/// ```
+/// use std::time::Duration;
+/// use idem_core::{Fingerprint, Timestamp, store::{ClaimToken, Record, State, Version, codec}};
+///
+/// let version = Version { token: ClaimToken::from_bytes([7; 16]), revision: 3 };
+/// let record = Record {
+///     fingerprint: Fingerprint::of("payments/v1", b"500 usd"),
+///     attempt: 1,
+///     version,
+///     created_at: Timestamp::now(),
+///     state: State::Completed { payload: "paid".into() },
+/// };
+/// let bytes = codec::encode(&record, Duration::from_secs(3600));
+/// assert_eq!(codec::decode(&bytes)?.record, record);
+/// // A conditional write compares no more than this:
+/// assert!(bytes.starts_with(codec::version_prefix(version).as_ref()));
+/// # Ok::<(), codec::CodecError>(())
+/// ```
 #[must_use]
 pub fn encode(record: &Record, ttl: Duration) -> Bytes {
     let (lease, tail) = match &record.state {

@@ -13,6 +13,33 @@ use crate::{
 ///
 /// A wake-up is a hint: the waiter claims again and learns from the store what changed. Waiters poll
 /// as well, so a lost or spurious wake-up costs time, not correctness.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use idem_core::{RecordKey, store::{StoreError, Watch, Watcher}};
+/// use tokio::sync::watch;
+///
+/// /// Counts the writes of this process, and wakes everybody at each.
+/// struct Writes(watch::Sender<u64>);
+///
+/// #[async_trait]
+/// impl Watch for Writes {
+///     async fn watch(&self, _: &RecordKey) -> Result<Box<dyn Watcher>, StoreError> {
+///         Ok(Box::new(Listening(self.0.subscribe())))
+///     }
+/// }
+///
+/// struct Listening(watch::Receiver<u64>);
+///
+/// #[async_trait]
+/// impl Watcher for Listening {
+///     async fn changed(&mut self) {
+///         if self.0.changed().await.is_err() {
+///             std::future::pending().await // nobody writes any more
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Watch: Send + Sync {
     /// Starts listening for changes of `key`.
@@ -36,6 +63,22 @@ pub trait Watcher: Send {
 /// Removes expired records, for stores that do not do so by themselves.
 ///
 /// An expired record is absent already (rule S5). Sweeping only frees its room.
+///
+/// ```
+/// use idem_core::store::{StoreError, Sweep};
+///
+/// /// Frees the room of all that is expired, a little at a time.
+/// async fn sweep_all(store: &impl Sweep) -> Result<usize, StoreError> {
+///     let mut purged = 0;
+///     loop {
+///         let some = store.sweep(1000).await?;
+///         purged += some;
+///         if some < 1000 {
+///             return Ok(purged);
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Sweep: Send + Sync {
     /// Purges at most `limit` expired records and says how many.
@@ -48,6 +91,27 @@ pub trait Sweep: Send + Sync {
 }
 
 /// Lists records, for tools.
+///
+/// ```
+/// use idem_core::store::{Browse, State, StoreError};
+///
+/// /// The keys that are in flight.
+/// async fn in_flight(store: &impl Browse) -> Result<Vec<String>, StoreError> {
+///     let (mut found, mut after) = (Vec::new(), None);
+///     loop {
+///         let page = store.browse(after.as_ref(), 100).await?;
+///         for (key, stored) in page.records {
+///             if let State::InFlight { lease, .. } = stored.record.state {
+///                 found.push(format!("{key}: {:?} of {lease:?}", stored.age));
+///             }
+///         }
+///         after = page.next;
+///         if after.is_none() {
+///             return Ok(found);
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Browse: Send + Sync {
     /// One page of records, in an order of the store's choice, starting where `after` ended.

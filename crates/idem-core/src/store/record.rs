@@ -43,6 +43,21 @@ pub struct Version {
 }
 
 /// What a store keeps under one [`RecordKey`](crate::RecordKey).
+///
+/// ```
+/// use std::time::Duration;
+/// use idem_core::{Fingerprint, Timestamp, store::{ClaimToken, Record, State, Version}};
+///
+/// // What the first claim of a key files.
+/// let record = Record {
+///     fingerprint: Fingerprint::of("payments/v1", b"500 usd"),
+///     attempt: 1,
+///     version: Version { token: ClaimToken::from_bytes([7; 16]), revision: 0 },
+///     created_at: Timestamp::now(),
+///     state: State::InFlight { lease: Duration::from_secs(30), checkpoint: None },
+/// };
+/// assert!(!record.state.is_ended());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The request that the key belongs to. No longer once it is [`Released`](State::Released).
