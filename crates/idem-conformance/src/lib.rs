@@ -1,5 +1,4 @@
-//! The conformance suite that a store for `idem` has to pass: one named test per clause of the
-//! [`Store`](idem_core::store::Store) contract, in the crate of whoever wrote the store.
+#![doc = include_str!("../README.md")]
 //!
 //! Say how to reach your store, and call [`suite!`]:
 //!
@@ -60,6 +59,7 @@
 //! its rule, what it saw, and an error with all its sources; one that hangs fails after five minutes
 //! (times [`Harness::time_scale`]) and names the calls it waits for. Cases draw a scope of their own
 //! at random, so they run side by side, on a server that others use as well.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cases;
 pub mod history;

@@ -1,13 +1,10 @@
-//! Idempotency keys, storage-agnostic: a client retries, the server acts once.
-//!
-//! The first request with a key runs; every repeat gets *the same stored answer*; a different
-//! request under the same key is refused; two at once never both run; and a crash half-way is told
-//! apart from success.
+#![doc = include_str!("../README.md")]
 //!
 //! Start at [`Idempotency::execute`] for work in one call, or at [`Idempotency::claim`] for a job
 //! runner with a life of its own. Pick a store (`idem-memory`, `idem-sqlite`, `idem-redis`,
 //! `idem-postgres`, `idem-mysql`) or write one: [`Store`](store::Store). All decisions are pure
 //! functions in [`machine`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod derive;

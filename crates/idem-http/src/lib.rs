@@ -1,4 +1,4 @@
-//! The HTTP semantics of idempotency keys, over the `http` crate: no framework, no body type.
+#![doc = include_str!("../README.md")]
 //!
 //! | | |
 //! |---|---|
@@ -14,6 +14,7 @@
 //!
 //! `idem-tower` is a thin shell over the driver, for tower services. Sources: draft-ietf-httpapi-idempotency-key-header-07,
 //! RFC 9651 (structured fields), RFC 9110 (HTTP), RFC 9457 (problem details), RFC 8785 (JCS).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod canonical;
 mod canonical_form;

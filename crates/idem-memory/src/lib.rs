@@ -1,4 +1,4 @@
-//! The store of idem for one process.
+#![doc = include_str!("../README.md")]
 //!
 //! [`MemoryStore`] is a whole [`Store`](idem_core::store::Store), for tests and for services of one
 //! process. Its records go with the process; where they have to outlive it, take `idem-redis` or
@@ -10,6 +10,7 @@
 //! is dropped early is a second charge (rule S6). It also keeps its bookkeeping in queues that a
 //! thread works off now and then, so it cannot say at the moment of a write whether there is room.
 //! The store is therefore a plain sharded hash table with a queue of expiry dates in each shard.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod browse;
 mod clock;

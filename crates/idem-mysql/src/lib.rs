@@ -1,21 +1,4 @@
-//! Idempotency records in MySQL and MariaDB.
-//!
-//! Claims commit before work starts, and with the [transactional mode](Transactional) the user's own
-//! rows commit together with the record that says they are there (G7).
-//!
-//! ```no_run
-//! use idem_core::Idempotency;
-//! use idem_mysql::MySqlStore;
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = MySqlStore::connect("mysql://app@db.example/shop").await?;
-//! store.migrate().await?;
-//! let idem = Idempotency::builder(store.clone()).build()?;
-//! # Ok(()) }
-//! ```
-//!
-//! Time is the server's `SYSDATE` alone. Tested with MariaDB 10.11. The statements keep to what MySQL
-//! 8.0 documents as well; **it was not tested with MySQL.**
+#![doc = include_str!("../README.md")]
 //!
 //! What the server has to be set to:
 //!
@@ -25,6 +8,7 @@
 //! | `innodb_flush_log_at_trx_commit = 1`, the default | With any other value a crash loses answers that were given. |
 //! | `binlog_format` other than `STATEMENT` | A replica would run the statements by its own clock. |
 //! | `max_allowed_packet` | The largest answer is 8 KiB less; a larger one is refused as [`TooLarge`](idem_core::store::StoreErrorKind::TooLarge). |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod browse;

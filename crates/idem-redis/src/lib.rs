@@ -1,14 +1,4 @@
-//! Redis and Valkey store for `idem`: alone, under Sentinel, in a Cluster.
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use idem_core::Idempotency;
-//! use idem_redis::RedisStore;
-//!
-//! let store = RedisStore::connect("redis+cluster://10.0.0.1,10.0.0.2,10.0.0.3").await?;
-//! let idem = Idempotency::builder(store.clone()).watch(store).build()?;
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! One string key per record, one round trip per claim and one per ending:
 //!
@@ -61,6 +51,7 @@
 //! way, and broken connections are either followed by the driver or come back as
 //! [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) or
 //! [`Unknown`](idem_core::store::StoreErrorKind::Unknown), which the engine asks again about.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod browse;

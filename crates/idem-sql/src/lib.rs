@@ -1,5 +1,4 @@
-//! What idem's SQL stores share. An application adds `idem-sqlite`, `idem-postgres` or
-//! `idem-mysql`, and not this.
+#![doc = include_str!("../README.md")]
 //!
 //! | here | what it does | what the store says |
 //! |---|---|---|
@@ -30,6 +29,7 @@
 //! 7. `tx.rs`: [`TxStore`](tx::TxStore), and `pub type Transactional = idem_sql::tx::Transactional<MyStore>`.
 //! 8. `tests/conformance`: the whole suite, with restart, faults, a full disk and damage. For a server,
 //!    `tests/transactional`: a `world` for the tests of this crate's folder of that name.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod batch;
 mod connections;

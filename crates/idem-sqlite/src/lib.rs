@@ -1,14 +1,4 @@
-//! Idempotency records in SQLite: durable, in one file, without a server.
-//!
-//! ```no_run
-//! use idem_core::Idempotency;
-//! use idem_sqlite::SqliteStore;
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = SqliteStore::connect("sqlite:payments.db").await?;
-//! let idem = Idempotency::builder(store.clone()).build()?;
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! Any number of processes of one host may share the file. An answer that was stored survives the
 //! process, the system and, with the default [`Durability::Full`], the power. With the
@@ -17,6 +7,7 @@
 //!
 //! SQLite lets one transaction write at a time, so all writes of a process travel together in the
 //! transactions of one connection.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;
 mod browse;

@@ -1,26 +1,4 @@
-//! Idempotency keys as a tower [`Layer`](tower_layer::Layer): for axum, hyper and anything tower.
-//!
-//! The first request with a key runs; every repeat gets the same status, headers and body, marked
-//! `Idempotent-Replayed: true`; a different request under the same key is refused; two at once
-//! never both run. A handler runs on a task of its own, so a client that hangs up cancels nothing.
-//!
-//! ```
-//! use axum::{Extension, Router, routing::post};
-//! use idem_core::{Idempotency, Context};
-//! use idem_memory::MemoryStore;
-//! use idem_tower::{IdempotencyLayer, PathFrom};
-//!
-//! async fn pay(Extension(context): Extension<Context>) -> String {
-//!     // A stable key to hand to the next API downstream.
-//!     format!("charged under {:?}", context.derive_key("charge"))
-//! }
-//!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let idem = Idempotency::builder(MemoryStore::default()).build()?;
-//! let layer = IdempotencyLayer::global(idem).path_from(PathFrom::AsSeen);
-//! let app: Router = Router::new().route("/payments", post(pay)).route_layer(layer);
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # What a handler may do
 //! - Find [`Context`](idem_core::Context) in the request's extensions: the attempt, the checkpoint
@@ -47,6 +25,7 @@
 //!
 //! # Shutdown
 //! Stop taking requests, then await [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle).
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
 mod future;

@@ -1,47 +1,8 @@
-//! Idempotency keys: a client retries, the server acts once.
-//!
-//! The first request with a key runs; every repeat gets *the same stored answer*; a different
-//! request under the same key is refused; two at once never both run; and a crash half-way is told
-//! apart from success.
-//!
-//! This crate is the one to add. It re-exports the core, and a feature brings each store and each
-//! framework:
-//!
-//! | feature | module | what it brings |
-//! |---|---|---|
-//! | `memory` (default) | [`memory`] | records in this process: tests, single-process services |
-//! | `sqlite` | `sqlite` | durable records in one file, without a server; your rows commit with the record |
-//! | `redis` | `redis` | Redis and Valkey: alone, Sentinel, Cluster |
-//! | `postgres` | `postgres` | PostgreSQL, and transactions that commit your rows with the record |
-//! | `mysql` | `mysql` | MySQL and MariaDB, and transactions that commit your rows with the record |
-//! | `tower`, `axum` | `tower` | a tower `Layer` for axum, hyper and anything tower |
-//! | `reqwest` | `http::client` | the client's half, as a middleware of reqwest |
-//! | `http` | `http` | the semantics of the `Idempotency-Key` header, for an integration of your own |
-
-//!
-//! # The first call
-//! ```
-//! use idem::{Failure, Fingerprint, Idempotency, RecordKey, memory::MemoryStore};
-//!
-//! async fn charge(cents: u64) -> Result<u64, Failure<String>> {
-//!     Ok(cents + 17) // charge the card, and return the charge's id
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let idem = Idempotency::new(MemoryStore::new());
-//! let key = RecordKey::new("merchant-7", "order-4711")?;
-//! let request = Fingerprint::of("payments/v1", b"500 usd");
-//!
-//! for replayed in [false, true] {
-//!     let paid = idem.execute(&key, &request, async |_| charge(500).await).await?;
-//!     assert_eq!((paid.value, paid.replayed), (517, replayed));
-//! }
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! From here: [`Policy`] has the knobs, [`Idempotency::claim`] hands out the right to run without
 //! running, and [`Store`](store::Store) is what a store of your own implements.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(inline)]
 pub use idem_core::*;
