@@ -8,6 +8,9 @@
 //! There is one task for each runtime that requests come from, because a runtime that is shut down or
 //! not driven must not hold up requests that were made on another one.
 //!
+//! Large requests have batches and a connection of their own: one that is long under way, or gets stuck,
+//! holds up no other. A renewal that waited behind a large answer would cost its holder the key (G1).
+//!
 //! Each request has its own answer. If the server refuses the commands that stand for several requests,
 //! each request is sent again by itself. A request whose caller is gone is dropped unless it was sent
 //! already (rule S10).
@@ -42,6 +45,9 @@ const DIRECT: usize = 2;
 
 /// Requests that may wait for a task; further callers wait for room.
 const QUEUE: usize = 1024;
+
+/// From so many bytes on a request is large.
+const LARGE: usize = 64 << 10;
 
 /// What a caller wants of the server.
 pub(crate) enum Request {
@@ -85,14 +91,22 @@ pub(crate) struct Batches {
     /// Requests that were made and not answered.
     under_way: Arc<AtomicUsize>,
     tasks: RwLock<Vec<(runtime::Id, mpsc::Sender<Call>)>>,
+    /// The large ones, where another connection can be opened for them.
+    large: Option<Box<Batches>>,
 }
 
 impl Batches {
     pub(crate) fn new(line: Line) -> Self {
+        let large = line.beside().map(|line| Box::new(Self::over(line, None)));
+        Self::over(line, large)
+    }
+
+    fn over(line: Line, large: Option<Box<Self>>) -> Self {
         Self {
             line: Arc::new(line),
             under_way: Arc::default(),
             tasks: RwLock::default(),
+            large,
         }
     }
 
@@ -100,7 +114,13 @@ impl Batches {
     ///
     /// If the runtime that this was first polled on is shut down meanwhile, the outcome is unknown.
     pub(crate) async fn send(&self, request: Request) -> Answered {
-        self.line.admit(&request)?;
+        let bytes = request.bytes();
+        if let Some(large) = &self.large
+            && bytes >= LARGE
+        {
+            return Box::pin(large.send(request)).await;
+        }
+        self.line.admit(bytes)?;
         let others = self.under_way.fetch_add(1, Ordering::Relaxed);
         let _counted = Counted(&self.under_way);
         let runtime = match others < DIRECT {

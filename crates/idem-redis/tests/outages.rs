@@ -74,6 +74,32 @@ async fn g6_a_claim_that_was_given_up_leaves_the_store_usable_at_once() {
     assert_eq!(execution.release().await, Ok(Recording::Stored));
 }
 
+/// G1: a large answer that is long on its way holds up no other key: a renewal that waited behind it
+/// would cost its holder the key.
+#[tokio::test]
+async fn g1_a_large_answer_on_its_way_holds_up_no_other_key() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let proxy = FaultyProxy::start(server.address()).unwrap();
+    let idem = engine(&proxy.url(&server.url()), impatient()).await;
+    let small = acquire(&idem, &key("small")).await;
+    let large = acquire(&idem, &key("large")).await;
+    let on_its_way = proxy.arm(Fault::HangRequest.always().larger_than(100_000));
+    let ending = tokio::spawn(large.complete(vec![b'x'; 1 << 20]));
+    while proxy.counts().hung_requests == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    small.renew().await.unwrap();
+    let other = acquire(&idem, &key("other")).await;
+    assert_eq!(other.complete("other").await, Ok(Recording::Stored));
+    assert_eq!(small.complete("small").await, Ok(Recording::Stored));
+    on_its_way.release();
+    ending.await.unwrap().unwrap();
+    idem.wait_idle().await;
+    assert_eq!(replayed(&idem, &key("large")).await.len(), 1 << 20);
+}
+
 /// G5: replies to claim, checkpoint, ending and release are lost, one after the other.
 #[tokio::test]
 async fn g5_every_lost_reply_ends_up_with_the_truth() {

@@ -87,7 +87,10 @@ mod tests {
 
     #[test]
     fn the_database_is_found_behind_other_errors() {
-        let behind = io::Error::other(StoreError::new(StoreErrorKind::Unavailable, "away").with_source(sqlx::Error::PoolTimedOut));
+        let behind = io::Error::other(
+            StoreError::new(StoreErrorKind::Unavailable, "away")
+                .with_source(sqlx::Error::PoolTimedOut),
+        );
         assert!(matches!(
             database_error(&behind),
             Some(sqlx::Error::PoolTimedOut)

@@ -48,9 +48,17 @@ impl Line {
         }
     }
 
+    /// Another way to the same server, over a connection of its own; `None` over a connection that
+    /// somebody else opened.
+    pub(super) fn beside(&self) -> Option<Self> {
+        let (facts, wait) = (Arc::clone(&self.facts), self.wait.clone());
+        let server = self.server.beside()?;
+        Some(Self::new(server, facts, wait, self.slots.clone()))
+    }
+
     /// Refuses what the server would break the connection over.
-    pub(super) fn admit(&self, request: &Request) -> Result<(), Failure> {
-        self.facts.admit(request.bytes())
+    pub(super) fn admit(&self, bytes: usize) -> Result<(), Failure> {
+        self.facts.admit(bytes)
     }
 
     /// What the reply to a read may take.

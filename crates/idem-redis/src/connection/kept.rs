@@ -63,6 +63,11 @@ impl Kept {
         }
     }
 
+    /// Another connection to the same server.
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(self.connector.clone())
+    }
+
     pub(crate) fn facts(&self) -> &Arc<Facts> {
         self.connector.facts()
     }

@@ -32,6 +32,15 @@ impl Server {
         }
     }
 
+    /// The same server over another connection, opened with its first command; `None` where somebody
+    /// else opens the connection.
+    pub(crate) fn beside(&self) -> Option<Self> {
+        match self {
+            Self::Kept(kept) => Some(Self::Kept(Arc::new(kept.beside()))),
+            Self::Multiplexed(_) | Self::Given(_) => None,
+        }
+    }
+
     pub(crate) async fn command(&self, cmd: Cmd) -> Replied {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(cmd);

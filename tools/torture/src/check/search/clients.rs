@@ -136,14 +136,20 @@ struct Calls {
     retention: Duration,
 }
 
-/// The questions to which replies of the store were lost, and how many of them to creates.
+/// The questions to which replies of the store were lost, and how many of them to writes that claim.
 fn lost(calls: &[StoreCall]) -> HashMap<Id, u64> {
     let mut all: HashMap<Id, u64> = HashMap::new();
     for call in calls {
         let reply = call.reply.map(|(_, reply)| reply);
         if let (Some(by), None | Some(Reply::Failed(Fault::Unknown))) = (call.by, reply) {
-            let is_create = matches!(call.what, StoreAsked::Create { .. });
-            *all.entry(by).or_default() += u64::from(is_create);
+            let claims = match call.what {
+                StoreAsked::Create { .. } => true,
+                StoreAsked::Update {
+                    expected, record, ..
+                } => expected.0 != record.ver.0 && matches!(record.state, Phase::InFlight { .. }),
+                StoreAsked::Delete { .. } | StoreAsked::Get => false,
+            };
+            *all.entry(by).or_default() += u64::from(claims);
         }
     }
     all
@@ -213,8 +219,9 @@ impl Calls {
             self.key(asked, None, KeyCall::Disown { execution });
         }
         let request = u64::from(request);
-        // A create whose reply was lost may arrive when the claim has long been answered, and the
-        // key is free again: then nobody runs it, for a lease.
+        // A create or take-over whose reply was lost may arrive when the claim has long been answered,
+        // and the key is free again: then nobody runs it, for a lease. Or it was applied at once, and
+        // another claim has taken the key over before this one asked again.
         let late = self.lost.get(&execution).copied().unwrap_or_default();
         for number in 1..=late.min(15) {
             let execution = execution | number << 60;

@@ -108,3 +108,31 @@ fn a_settlement_that_met_another_record_after_a_lost_reply_may_have_been_made() 
     assert!(settled(true));
     assert!(!settled(false));
 }
+
+/// It held the key unseen for a lease, and another claim had taken the key over when it asked again.
+#[test]
+fn a_take_over_whose_reply_was_lost_may_have_held_a_released_key() {
+    let released = |lost: bool| {
+        let mut story = Story::new();
+        let execution = story.claim_won((0, 10), 1);
+        let ending = Ending::Release;
+        let what = Action::End { execution, ending };
+        story.ask((100, 110), what, Told::Stored);
+        let corrected = Action::Claim { request: 1 };
+        let claim = story.ask((200, 2500), corrected, Told::InFlight);
+        if lost {
+            let update = Call::Update {
+                expected: Ver(1, 2),
+                record: record(2, 3, IN_FLIGHT),
+                ttl_ms: 1000,
+            };
+            let unknown = Reply::Failed(Fault::Unknown);
+            story.call(Some(claim), 210, Some((600, unknown)), update);
+        }
+        let first = Action::Claim { request: 0 };
+        story.ask((700, 710), first, Told::Mismatch);
+        is_explained(&story, RECLAIM)
+    };
+    assert!(released(true));
+    assert!(!released(false));
+}
