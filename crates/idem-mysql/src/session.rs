@@ -45,11 +45,35 @@ struct Inner {
     config: MySqlConfig,
 }
 
-/// What the server said of itself when the last connection was opened.
+/// What the server said of itself when it was last asked.
 #[derive(Debug)]
 struct Server {
+    /// As large as can be until it was asked.
     largest_packet: AtomicUsize,
     is_mariadb: AtomicBool,
+}
+
+impl Server {
+    fn is_known(&self) -> bool {
+        self.largest_packet.load(Ordering::Relaxed) != usize::MAX
+    }
+
+    async fn ask(&self, connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+        let row = connection.fetch_one(sqlx::raw_sql(sql::CHECK)).await?;
+        let moves: i64 = row.try_get(1)?;
+        if moves != 1 {
+            return Err(sqlx::Error::Configuration(
+                "SYSDATE() does not move on within a statement: turn `sysdate_is_now` off".into(),
+            ));
+        }
+        let packet: i64 = row.try_get(2)?;
+        let packet = usize::try_from(packet).unwrap_or(usize::MAX);
+        let version: String = row.try_get(3)?;
+        let is_mariadb = version.contains("MariaDB");
+        self.is_mariadb.store(is_mariadb, Ordering::Relaxed);
+        self.largest_packet.store(packet, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// Why a statement has no answer.
@@ -147,6 +171,14 @@ impl Sessions {
     /// Whether the server takes a lock timeout of zero seconds.
     pub(crate) fn is_mariadb(&self) -> bool {
         self.inner.server.is_mariadb.load(Ordering::Relaxed)
+    }
+
+    /// Asks the server what it is, unless that is known.
+    pub(crate) async fn meet(&self, connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+        match self.inner.server.is_known() {
+            true => Ok(()),
+            false => self.inner.server.ask(connection).await,
+        }
     }
 
     /// Refuses to write to tables of a newer release.
@@ -291,29 +323,11 @@ pub(crate) struct OpenMySql {
 const PREPARE: &str = "SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1";
 
 impl OpenMySql {
-    async fn connect(&self) -> Result<(MySqlConnection, MySqlRow), sqlx::Error> {
+    async fn connect(&self) -> Result<MySqlConnection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         connection.execute(sqlx::raw_sql(PREPARE)).await?;
-        let row = connection.fetch_one(sqlx::raw_sql(sql::CHECK)).await?;
-        Ok((connection, row))
-    }
-
-    fn check(&self, row: &MySqlRow) -> Result<(), sqlx::Error> {
-        let moves: i64 = row.try_get(1)?;
-        if moves != 1 {
-            return Err(sqlx::Error::Configuration(
-                "SYSDATE() does not move on within a statement: turn `sysdate_is_now` off".into(),
-            ));
-        }
-        let packet: i64 = row.try_get(2)?;
-        let packet = usize::try_from(packet).unwrap_or(usize::MAX);
-        let version: String = row.try_get(3)?;
-        let server = &self.server;
-        server.largest_packet.store(packet, Ordering::Relaxed);
-        server
-            .is_mariadb
-            .store(version.contains("MariaDB"), Ordering::Relaxed);
-        Ok(())
+        self.server.ask(&mut connection).await?;
+        Ok(connection)
     }
 }
 
@@ -321,12 +335,7 @@ impl Open for OpenMySql {
     type Connection = MySqlConnection;
 
     async fn open(&self) -> Result<MySqlConnection, StoreError> {
-        let opened = self.connect().await;
-        let checked = opened.and_then(|(connection, row)| {
-            self.check(&row)?;
-            Ok(connection)
-        });
-        checked.map_err(|error| match error {
+        self.connect().await.map_err(|error| match error {
             sqlx::Error::Configuration(why) => StoreError::config(why.to_string()),
             error => store_error(error, Stage::Connecting),
         })

@@ -54,35 +54,44 @@ pub(crate) struct Replacement<'a> {
 /// Assignments are carried out from left to right. The first reads the clock: it sets `updated_at` to
 /// a time that is not before `expires_at` if and only if the row has expired, and the others go by
 /// that. A row that is live keeps every column.
-fn create_with(values: &str) -> String {
-    let taken = |column: &str| format!("IF(updated_at >= expires_at, VALUES({column}), {column})");
+fn create_with(rows: &str, live_writer: &str) -> String {
+    let taken = |column, live| format!("IF(updated_at >= expires_at, VALUES({column}), {live})");
+    let taken_or_kept = |column| taken(column, column);
     format!(
         "INSERT INTO idem_records \
-         (`key`, scope, version, writer, updated_at, expires_at, status, body) VALUES {values} \
+         (`key`, scope, version, writer, updated_at, expires_at, status, body) {rows} \
          ON DUPLICATE KEY UPDATE updated_at = IF(expires_at <= {NOW}, {NOW}, updated_at), \
          version = {}, writer = {}, status = {}, body = {}, \
          expires_at = IF(updated_at >= expires_at, \
          updated_at + VALUES(expires_at) - VALUES(updated_at), expires_at)",
-        taken("version"),
-        taken("writer"),
-        taken("status"),
-        taken("body"),
+        taken_or_kept("version"),
+        taken("writer", live_writer),
+        taken_or_kept("status"),
+        taken_or_kept("body"),
     )
 }
 
-/// A row of [`create_with`] with arguments: key, scope, version, writer, ttl, status, body.
-pub(crate) static CREATE_ONE: LazyLock<String> =
-    LazyLock::new(|| create_with(&format!("(?, ?, ?, ?, {NOW}, {NOW} + ?, ?, ?)")));
+/// What a statement in a transaction of the user's asks first on MariaDB, so that it does not commit by
+/// itself where the server has ended the transaction.
+pub(crate) const IS_OPEN: &str = "@@in_transaction";
+
+/// [`create`] of one row with arguments: key, scope, version, writer, ttl, status, body. Does nothing
+/// unless `condition` holds. What it says of the last insert's number is 0 unless there is a live row,
+/// whose columns it then leaves as they are.
+pub(crate) fn create_one(condition: &str) -> String {
+    let values = format!("SELECT ?, ?, ?, ?, {NOW}, {NOW} + ?, ?, ? FROM DUAL WHERE {condition}");
+    create_with(&values, "IF(LAST_INSERT_ID(1) = 1, writer, VALUES(writer))")
+}
 
 /// [`replace`] of one row with arguments: writer, ttl, status, body, version, key, scope, and the
-/// expected version.
-pub(crate) static REPLACE_ONE: LazyLock<String> = LazyLock::new(|| {
+/// expected version. Does nothing unless `condition` holds.
+pub(crate) fn replace_one(condition: &str) -> String {
     format!(
         "UPDATE idem_records SET writer = ?, updated_at = {NOW}, expires_at = {NOW} + ?, \
          status = ?, body = ?, version = ? \
-         WHERE `key` = ? AND scope = ? AND version = ? AND expires_at > {NOW}"
+         WHERE `key` = ? AND scope = ? AND version = ? AND expires_at > {NOW} AND {condition}"
     )
-});
+}
 
 /// The row of a key and a scope, locked until the transaction ends. The columns are those of [`find`].
 pub(crate) static LOCK_ONE: LazyLock<String> =
@@ -102,7 +111,7 @@ pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> Statement {
             literal(row, rows.len(), &mut body),
         )
     });
-    let sql = create_with(&join(values, ", "));
+    let sql = create_with(&format!("VALUES {}", join(values, ", ")), "writer");
     Statement { sql, body }
 }
 

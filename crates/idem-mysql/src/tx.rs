@@ -20,7 +20,8 @@ use idem_sql::{
 };
 use sqlx::{
     AssertSqlSafe, Executor, MySql, MySqlConnection, MySqlPool, Row as _, Transaction,
-    mysql::MySqlRow,
+    mysql::{MySqlArguments, MySqlQueryResult, MySqlRow},
+    query::Query,
 };
 use tokio::time::timeout;
 
@@ -28,7 +29,7 @@ use crate::{
     MySqlStore,
     error::{self, LOCK_WAIT_TIMEOUT, is_conflict, store_error},
     read::Found,
-    sql::{self, CREATE_ONE, LOCK_ONE, REPLACE_ONE},
+    sql::{self, IS_OPEN, LOCK_ONE},
 };
 
 /// The transactional mode of a [`MySqlStore`]: the user's rows and the idempotency record commit
@@ -95,7 +96,7 @@ impl MySqlStore {
         wait: Duration,
         work: impl AsyncFnOnce(&mut MySqlConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Broken> {
-        let seconds = self.seconds(wait);
+        let seconds = seconds(wait).max(u64::from(!self.sessions().is_mariadb()));
         let set = format!(
             "{IN_TRANSACTION}; SET @idem_lock_wait = @@SESSION.innodb_lock_wait_timeout, \
              SESSION innodb_lock_wait_timeout = {seconds}"
@@ -108,14 +109,69 @@ impl MySqlStore {
         Ok(worked)
     }
 
-    /// The server counts whole seconds. MySQL knows no wait that is shorter than one.
-    fn seconds(&self, wait: Duration) -> u64 {
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        match self.sessions().is_mariadb() {
-            true => seconds,
-            false => seconds.max(1),
+    /// How a write of one row is sent that waits so long for another transaction.
+    fn sending(&self, wait: Duration) -> Sending<'_> {
+        Sending {
+            store: self,
+            wait,
+            at_once: self.sessions().is_mariadb(),
         }
     }
+
+    /// The record of a key, which stays as it is until this transaction ends.
+    async fn find_in_tx(
+        &self,
+        tx: &mut MySqlConnection,
+        key: &RecordKey,
+        wait: Duration,
+    ) -> Result<Option<Found>, Broken> {
+        let found = self.bounded(tx, wait, async |tx| lock(tx, key).await);
+        Ok(found.await?.map(Found::new))
+    }
+}
+
+/// How a write of one row in a transaction is sent.
+struct Sending<'a> {
+    store: &'a MySqlStore,
+    wait: Duration,
+    /// The statement itself bounds its wait, and looks whether there still is a transaction. MySQL has no
+    /// words for that, and takes three round trips.
+    at_once: bool,
+}
+
+impl Sending<'_> {
+    /// The statement that `sql` makes for a condition.
+    fn statement(&self, sql: impl FnOnce(&str) -> String) -> AssertSqlSafe<String> {
+        AssertSqlSafe(match self.at_once {
+            true => format!(
+                "SET STATEMENT innodb_lock_wait_timeout = {} FOR {}",
+                seconds(self.wait),
+                sql(IS_OPEN)
+            ),
+            false => sql("TRUE"),
+        })
+    }
+
+    async fn write(
+        &self,
+        tx: &mut MySqlConnection,
+        query: Query<'_, MySql, MySqlArguments>,
+    ) -> Result<MySqlQueryResult, Broken> {
+        match self.at_once {
+            true => query.execute(tx).await.map_err(broken),
+            false => {
+                let bounded = self
+                    .store
+                    .bounded(tx, self.wait, async |tx| query.execute(tx).await);
+                bounded.await
+            }
+        }
+    }
+}
+
+/// The server counts whole seconds. MySQL knows no wait that is shorter than one.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl TxStore for MySqlStore {
@@ -129,7 +185,8 @@ impl TxStore for MySqlStore {
     async fn begin(&self) -> Result<(Tx<'static, Self>, ()), StoreError> {
         let patience = self.sessions().config().patience;
         let begun = timeout(patience, async {
-            let connection = self.pool().acquire().await?;
+            let mut connection = self.pool().acquire().await?;
+            self.sessions().meet(&mut connection).await?;
             Transaction::begin(connection, None).await
         });
         let mut tx = match begun.await {
@@ -153,20 +210,21 @@ impl TxStore for MySqlStore {
         wait: Duration,
     ) -> Result<Created, Broken> {
         let (row, writer) = (Row::new(claim, ttl), rand::random::<i64>());
-        let found = self.bounded(tx, wait, async |tx| {
-            let create = sqlx::query(CREATE_ONE.as_str())
-                .bind(key.key().as_bytes())
-                .bind(key.scope().as_bytes())
-                .bind(&*row.version)
-                .bind(writer)
-                .bind(sql::micros(&row))
-                .bind(row.status.as_bytes())
-                .bind(&row.body[..]);
-            create.execute(&mut *tx).await?;
-            lock(tx, key).await
-        });
-        let found = found.await?.map(Found::new);
-        match found {
+        let sending = self.sending(wait);
+        let create = sqlx::query(sending.statement(sql::create_one))
+            .bind(key.key().as_bytes())
+            .bind(key.scope().as_bytes())
+            .bind(&*row.version)
+            .bind(writer)
+            .bind(sql::micros(&row))
+            .bind(row.status.as_bytes())
+            .bind(&row.body[..]);
+        let created = sending.write(tx, create).await?;
+        // Without a transaction no row is affected. Of MySQL this is not known for sure.
+        if sending.at_once && created.rows_affected() > 0 && created.last_insert_id() == 0 {
+            return Ok(Created::New);
+        }
+        match self.find_in_tx(tx, key, wait).await? {
             Some(found) if found.is_by(writer) => Ok(Created::New),
             found => match live(found.as_ref())? {
                 Some(found) => Ok(Created::Exists(found)),
@@ -186,27 +244,22 @@ impl TxStore for MySqlStore {
     ) -> Result<Updated, Broken> {
         self.fits(&write.record).map_err(Broken::Failed)?;
         let row = Row::new(&write.record, ttl);
-        let found = self.bounded(tx, wait, async |tx| {
-            let replace = sqlx::query(REPLACE_ONE.as_str())
-                .bind(rand::random::<i64>())
-                .bind(sql::micros(&row))
-                .bind(row.status.as_bytes())
-                .bind(&row.body[..])
-                .bind(&*row.version)
-                .bind(key.key().as_bytes())
-                .bind(key.scope().as_bytes())
-                .bind(version(write.expected).to_vec());
-            match replace.execute(&mut *tx).await?.rows_affected() {
-                0 => Ok(Some(lock(tx, key).await?)),
-                _ => Ok(None),
-            }
-        });
-        match found.await? {
-            None => Ok(Updated::Done),
-            Some(found) => {
-                let found = found.map(Found::new);
+        let sending = self.sending(wait);
+        let replace = sqlx::query(sending.statement(sql::replace_one))
+            .bind(rand::random::<i64>())
+            .bind(sql::micros(&row))
+            .bind(row.status.as_bytes())
+            .bind(&row.body[..])
+            .bind(&*row.version)
+            .bind(key.key().as_bytes())
+            .bind(key.scope().as_bytes())
+            .bind(version(write.expected).to_vec());
+        match sending.write(tx, replace).await?.rows_affected() {
+            0 => {
+                let found = self.find_in_tx(tx, key, wait).await?;
                 Ok(Updated::Conflict(live(found.as_ref())?))
             }
+            _ => Ok(Updated::Done),
         }
     }
 
@@ -227,8 +280,7 @@ impl TxStore for MySqlStore {
         tx: &mut Conn<Self>,
         key: &RecordKey,
     ) -> Result<Option<Stored>, Broken> {
-        let found = self.bounded(tx, self.lock_timeout(), async |tx| lock(tx, key).await);
-        let found = found.await?.map(Found::new);
+        let found = self.find_in_tx(tx, key, self.lock_timeout()).await?;
         live(found.as_ref())
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use idem_core::{Fingerprint, IdempotencyKey, RecordKey, Scope};
+use idem::{Fingerprint, IdempotencyKey, RecordKey, Scope};
 use serde::{Deserialize, Serialize};
 
 /// One job. Its number is the intent: however often it is delivered, it is to happen once.

@@ -1,7 +1,8 @@
 //! Jobs that are delivered at least once, to workers that die half-way, and happen once.
 //!
-//! No HTTP in here: idem-core alone, with the memory store. Four kinds of work show the four ways
-//! to start again after a worker vanished; [`policy`] chooses, [`work`] does, [`night`] runs.
+//! No HTTP in here. The records are in an SQLite file, so they outlive the workers. Four kinds of work
+//! show the four ways to start again after a worker vanished; [`policy`] chooses, [`work`] does,
+//! [`night`] runs.
 
 mod account;
 mod crash;
@@ -9,6 +10,7 @@ mod job;
 mod night;
 mod policy;
 mod queue;
+mod records;
 mod work;
 mod world;
 
@@ -16,7 +18,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use idem_core::OnAbandoned;
+use idem::OnAbandoned;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 
 use crash::Fate;
@@ -24,6 +26,7 @@ use job::{Job, Kind};
 use night::{Night, Notes};
 use policy::Engines;
 use queue::Queue;
+use records::{Records, Where};
 use world::World;
 
 /// Runs a night of jobs whose workers die, and gives an account of it.
@@ -39,8 +42,12 @@ struct Args {
     /// How likely a worker dies at each place where it may
     #[arg(long, default_value_t = 0.25, value_parser = chance)]
     crashes: f64,
-    /// How long a silent worker is trusted
-    #[arg(long, default_value = "300ms", value_parser = humantime::parse_duration, value_name = "TIME")]
+    /// Where the records are
+    #[arg(long, value_enum, default_value_t = Where::Sqlite)]
+    store: Where,
+    /// How long a silent worker is trusted. A store call gets a quarter of it, and writing to a disk
+    /// may take a while: a service takes 30 s, and a night in a hurry a second
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     lease: Duration,
     /// What to do with a letter whose worker vanished: wait for a person, or, to see what comes of
     /// it, start again
@@ -75,8 +82,9 @@ async fn main() -> Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let world = World::default();
+    let records = Records::open(args.store).await?;
     let night = Night {
-        engines: Engines::start(&world, args.lease, args.letters.into())?,
+        engines: Engines::start(&records, &world, args.lease, args.letters.into())?,
         fate: Fate::new(seed, args.crashes, args.tell),
         queue: Queue::default(),
         notes: Notes::default(),

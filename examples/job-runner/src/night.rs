@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use idem_core::{
+use idem::{
     Context, Outcome, Refused, Resolution,
     error::{ExecuteError, ResolveError},
     machine::NotResolvable,

@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem_core::{Abandonment, Idempotency, OnAbandoned, Policy, ProbeResult, Prober};
-use idem_memory::MemoryStore;
+use idem::{Abandonment, Idempotency, OnAbandoned, Policy, ProbeResult, Prober};
 
 use crate::{
     job::Kind,
+    records::Records,
     work::booked,
     world::{Booking, World},
 };
@@ -30,18 +30,19 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    pub(crate) fn start(world: &World, lease: Duration, letters: OnAbandoned) -> Result<Self> {
+    pub(crate) fn start(
+        records: &Records,
+        world: &World,
+        lease: Duration,
+        letters: OnAbandoned,
+    ) -> Result<Self> {
         let policy = |on_abandoned| Policy::default().lease(lease).on_abandoned(on_abandoned);
         let probes = Arc::new(Probes::default());
         let ask = OnAbandoned::probe(AskTheCourier {
             world: world.clone(),
             probes: Arc::clone(&probes),
         });
-        let store = MemoryStore::new();
-        let reclaim = Idempotency::builder(store.clone())
-            .watch(store)
-            .policy(policy(OnAbandoned::Reclaim))
-            .build()?;
+        let reclaim = records.engine(policy(OnAbandoned::Reclaim))?;
         Ok(Self {
             report: reclaim.clone(),
             parcel: reclaim.with_policy(policy(ask))?,

@@ -1,6 +1,6 @@
 //! What the jobs do: the part that a user of idem writes.
 
-use idem_core::{Context, Failure};
+use idem::{Context, Failure};
 
 use crate::{
     crash::Life,

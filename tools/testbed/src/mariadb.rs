@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     io::Read as _,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -11,12 +11,13 @@ use std::{
 };
 
 use crate::{
-    Durability, TestbedError,
+    Durability, Server, TestbedError,
     account::Account,
     folder::Folder,
     launch::Launch,
     ports::{Port, start_on_free_port},
     process::Process,
+    server::is_a_server,
     tool,
     unblock::unblock,
 };
@@ -32,6 +33,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct MariaDbBuilder {
     durability: Durability,
     settings: Vec<(String, String)>,
+    place: Option<PathBuf>,
 }
 
 impl MariaDbBuilder {
@@ -46,6 +48,14 @@ impl MariaDbBuilder {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has the server's folder in `place` instead of the temporary folder: on a disk that is small
+    /// enough to be filled, for example. The user that the server runs as must be able to enter it.
+    #[must_use]
+    pub fn folder_in(mut self, place: impl Into<PathBuf>) -> Self {
+        self.place = Some(place.into());
         self
     }
 
@@ -67,7 +77,7 @@ impl MariaDbBuilder {
     pub fn start_blocking(self) -> Result<MariaDb, TestbedError> {
         let program = server_program()?;
         let account = Account::unprivileged()?;
-        let folder = Arc::new(Folder::create_in(None, account)?);
+        let folder = Arc::new(Folder::create_in(self.place.as_deref(), account)?);
         let data = folder.path().join("data");
         let install = Launch {
             name: "mariadb-install-db".to_owned(),
@@ -91,11 +101,9 @@ impl MariaDbBuilder {
                 own_session: true,
             };
             let process = Process::new(launch, Arc::clone(&folder));
-            let server = MariaDb {
-                node: Arc::new(Node { process, port }),
-            };
+            let server = Server::new(process, port, greeting);
             server.restart_blocking()?;
-            Ok(server)
+            Ok(MariaDb { server })
         })
     }
 
@@ -147,15 +155,10 @@ impl MariaDbBuilder {
 /// ```
 #[derive(Debug, Clone)]
 pub struct MariaDb {
-    node: Arc<Node>,
+    server: Server,
 }
 
-/// The fields are dropped in this order.
-#[derive(Debug)]
-struct Node {
-    process: Process,
-    port: Port,
-}
+is_a_server!(MariaDb);
 
 impl MariaDb {
     /// What to start it with.
@@ -182,28 +185,10 @@ impl MariaDb {
         Self::builder().start_blocking()
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.node.port.number()).into()
-    }
-
     /// The URL of a database of this server: `mysql://root@127.0.0.1:PORT/NAME`.
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         format!("mysql://root@{}/{database}", self.address())
-    }
-
-    /// The process number of the server, none after [`kill`](Self::kill).
-    #[must_use]
-    pub fn process_id(&self) -> Option<u32> {
-        self.node.process.id()
-    }
-
-    /// Whether it runs. A paused server does.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.node.process.is_running()
     }
 
     /// Runs one or more statements with the command `mariadb`, and returns the rows as it prints them:
@@ -214,7 +199,7 @@ impl MariaDb {
     /// [`TestbedError::Refused`] with the server's words, [`TestbedError::Io`] if the command cannot be
     /// run.
     pub fn sql(&self, sql: &str) -> Result<String, TestbedError> {
-        let port = format!("--port={}", self.node.port.number());
+        let port = format!("--port={}", self.port());
         let output = Command::new("mariadb")
             .args(["--no-defaults", "--host=127.0.0.1", "--user=root", &port])
             .args(["--batch", "--skip-column-names", "--execute", sql])
@@ -225,49 +210,10 @@ impl MariaDb {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(TestbedError::Refused {
-            server: self.node.process.name().to_owned(),
+            server: self.name().to_owned(),
             command: sql.to_owned(),
             answer: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
-    }
-
-    /// Kills the server with SIGKILL, and returns when it is gone. Its port stays reserved and its
-    /// folder stays as it is, for [`restart`](Self::restart).
-    pub fn kill(&self) {
-        self.node.process.kill();
-    }
-
-    /// Stops the server in its tracks (SIGSTOP): connections stay open, and nothing is answered.
-    pub fn pause(&self) {
-        self.node.process.pause();
-    }
-
-    /// Lets a paused server go on, with whatever arrived meanwhile.
-    pub fn resume(&self) {
-        self.node.process.resume();
-    }
-
-    /// Starts the killed server again, on the same port over the same folder, and waits until it has
-    /// recovered and takes connections.
-    ///
-    /// Dropping the future does not stop the start.
-    ///
-    /// # Errors
-    ///
-    /// [`TestbedError::Start`] if it does not come up.
-    pub async fn restart(&self) -> Result<(), TestbedError> {
-        let server = self.clone();
-        unblock(move || server.restart_blocking()).await
-    }
-
-    fn restart_blocking(&self) -> Result<(), TestbedError> {
-        self.node.process.start(|| greeting(self.address()))
-    }
-
-    /// The last lines of its log.
-    #[must_use]
-    pub fn log_tail(&self) -> String {
-        self.node.process.log_tail()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{TestbedError, ports::Port, process::Process, unblock::unblock};
 pub(crate) type Probe = fn(SocketAddr) -> Result<(), String>;
 
 /// One running server, whichever it is. Clones are handles of the same server, which goes with the
-/// last of them. [`Redis`](crate::Redis), [`Postgres`](crate::Postgres) and
+/// last of them. [`Redis`](crate::Redis), [`Postgres`](crate::Postgres), [`MariaDb`](crate::MariaDb) and
 /// [`PgBouncer`](crate::PgBouncer) dereference to it.
 #[derive(Debug, Clone)]
 pub struct Server {

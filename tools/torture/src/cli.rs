@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn without_a_word_all_stores_get_a_minute() {
         let run = run(&[]);
-        assert_eq!(run.plans().len(), 8);
+        assert_eq!(run.plans().len(), 10);
         assert_eq!(run.time(), Duration::from_secs(60));
     }
 
@@ -125,7 +125,7 @@ mod tests {
     fn stores_are_picked_once_each() {
         let run = run(&["--store", "redis,all", "--minutes", "2"]);
         assert_eq!(run.plans()[0].name(), "redis");
-        assert_eq!(run.plans().len(), 8);
+        assert_eq!(run.plans().len(), 10);
         assert_eq!(run.time(), Duration::from_secs(120));
         assert!(Cli::try_parse_from(["t", "--minutes", "1", "--seconds", "1"]).is_err());
     }

@@ -6,6 +6,7 @@
 //! [`Redundant`](redundant::Redundant).
 
 mod cluster;
+mod mariadb;
 mod memory;
 mod network;
 mod postgres;
@@ -14,6 +15,7 @@ mod redundant;
 mod sentinel;
 mod server;
 mod single;
+mod sqlite;
 mod standby;
 
 use std::{
@@ -35,7 +37,7 @@ use crate::{
 pub(crate) use memory::{Inside, inside};
 
 /// Every deployment.
-static ALL: [&dyn Plan; 8] = [
+static ALL: [&dyn Plan; 10] = [
     &memory::Memory,
     &redis::Alone,
     &sentinel::OfSentinel { replicas: 0 },
@@ -44,6 +46,8 @@ static ALL: [&dyn Plan; 8] = [
     &cluster::OfCluster { replicas: 1 },
     &postgres::Alone,
     &standby::Pair,
+    &mariadb::Alone,
+    &sqlite::OneFile,
 ];
 
 /// How many workers there are at a time.

@@ -133,6 +133,7 @@ impl Idempotency {
     pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
         let limit = self.policy().call_limit(op.bytes());
         let store = &self.shared().store;
+        let writes = !matches!(op, Op::Get);
         let replied = match op {
             Op::Create(record) => {
                 let call = store.create(key, record, self.ttl(&record.state));
@@ -159,7 +160,7 @@ impl Idempotency {
             Err(error) => {
                 match error.kind() {
                     StoreErrorKind::Full => self.shared().outage.full(),
-                    kind if kind.is_transient() => self.shared().outage.failed(),
+                    kind if kind.is_transient() => self.shared().outage.failed(writes),
                     // A refusal is an answer: the store is not away.
                     _ => {}
                 }

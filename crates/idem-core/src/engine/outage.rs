@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// The store's failures as this process sees them.
 ///
-/// While the store is away, or has no room, nobody can renew. So a claimer that could not reach it, or
+/// While the store is away, or takes no writes, nobody can renew. So a claimer that could not reach it, or
 /// write to it, for a third of a lease gives holders the time of one renewal, from its own first
 /// success on, before it takes over from them.
 #[derive(Default)]
@@ -26,8 +26,9 @@ pub(crate) struct Outage {
 struct Seen {
     /// No call was answered.
     away: Failures,
-    /// No write was taken for want of room. Reads were answered, and prove nothing.
-    full: Failures,
+    /// No write was applied, for want of room or because somebody holds the only write lock. Reads may
+    /// have been answered, and prove nothing.
+    unwritable: Failures,
 }
 
 #[derive(Default)]
@@ -45,15 +46,19 @@ struct Over {
 }
 
 impl Outage {
-    /// A call failed in a way that may pass.
-    pub(super) fn failed(&self) {
-        self.lock().away.failed();
+    /// A call failed in a way that may pass; `writes` if it was a write.
+    pub(super) fn failed(&self, writes: bool) {
+        let mut seen = self.lock();
+        seen.away.failed();
+        if writes {
+            seen.unwritable.failed();
+        }
         self.troubled.store(true, Ordering::Relaxed);
     }
 
     /// A write was refused for want of room.
     pub(super) fn full(&self) {
-        self.lock().full.failed();
+        self.lock().unwritable.failed();
         self.troubled.store(true, Ordering::Relaxed);
     }
 
@@ -65,9 +70,9 @@ impl Outage {
         let mut seen = self.lock();
         seen.away.succeeded();
         if wrote {
-            seen.full.succeeded();
+            seen.unwritable.succeeded();
         }
-        if seen.away.is_forgotten() && seen.full.is_forgotten() {
+        if seen.away.is_forgotten() && seen.unwritable.is_forgotten() {
             self.troubled.store(false, Ordering::Relaxed);
         }
     }
@@ -78,7 +83,8 @@ impl Outage {
             return Duration::ZERO;
         }
         let seen = self.lock();
-        seen.away.grace(lease / 3).max(seen.full.grace(lease / 3))
+        let (away, unwritable) = (&seen.away, &seen.unwritable);
+        away.grace(lease / 3).max(unwritable.grace(lease / 3))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -140,7 +146,7 @@ mod tests {
     async fn single_failures_delay_nobody_however_quiet_the_process_is() {
         let outage = Outage::default();
         for _ in 0..3 {
-            outage.failed();
+            outage.failed(false);
             advance(2 * LEASE).await;
             outage.succeeded(false);
             assert_eq!(outage.grace(LEASE), Duration::ZERO);
@@ -150,19 +156,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn g1_only_an_outage_of_a_third_of_the_lease_gives_grace_and_only_once() {
         let outage = Outage::default();
-        outage.failed();
+        outage.failed(false);
         advance(LEASE / 3 - SECOND).await;
         outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), Duration::ZERO);
 
-        outage.failed();
+        outage.failed(false);
         advance(LEASE / 3).await;
-        outage.failed();
+        outage.failed(false);
         outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), LEASE / 3);
         advance(SECOND).await;
         // A single failure within the grace neither ends nor prolongs it.
-        outage.failed();
+        outage.failed(false);
         outage.succeeded(false);
         assert_eq!(outage.grace(LEASE), LEASE / 3 - SECOND);
         advance(LEASE / 3).await;

@@ -62,34 +62,49 @@ async fn g1_after_an_outage_a_living_holder_gets_the_time_of_one_renewal() {
     }
 }
 
-/// A full store refuses renewals and take-overs alike. When there is room again, the holder is first.
+/// A store that is full, or whose only write lock somebody holds, refuses renewals and take-overs alike,
+/// and answers reads. When it takes writes again, the holder is first.
 #[tokio::test(start_paused = true)]
-async fn g1_after_the_store_was_full_a_living_holder_gets_the_time_of_one_renewal() {
-    let store = ScriptedStore::default();
-    let elsewhere = store.other_process();
-    let (idem, other) = (engine(&store), engine(&elsewhere));
-    let execution = acquire(&idem, "k").await;
-    store.full(true);
-    elsewhere.full(true);
-    let recording = execution.complete("done").await.unwrap();
-    assert_eq!(recording, Recording::Pending);
-    for round in 0..8 {
-        sleep(LEASE / 4).await;
-        // Somebody else's key needs room; this one is found, and taken over if there is any.
-        let name = format!("other {round}");
-        other.claim(&key(&name), &print("a")).await.unwrap_err();
-        let _ = other.claim(&key("k"), &print("a")).await;
+async fn g1_after_the_store_took_no_writes_a_living_holder_gets_the_time_of_one_renewal() {
+    for kind in [
+        StoreErrorKind::Full,
+        StoreErrorKind::Unavailable,
+        StoreErrorKind::Unknown,
+    ] {
+        let store = ScriptedStore::default();
+        let elsewhere = store.other_process();
+        let (idem, other) = (engine(&store), engine(&elsewhere));
+        let execution = acquire(&idem, "k").await;
+        store.refuse_writes(Some(kind));
+        elsewhere.refuse_writes(Some(kind));
+        let recording = execution.complete("done").await.unwrap();
+        assert_eq!(recording, Recording::Pending);
+        let reader = other.clone();
+        let reads = tokio::spawn(async move {
+            loop {
+                reader.lookup(&key("k")).await.unwrap();
+                sleep(LEASE / 50).await;
+            }
+        });
+        for round in 0..8 {
+            sleep(LEASE / 4).await;
+            // Somebody else's key is to be written; this one is found, and taken over if that is possible.
+            let name = format!("other {round}");
+            other.claim(&key(&name), &print("a")).await.unwrap_err();
+            let _ = other.claim(&key("k"), &print("a")).await;
+        }
+        store.refuse_writes(None);
+        elsewhere.refuse_writes(None);
+        // The claimer is back before the holder's next attempt.
+        let claim = other.claim(&key("k"), &print("a")).await.unwrap();
+        assert!(
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+            "{kind:?}: {claim:?}"
+        );
+        reads.abort();
+        idem.wait_idle().await;
+        assert_eq!(&replayed(&other, "k").await[..], b"done");
     }
-    store.full(false);
-    elsewhere.full(false);
-    // The claimer is back before the holder's next attempt.
-    let claim = other.claim(&key("k"), &print("a")).await.unwrap();
-    assert!(
-        matches!(claim, Claim::Refused(Refused::InFlight { .. })),
-        "{claim:?}"
-    );
-    idem.wait_idle().await;
-    assert_eq!(&replayed(&other, "k").await[..], b"done");
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,12 +113,12 @@ async fn after_the_store_was_full_a_dead_holder_is_replaced() {
     let elsewhere = store.other_process();
     let (idem, other) = (engine(&store), engine(&elsewhere));
     drop(acquire(&idem, "k").await);
-    elsewhere.full(true);
+    elsewhere.refuse_writes(Some(StoreErrorKind::Full));
     for _ in 0..8 {
         sleep(LEASE / 4).await;
         let _ = other.claim(&key("k"), &print("a")).await;
     }
-    elsewhere.full(false);
+    elsewhere.refuse_writes(None);
     let back = Instant::now();
     while !matches!(
         other.claim(&key("k"), &print("a")).await,

@@ -52,7 +52,7 @@ struct Script {
     refuse_answers: Option<StoreErrorKind>,
     refused_answers: usize,
     refuse_renewals: bool,
-    full: bool,
+    refuse_writes: Option<StoreErrorKind>,
     hang_answers: bool,
     refuse_larger_than: Option<(usize, StoreErrorKind)>,
     hang_all: bool,
@@ -82,15 +82,15 @@ impl ScriptedStore {
         }
     }
 
-    /// Nothing is written, with `Full`; what is there is still found.
-    pub(crate) fn full(&self, full: bool) {
-        self.script.lock().unwrap().full = full;
+    /// Nothing is written; what is there is still found.
+    pub(crate) fn refuse_writes(&self, kind: Option<StoreErrorKind>) {
+        self.script.lock().unwrap().refuse_writes = kind;
     }
 
-    fn room(&self) -> Result<(), StoreError> {
-        match self.script.lock().unwrap().full {
-            true => Err(StoreError::new(StoreErrorKind::Full, "no room")),
-            false => Ok(()),
+    fn writes(&self) -> Result<(), StoreError> {
+        match self.script.lock().unwrap().refuse_writes {
+            Some(kind) => Err(StoreError::new(kind, "not written")),
+            None => Ok(()),
         }
     }
 
@@ -288,7 +288,7 @@ impl Store for ScriptedStore {
         ttl: Duration,
     ) -> Result<Created, StoreError> {
         if self.records.lock().unwrap().find(key).is_none() {
-            self.room()?;
+            self.writes()?;
         }
         self.call(Op::Create, |records| match records.find(key) {
             Some(found) => Created::Exists(found),
@@ -308,7 +308,7 @@ impl Store for ScriptedStore {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         self.answer(record).await?;
-        self.room()?;
+        self.writes()?;
         self.call(Op::Update, |records| match records.find(key) {
             Some(found) if found.record.version == expected => {
                 records.put(key, record, ttl);

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use idem_core::IdempotencyKey;
+use idem::IdempotencyKey;
 
 #[derive(Default)]
 pub(crate) struct Bank {

@@ -187,19 +187,19 @@ impl Holder<'_> {
 
 impl Life {
     /// When an outage between these two moments was over for this process, if there was one: the store
-    /// away, or without room for writes.
+    /// away, or taking no writes.
     fn outage(&self, from: Nanos, to: Nanos) -> Option<Nanos> {
         let away = self.failing(from, to, |how| match how {
             Ended::Failed => Some(true),
             Ended::Applied | Ended::Refused | Ended::Full => Some(false),
         });
-        let full = self.failing(from, to, |how| match how {
-            Ended::Full => Some(true),
+        let unwritable = self.failing(from, to, |how| match how {
+            Ended::Failed | Ended::Full => Some(true),
             Ended::Applied => Some(false),
-            // Who is refused has written nothing, and so found no room.
-            Ended::Refused | Ended::Failed => None,
+            // Who is refused has written nothing.
+            Ended::Refused => None,
         });
-        away.max(full)
+        away.max(unwritable)
     }
 
     /// When writes had failed one after the other for so long that it is certain to have been noticed.

@@ -29,6 +29,10 @@ pub(crate) enum Kind {
     SessionsEnded,
     /// Somebody's open transaction holds the rows.
     RowsLocked,
+    /// Somebody's open transaction holds the only write lock.
+    FileLocked,
+    /// The same, for longer than a lease.
+    FileLockedPastLease,
     /// Cut before they reach the server.
     RequestsCut,
     /// Cut after the server has answered.
@@ -82,6 +86,8 @@ impl Kind {
             Self::StandbyPaused => "standby paused",
             Self::SessionsEnded => "sessions ended",
             Self::RowsLocked => "rows locked",
+            Self::FileLocked => "file locked",
+            Self::FileLockedPastLease => "file locked past a lease",
             Self::RequestsCut => "request cut",
             Self::RepliesLost => "reply lost",
             Self::RequestsDelayed => "request delayed",
@@ -105,10 +111,11 @@ impl Kind {
             Self::WorkerPaused
             | Self::Outage
             | Self::MemoryFullPastLease
+            | Self::FileLockedPastLease
             | Self::LargeEndingsFail => lease * 11 / 10..lease * 5 / 2,
             Self::ServerKilled | Self::Failover => 0..400,
             Self::ServerPaused => 100..1800,
-            Self::StandbyPaused | Self::RowsLocked => 200..1500,
+            Self::StandbyPaused | Self::RowsLocked | Self::FileLocked => 200..1500,
             Self::RequestsHung | Self::RepliesHung => 300..2000,
             Self::ConnectionsRefused => 100..900,
             Self::MemoryFull | Self::DiskFull => 300..1500,
@@ -128,7 +135,10 @@ impl Kind {
     pub(crate) const fn spares_holders(self) -> bool {
         matches!(
             self,
-            Self::Outage | Self::MemoryFullPastLease | Self::LargeEndingsFail
+            Self::Outage
+                | Self::MemoryFullPastLease
+                | Self::FileLockedPastLease
+                | Self::LargeEndingsFail
         )
     }
 
