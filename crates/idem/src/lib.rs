@@ -15,6 +15,7 @@
 //! | `postgres` | `postgres` | PostgreSQL, and transactions that commit your rows with the record |
 //! | `mysql` | `mysql` | MySQL and MariaDB, and transactions that commit your rows with the record |
 //! | `tower`, `axum` | `tower` | a tower `Layer` for axum, hyper and anything tower |
+//! | `grpc` | `tower` | the layer for gRPC services, such as tonic's |
 //! | `reqwest` | `http::client` | the client's half, as a middleware of reqwest |
 //! | `http` | `http` | the semantics of the `Idempotency-Key` header, for an integration of your own |
 

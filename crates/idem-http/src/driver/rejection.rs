@@ -11,8 +11,9 @@ use crate::{Code, Problem};
 
 /// The answer to a request whose caller could not be told; the handler does not run.
 ///
-/// Made from a [`StatusCode`] (empty body; in gRPC the code that says the same), a whole [`Response`], or a [`Problem`], which is written
-/// as all problems of the route are; from a [`KeyError`] as [`Code::ScopeRefused`].
+/// Made from a [`StatusCode`] (an empty body, or in gRPC the code that says the same), a whole
+/// [`Response`], or a [`Problem`], which is written as all problems of the route are; from a
+/// [`KeyError`] as [`Code::ScopeRefused`].
 pub struct Rejection(Kind);
 
 enum Kind {

@@ -26,14 +26,15 @@ pub enum KeyRule {
 /// let profile = Profile::grpc()
 ///     .grpc_method("/grpc.health.v1.Health/", KeyRule::Ignored)
 ///     .grpc_method("/shop.Payments/Get", KeyRule::Ignored)
-///     .grpc_status(GrpcCode::Unimplemented, Disposition::Retryable);
+///     .grpc_status(GrpcCode::Aborted, Disposition::Retryable);
 /// ```
 ///
 /// # Statuses
 /// What a handler answers proves nothing about its effect, except where the status refuses a call by
 /// its definition. So `UNAUTHENTICATED`, `PERMISSION_DENIED` and `RESOURCE_EXHAUSTED` let the next call
-/// run, as 401, 403 and 429 do over HTTP. All others are stored and replayed. An answer with a message
-/// in it is final whatever its status: its handler had begun.
+/// run, as 401, 403 and 429 do over HTTP, and so does `UNIMPLEMENTED`, which servers say of themselves
+/// to a method or a compression that they do not know. All others are stored and replayed. An answer
+/// with a message in it is final whatever its status: its handler had begun.
 ///
 /// A handler that knows better says so in the metadata entry `idempotency-disposition` of its status:
 /// `final`, `retryable` or `release` ([`Disposition`]).
@@ -49,6 +50,7 @@ impl Default for GrpcRules {
             GrpcCode::Unauthenticated,
             GrpcCode::PermissionDenied,
             GrpcCode::ResourceExhausted,
+            GrpcCode::Unimplemented,
         ];
         Self {
             not_final: refusals.map(|code| (code, Disposition::Retryable)).to_vec(),
@@ -132,7 +134,7 @@ mod tests {
             .filter(|code| rules.disposition(*code) != Disposition::Final);
         assert_eq!(
             retryable.map(GrpcCode::number).collect::<Vec<_>>(),
-            [7, 8, 16]
+            [7, 8, 12, 16]
         );
     }
 

@@ -33,6 +33,22 @@ async fn a_message_is_the_same_compressed_or_not() {
     }
 }
 
+/// gRPC has a client send its message again without the compression that the server refused.
+#[tokio::test]
+async fn a_call_that_was_refused_for_its_compression_runs_when_it_comes_without() {
+    let shop = Shop::new();
+    let client = shop.serve(layer(&memory())).await;
+    let grpc = client.grpc().await;
+    let mut grpc = grpc.send_compressed(CompressionEncoding::Deflate);
+    let path = "/shop.Payments/Pay".parse().unwrap();
+    let refused = grpc.unary(large("k"), path, codec()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unimplemented);
+    assert_eq!(shop.runs(), 0);
+    let answer = client.pay(large("k")).await.unwrap();
+    assert!(!is_replay(answer.metadata()));
+    assert_eq!(shop.runs(), 1);
+}
+
 #[tokio::test]
 async fn a_deadline_does_not_count() {
     let shop = Shop::new();

@@ -33,6 +33,7 @@ async fn g5_a_status_is_final_unless_it_refuses_by_its_definition() {
     let refusals = [
         Code::PermissionDenied,
         Code::ResourceExhausted,
+        Code::Unimplemented,
         Code::Unauthenticated,
     ];
     for code in ALL {
