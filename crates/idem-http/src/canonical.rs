@@ -24,4 +24,7 @@ pub enum NotCanonical {
     /// A multipart body is not framed as RFC 2046, §5.1.1 says.
     #[error("it is not a multipart body: {0}")]
     Multipart(&'static str),
+    /// A gRPC body is not framed as messages, or they cannot be decompressed.
+    #[error("{0}")]
+    Grpc(&'static str),
 }

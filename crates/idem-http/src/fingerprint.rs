@@ -45,6 +45,8 @@ pub struct FingerprintRules {
     json: Option<CanonicalJson>,
     form: Option<CanonicalForm>,
     multipart: bool,
+    #[cfg(feature = "grpc")]
+    grpc: bool,
     former: Vec<Self>,
 }
 
@@ -101,8 +103,24 @@ impl FingerprintRules {
             json: None,
             form: None,
             multipart: false,
+            #[cfg(feature = "grpc")]
+            grpc: false,
             former: Vec::new(),
         }
+    }
+
+    /// For gRPC: the path with the method, the codec, and each message by its content, whether it was
+    /// compressed or not. A message in an encoding that this build does not know counts by its
+    /// compressed bytes: it knows gzip and deflate, and zstd with the feature of that name.
+    ///
+    /// No metadata counts, so neither does `grpc-timeout`. [`header`](Self::header) adds an entry.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc() -> Self {
+        let mut rules = Self::new();
+        rules.headers.clear();
+        rules.grpc = true;
+        rules
     }
 
     /// Counts a header, for APIs that select a version or a tenant by one. Each of its lines counts

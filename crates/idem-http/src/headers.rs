@@ -43,7 +43,7 @@ const OF_BODY: [HeaderName; 6] = [
 ];
 
 /// Never kept, whoever asks: they belong to one connection, one moment or one client.
-const NEVER: [HeaderName; 16] = [
+const NEVER: [HeaderName; 17] = [
     // Hop by hop: RFC 9110, §7.6.1, and what stands in for it in the field.
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
@@ -59,6 +59,7 @@ const NEVER: [HeaderName; 16] = [
     header::CONTENT_LENGTH,
     header::DATE,
     header::RETRY_AFTER,
+    HeaderName::from_static("grpc-retry-pushback-ms"),
     // One client.
     header::SET_COOKIE,
     header::WWW_AUTHENTICATE,
@@ -77,7 +78,7 @@ const NEVER_PREFIX: [&str; 8] = [
     "x-amzn-trace",
 ];
 
-/// Which headers of an answer are stored and replayed: an allow-list.
+/// Which headers of an answer are stored and replayed: an allow-list, or all but a few.
 ///
 /// ```
 /// use http::HeaderName;
@@ -90,6 +91,8 @@ const NEVER_PREFIX: [&str; 8] = [
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptHeaders {
+    /// Keeps all but the names.
+    all: bool,
     names: Vec<HeaderName>,
 }
 
@@ -98,18 +101,30 @@ impl Default for KeptHeaders {
     /// Content-Location, ETag, Last-Modified, Link, Vary and Cache-Control.
     fn default() -> Self {
         Self {
+            all: false,
             names: KEPT.to_vec(),
         }
     }
 }
 
 impl KeptHeaders {
+    /// Keeps all that may be kept. For gRPC, where the headers are the handler's own metadata.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            all: true,
+            names: Vec::new(),
+        }
+    }
+
     /// Keeps one more. What may never be kept stays unkept: hop-by-hop headers and those that
     /// `Connection` names, Set-Cookie, Date, Age, Content-Length, WWW- and Proxy-Authenticate,
     /// Retry-After, Access-Control-*, rate limits and traces.
     #[must_use]
     pub fn and(mut self, name: HeaderName) -> Self {
-        if !self.keeps(&name) && !is_never_kept(&name) {
+        if self.all {
+            self.names.retain(|left_out| *left_out != name);
+        } else if !self.keeps(&name) && !is_never_kept(&name) {
             self.names.push(name);
         }
         self
@@ -118,14 +133,20 @@ impl KeptHeaders {
     /// Keeps one less.
     #[must_use]
     pub fn without(mut self, name: &HeaderName) -> Self {
-        self.names.retain(|kept| kept != name);
+        self.names.retain(|known| known != name);
+        if self.all {
+            self.names.push(name.clone());
+        }
         self
     }
 
     /// Whether a header of this name is kept, unless `Connection` names it.
     #[must_use]
     pub fn keeps(&self, name: &HeaderName) -> bool {
-        self.names.contains(name)
+        match self.all {
+            true => !self.names.contains(name) && !is_never_kept(name),
+            false => self.names.contains(name),
+        }
     }
 
     /// The lines of an answer that are stored, each apart and byte for byte, in their order.
@@ -220,8 +241,9 @@ mod tests {
         ];
         for name in asked {
             let name = HeaderName::from_static(name);
-            let kept = KeptHeaders::default().and(name.clone());
-            assert!(!kept.keeps(&name), "{name}");
+            for kept in [KeptHeaders::default(), KeptHeaders::all()] {
+                assert!(!kept.and(name.clone()).keeps(&name), "{name}");
+            }
         }
     }
 
@@ -235,7 +257,10 @@ mod tests {
 
     #[test]
     fn a_listed_header_can_be_left_out() {
-        let kept = KeptHeaders::default().without(&header::LINK);
-        assert!(!kept.keeps(&header::LINK));
+        for kept in [KeptHeaders::default(), KeptHeaders::all()] {
+            let without = kept.without(&header::LINK);
+            assert!(!without.keeps(&header::LINK));
+            assert!(without.and(header::LINK).keeps(&header::LINK));
+        }
     }
 }

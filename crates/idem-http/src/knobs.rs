@@ -89,6 +89,13 @@ impl Profile {
         self
     }
 
+    /// Takes bodies of requests with a key that arrive within this time; `None` for no bound.
+    #[must_use]
+    pub fn request_time(mut self, longest: Option<Duration>) -> Self {
+        self.request_time = longest;
+        self
+    }
+
     /// Stores bodies of at most this many bytes. A larger one is sent whole once, and stored
     /// without its body.
     #[must_use]
@@ -165,6 +172,26 @@ impl Profile {
     #[must_use]
     pub fn abandoned_limit(mut self, executions: usize) -> Self {
         self.abandoned_limit = executions;
+        self
+    }
+
+    /// Says whether the calls of `/package.Service/Method` have a key, or all those of
+    /// `/package.Service/`. Has an effect in a [`Profile::grpc`] alone.
+    ///
+    /// # Panics
+    /// When `path` is neither.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_method(mut self, path: impl Into<String>, rule: crate::KeyRule) -> Self {
+        self.grpc = self.grpc.map(|grpc| grpc.method(path, rule));
+        self
+    }
+
+    /// Records answers with this `grpc-status` like this. Has an effect in a [`Profile::grpc`] alone.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_status(mut self, code: crate::GrpcCode, disposition: crate::Disposition) -> Self {
+        self.grpc = self.grpc.map(|grpc| grpc.status(code, disposition));
         self
     }
 }

@@ -9,6 +9,7 @@
 //! | [`StoredResponse`], [`KeptHeaders`] | what is kept of an answer, and its binary form |
 //! | [`problem`], [`ErrorFormat`] | answers that do not come from the handler (RFC 9457, or as Stripe writes them) |
 //! | [`Profile`] | all knobs, with presets |
+//! | `grpc` | how calls end in gRPC (feature `grpc`) |
 //! | `driver` | the server's half for an integration to drive (feature `driver`) |
 //! | [`client`] | the client's half: one key per intent, and when to send it again |
 //!
@@ -24,6 +25,8 @@ pub mod client;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod fingerprint;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 mod headers;
 mod key_header;
 mod knobs;
@@ -39,6 +42,8 @@ pub use canonical_form::CanonicalForm;
 pub use canonical_json::{CanonicalJson, InvalidPointer};
 pub use canonical_multipart::canonical_multipart;
 pub use fingerprint::{FingerprintRules, RequestParts, UnstableHeader};
+#[cfg(feature = "grpc")]
+pub use grpc::{GrpcCode, GrpcRules, KeyRule};
 pub use headers::{
     IDEMPOTENCY_DEGRADED, IDEMPOTENCY_DISPOSITION, IDEMPOTENT_REPLAY_BODY, IDEMPOTENT_REPLAYED,
     KeptHeaders,

@@ -70,11 +70,15 @@ pub enum Code {
     /// `handler-failed`: the request ran and broke down; its effect may have happened. It will not
     /// run again under this key.
     HandlerFailed,
+    /// `answer-not-kept`: the request ran to its end, and its answer was too large to keep or broke
+    /// off. It will not run again under this key. For gRPC, where an answer without its messages would
+    /// be taken for one that had none; over HTTP a header of the replay says it.
+    AnswerNotKept,
 }
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::KeyMissing,
         Self::KeyMalformed,
         Self::FingerprintMismatch,
@@ -92,6 +96,7 @@ impl Code {
         Self::BodyNotCanonical,
         Self::ScopeRefused,
         Self::HandlerFailed,
+        Self::AnswerNotKept,
     ];
 
     /// The code as it appears in a body, such as `in-flight`.
@@ -133,9 +138,10 @@ impl Code {
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Misconfigured | Self::RecordUnreadable | Self::HandlerFailed => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Misconfigured
+            | Self::RecordUnreadable
+            | Self::HandlerFailed
+            | Self::AnswerNotKept => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable | Self::RolledBack | Self::CommitUnknown | Self::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -162,7 +168,7 @@ impl Code {
             Self::InFlight => (
                 "in-flight",
                 "A request with this idempotency key is still being processed",
-                "Send the same request with the same key again after the time in Retry-After.",
+                "Send the same request with the same key again, after the time that this answer gives.",
             ),
             Self::OutcomeUnknown => (
                 "outcome-unknown",
@@ -229,6 +235,11 @@ impl Code {
                 "handler-failed",
                 "The request broke down half-way",
                 "Its effect may have happened. It is not run again under this key.",
+            ),
+            Self::AnswerNotKept => (
+                "answer-not-kept",
+                "The answer to this request was not kept",
+                "The request ran. It is not run again under this key.",
             ),
         }
     }

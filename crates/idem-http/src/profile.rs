@@ -58,6 +58,9 @@ pub struct Profile {
     pub stripe_headers: bool,
     /// The largest body of a request with a key, in bytes; over it the answer is 413.
     pub request_limit: usize,
+    /// How long the body of a request with a key may take to arrive; over it the answer is 408, and
+    /// nothing ran. `None` for no bound.
+    pub request_time: Option<Duration>,
     /// The largest body of an answer that is kept, in bytes. A larger one is sent whole once, and
     /// stored without its body.
     pub response_limit: usize,
@@ -83,6 +86,9 @@ pub struct Profile {
     /// How many executions may go on whose client is gone. Over it requests are answered 503
     /// before their claim.
     pub abandoned_limit: usize,
+    /// What differs on a gRPC service.
+    #[cfg(feature = "grpc")]
+    pub grpc: Option<crate::GrpcRules>,
 }
 
 impl Profile {
@@ -102,6 +108,7 @@ impl Profile {
             errors: ErrorFormat::problem_json(),
             stripe_headers: false,
             request_limit: Self::DEFAULT_LIMIT,
+            request_time: None,
             response_limit: Self::DEFAULT_LIMIT,
             compress_from: None,
             fingerprint: FingerprintRules::default(),
@@ -112,6 +119,8 @@ impl Profile {
             stream_from: 64 << 10,
             longest_run: Some(Duration::from_secs(3600)),
             abandoned_limit: 1000,
+            #[cfg(feature = "grpc")]
+            grpc: None,
         }
     }
 
@@ -151,6 +160,35 @@ impl Profile {
         profile
     }
 
+    /// For gRPC services, such as tonic's. `idem-tower` has a layer in this profile.
+    ///
+    /// - The key is in the metadata entry `idempotency-key`, with or without quotes, and required
+    ///   where [`grpc_method`](Self::grpc_method) does not say otherwise.
+    /// - Problems are answers of trailers alone: [`ErrorFormat::grpc`].
+    /// - `grpc-status` decides whether the next call may run: [`GrpcRules`](crate::GrpcRules).
+    /// - All metadata of an answer is kept, and its messages without compression, so that each client
+    ///   can read a replay.
+    /// - A call counts by its path and its messages: [`FingerprintRules::grpc`].
+    /// - The messages of a call come to at most 4 MiB and arrive within 30 seconds, and those of an
+    ///   answer are kept up to 4 MiB.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc() -> Self {
+        /// A message of the usual 4 MiB, and what stands before it.
+        const LIMIT: usize = (4 << 20) + 5;
+
+        let mut profile = Self::seed();
+        profile.methods = vec![Method::POST];
+        profile.errors = ErrorFormat::grpc();
+        profile.kept = KeptHeaders::all();
+        profile.fingerprint = FingerprintRules::grpc();
+        profile.request_limit = LIMIT;
+        profile.request_time = Some(Duration::from_secs(30));
+        profile.response_limit = LIMIT;
+        profile.grpc = Some(crate::GrpcRules::default());
+        profile
+    }
+
     /// The response that tells a problem.
     #[must_use]
     pub fn problem(&self, problem: &Problem) -> Response<Bytes> {
@@ -174,6 +212,10 @@ impl Profile {
     #[must_use]
     pub fn replay(&self, stored: StoredResponse) -> Response<Bytes> {
         let mut response = stored.into_replay(self.replayed.clone(), self.omitted.clone());
+        #[cfg(feature = "grpc")]
+        if self.grpc.is_some() {
+            return crate::grpc::replay(response, &self.replayed, &self.omitted);
+        }
         if self.stripe_headers {
             stripe::mark_replay(response.headers_mut());
         }

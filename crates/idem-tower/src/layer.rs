@@ -69,6 +69,48 @@ impl IdempotencyLayer {
         Self::new(idem, |_| Ok(Scope::global()))
     }
 
+    /// A layer for a gRPC service, such as tonic's: with [`Profile::grpc`], and the path as it is seen.
+    /// It needs no gRPC library.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::request::Parts;
+    /// use idem_core::{Idempotency, Scope};
+    /// use idem_tower::{IdempotencyLayer, KeyRule, Profile};
+    /// use tonic::{Request, Status, service::InterceptorLayer, transport::Server};
+    ///
+    /// /// The verified caller.
+    /// #[derive(Clone)]
+    /// struct Merchant(String);
+    ///
+    /// fn authenticate(mut call: Request<()>) -> Result<Request<()>, Status> {
+    ///     let merchant = Merchant("merchant-7".to_owned()); // by the call's token
+    ///     call.extensions_mut().insert(merchant);
+    ///     Ok(call)
+    /// }
+    ///
+    /// # fn example(idem: Idempotency) {
+    /// let scope = |parts: &Parts| match parts.extensions.get::<Merchant>() {
+    ///     Some(Merchant(name)) => Ok(Scope::new(name)?),
+    ///     None => Err(Status::unauthenticated("who are you?").into_http::<Bytes>().into()),
+    /// };
+    /// let health = Profile::grpc().grpc_method("/grpc.health.v1.Health/", KeyRule::Ignored);
+    /// let server = Server::builder()
+    ///     .layer(InterceptorLayer::new(authenticate))
+    ///     .layer(IdempotencyLayer::grpc(idem, scope).profile(health));
+    /// # let _ = server;
+    /// # }
+    /// ```
+    #[cfg(feature = "grpc")]
+    pub fn grpc(
+        idem: Idempotency,
+        scope: impl Fn(&Parts) -> Result<Scope, Rejection> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(idem, scope)
+            .profile(Profile::grpc())
+            .path_from(PathFrom::AsSeen)
+    }
+
     fn with(mut self, set: impl FnOnce(Guard) -> Guard) -> Self {
         self.guard = set(self.guard);
         self

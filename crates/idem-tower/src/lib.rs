@@ -23,6 +23,10 @@
 //! layer needs a note of the original: turn on the feature `axum`, put [`RememberTarget`] outside of
 //! all routers, or say [`PathFrom::AsSeen`] where nothing rewrites paths.
 //!
+//! # gRPC
+//! With the feature `grpc`, `IdempotencyLayer::grpc` protects the services of a tonic server, or of any
+//! other whose services are tower's.
+//!
 //! # Shutdown
 //! Stop taking requests, then await [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle).
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -41,6 +45,8 @@ pub use idem_http::{
     KeptHeaders, KeyHeader, Problem, Profile, StatusRules, StoredResponse,
     driver::{CommitWith, CutOff, NotTaken, PathFrom, Rejection, Target},
 };
+#[cfg(feature = "grpc")]
+pub use idem_http::{GrpcCode, GrpcRules, KeyRule};
 pub use layer::IdempotencyLayer;
 pub use service::IdempotencyService;
 pub use target::{RememberTarget, RememberTargetService};

@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use http::StatusCode;
+use idem_http::Profile;
 use support::{layer, memory, pay, shop::payments, wire};
 
 const LIMIT: usize = 1 << 20;
@@ -25,6 +28,19 @@ async fn a_body_too_large_is_read_past_so_that_its_sender_sees_the_answer() {
     let small = wire::send_call(address, pay("k")).await;
     assert_eq!(small.status, StatusCode::CREATED);
     assert!(!small.replayed(), "no claim was left behind");
+}
+
+/// Where the layer has a bound for it: a sender that never ends its body must not wait for ever.
+#[tokio::test]
+async fn a_body_that_does_not_end_in_time_is_refused_and_runs_nothing() {
+    let profile = Profile::default().request_time(Some(Duration::from_millis(50)));
+    let (app, runs) = payments(layer(&memory()).profile(profile));
+    let address = wire::serve(app).await;
+    let begun = [request("Content-Length: 10").as_bytes(), b"x"].concat();
+    let answer = wire::send_raw(address, &begun).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("body-unreadable"), "{answer}");
+    assert_eq!(runs.get(), 0);
 }
 
 /// Nothing is read of a body that is beyond all measure, or whose sender waits to be asked for it.

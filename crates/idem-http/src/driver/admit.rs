@@ -3,6 +3,8 @@
 use idem_core::{IdempotencyKey, RecordKey, Scope};
 
 use super::{Answer, Guard, Head, Rejection, Unprotected};
+#[cfg(feature = "grpc")]
+use crate::KeyRule;
 use crate::{Code, Problem};
 
 /// What becomes of a request, by its head.
@@ -44,6 +46,8 @@ impl Guard {
     ) -> Admission {
         let in_header = || {
             let header = &self.0.profile.key;
+            #[cfg(feature = "grpc")]
+            self.no_binary_key(head)?;
             header.read(head.headers).map_err(|why| {
                 let problem = Problem::new(Code::KeyMalformed);
                 let detail = format!("The header {} is no key: {why}.", header.name);
@@ -67,19 +71,29 @@ impl Guard {
         if !self.0.profile.methods.contains(head.method) {
             return Admission::Pass;
         }
-        self.with_key(head, key, scope)
+        #[cfg(feature = "grpc")]
+        let required = match self.key_rule(head) {
+            Some(KeyRule::Ignored) => return Admission::Pass,
+            Some(KeyRule::Optional) => false,
+            Some(KeyRule::Required) => true,
+            None => self.0.profile.required,
+        };
+        #[cfg(not(feature = "grpc"))]
+        let required = self.0.profile.required;
+        self.with_key(head, required, key, scope)
             .unwrap_or_else(|rejection| Admission::Answer(rejection.into_answer(self)))
     }
 
     fn with_key(
         &self,
         head: &Head<'_>,
+        required: bool,
         key: impl FnOnce() -> Result<Option<IdempotencyKey>, Rejection>,
         scope: impl FnOnce() -> Result<Scope, Rejection>,
     ) -> Result<Admission, Rejection> {
         let key = key()?;
         if key.is_none() && self.0.key_pointer.is_none() {
-            if self.0.profile.required {
+            if required {
                 return Err(self.key_missing().into());
             }
             let unprotected = self.without_key();
@@ -100,6 +114,25 @@ impl Guard {
             true => Admission::Pass,
             false => Admission::Protect(Ticket(Kind::Key(key))),
         })
+    }
+
+    #[cfg(feature = "grpc")]
+    fn key_rule(&self, head: &Head<'_>) -> Option<KeyRule> {
+        let path = head.target(self.0.path_from).unwrap_or(head.uri).path();
+        self.0.profile.grpc.as_ref()?.key_rule(path)
+    }
+
+    /// A client that sends its key as binary metadata wants protection, and must not run without.
+    #[cfg(feature = "grpc")]
+    fn no_binary_key(&self, head: &Head<'_>) -> Result<(), Problem> {
+        let name = &self.0.profile.key.name;
+        let binary = format!("{name}-bin");
+        match self.0.profile.grpc.is_some() && head.headers.contains_key(&binary) {
+            true => Err(Problem::new(Code::KeyMalformed).detail(format!(
+                "The key is in the binary entry {binary}; send it as text, in {name}."
+            ))),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn key_missing(&self) -> Problem {

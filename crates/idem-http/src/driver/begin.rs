@@ -1,8 +1,8 @@
 //! [`Guard::begin`]: the body is read, and the key is claimed.
 
-use std::{pin::pin, sync::atomic::Ordering};
+use std::{pin::pin, sync::atomic::Ordering, time::Duration};
 
-use http::header;
+use http::{StatusCode, header};
 use idem_core::{
     Claim, Fingerprint, IdempotencyKey, RecordKey, Refused, error::ClaimError,
     store::StoreErrorKind,
@@ -11,6 +11,7 @@ use idem_core::{
 use super::{
     Answer, Guard, Head, Run, Source, Ticket, Unprotected, Whole,
     admit::{Kind, is_own_claim},
+    deadline::Deadline,
     guard::STORE_RETRY_AFTER,
     read::{LimitExceeded, Read, read, read_past},
 };
@@ -145,8 +146,11 @@ impl Guard {
     async fn read_body<S: Source>(&self, head: &Head<'_>, body: S) -> Result<Whole, Problem> {
         let limit = self.0.profile.request_limit;
         let mut body = pin!(body);
-        match read(body.as_mut(), limit).await {
+        let time = self.0.profile.request_time;
+        let read = Deadline::after(time).bound(read(body.as_mut(), limit));
+        match read.await.unwrap_or(Read::Late) {
             Read::Whole(whole) => Ok(whole),
+            Read::Late => Err(late(time)),
             Read::Outgrown => {
                 // Who waits to be asked for the body is told at once instead.
                 if !head.headers.contains_key(header::EXPECT) {
@@ -210,6 +214,18 @@ impl Guard {
             body: &body.data,
         })
     }
+}
+
+/// A sender who waits for an answer before it sends more, as in a stream that converses, would wait for
+/// ever.
+fn late(time: Option<Duration>) -> Problem {
+    let detail = format!(
+        "A request with an idempotency key has to arrive whole, within {} s. It did not run.",
+        time.unwrap_or_default().as_secs_f32()
+    );
+    Problem::new(Code::BodyUnreadable)
+        .status(StatusCode::REQUEST_TIMEOUT)
+        .detail(detail)
 }
 
 /// The store gave no answer to a claim.

@@ -14,8 +14,7 @@ use idem_core::{
 
 use super::{Answer, AnswerBody, Guard, Whole, guard::STORE_RETRY_AFTER, hold::Held};
 use crate::{
-    Code, Disposition, IDEMPOTENCY_DEGRADED, IDEMPOTENCY_DISPOSITION, Problem, StoredResponse,
-    encode_answer,
+    Code, Disposition, IDEMPOTENCY_DEGRADED, Problem, StoredResponse, encode_answer,
     headers::{drop_body_headers, keeps_trailer},
 };
 
@@ -70,28 +69,40 @@ impl Ender {
         read: &Held,
     ) -> Result<(), Answer> {
         let limit = self.guard.0.profile.response_limit;
+        let disposition = match read {
+            Held::Whole(whole) if self.guard.asks_trailers(head) => self.guard.by_trailers(whole),
+            _ => disposition,
+        };
         let body = match (disposition, read) {
             (Disposition::Final, Held::Whole(whole)) if whole.data.len() <= limit => Some(whole),
             // A body that broke off is not worth replaying, but its request ran.
             _ => None,
         };
-        let to_store = match disposition {
-            Disposition::Retryable => ToStore {
-                ending: Ending::Retry,
-                fallback: None,
-            },
-            Disposition::Release => ToStore {
-                ending: Ending::Release,
-                fallback: None,
-            },
-            Disposition::Final | Disposition::FinalWithoutBody => {
-                self.final_ending(head.status, &head.headers, body)
-            }
-        };
+        let to_store = self.ending(disposition, head.status, &head.headers, body);
         self.record(execution, transaction, to_store).await
     }
 
-    pub(super) fn final_ending(
+    pub(super) fn ending(
+        &self,
+        disposition: Disposition,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&Whole>,
+    ) -> ToStore {
+        let ending = match disposition {
+            Disposition::Retryable => Ending::Retry,
+            Disposition::Release => Ending::Release,
+            Disposition::Final | Disposition::FinalWithoutBody => {
+                return self.final_ending(status, headers, body);
+            }
+        };
+        ToStore {
+            ending,
+            fallback: None,
+        }
+    }
+
+    fn final_ending(
         &self,
         status: StatusCode,
         headers: &HeaderMap,
@@ -99,7 +110,7 @@ impl Ender {
     ) -> ToStore {
         let ending = |body| {
             let payload = self.guard.payload(status, headers, body);
-            match status.is_client_error() || status.is_server_error() {
+            match self.guard.is_failure(status, headers, body) {
                 true => Ending::Fail(payload),
                 false => Ending::Complete(payload),
             }
@@ -149,20 +160,6 @@ impl Ender {
 }
 
 impl Guard {
-    /// How an answer is recorded: as its handler says, as an idempotency layer further in says, or
-    /// by its status.
-    pub(super) fn disposition(&self, head: &Parts) -> Disposition {
-        let by_layer = || {
-            let is_error = head.status.is_client_error() || head.status.is_server_error();
-            let said = head.headers.get(IDEMPOTENCY_DISPOSITION);
-            let retryable = is_error && said.is_some_and(|value| value == "retryable");
-            retryable.then_some(Disposition::Retryable)
-        };
-        let said = head.extensions.get().copied();
-        said.or_else(by_layer)
-            .unwrap_or_else(|| self.0.profile.statuses.disposition(head.status))
-    }
-
     /// Takes from a first answer what only a replay may say.
     pub(super) fn mark_as_first(&self, headers: &mut HeaderMap) {
         headers.remove(&self.0.profile.replayed);
@@ -190,6 +187,16 @@ impl Guard {
             .filter(|(name, _)| keeps_trailer(name))
             .collect();
         let data = body.map(|body| &body.data);
+        #[cfg(feature = "grpc")]
+        let expanded = self.0.profile.grpc.as_ref().and(data).and_then(|data| {
+            crate::grpc::messages::expanded(headers, data, profile.response_limit)
+        });
+        #[cfg(feature = "grpc")]
+        if expanded.is_some() {
+            kept.retain(|(name, _)| !crate::grpc::messages::names_encoding(name));
+        }
+        #[cfg(feature = "grpc")]
+        let data = expanded.as_ref().or(data);
         encode_answer(status, &kept, data, &trailers, profile.compress_from)
     }
 

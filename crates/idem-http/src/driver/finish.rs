@@ -47,6 +47,7 @@ impl Run {
             return reply.send(Ok(Reply::Passed(response)));
         }
         let (mut head, body) = response.into_parts();
+        self.ender.guard.disown(&mut head);
         let disposition = self.ender.guard.disposition(&head);
         self.ender.guard.mark_as_first(&mut head.headers);
         let profile = &self.ender.guard.0.profile;
@@ -124,7 +125,12 @@ impl Run {
     where
         S: Source,
     {
-        let held = hold.read(body.as_mut()).await;
+        let mut held = hold.read(body.as_mut()).await;
+        if let Held::Whole(whole) = &mut held
+            && let Some(trailers) = &mut whole.trailers
+        {
+            self.ender.guard.disown_trailers(trailers);
+        }
         out.transaction = self.commit_with.as_ref().and_then(CommitWith::close);
         let Held::Open(read) = held else {
             return Some(held);
@@ -137,6 +143,7 @@ impl Run {
         let (outgoing, body_out) = Outgoing::start(read, out.total, capture);
         let live = out.live.insert(Live {
             outgoing,
+            asks_trailers: self.ender.guard.asks_trailers(&head),
             status: head.status,
             headers: head.headers.clone(),
         });
@@ -168,13 +175,14 @@ async fn pump_to_end<S: Source>(mut outgoing: Outgoing, body: Pin<&mut S>, deadl
 /// An answer that went out before it was stored.
 struct Live {
     outgoing: Outgoing,
+    asks_trailers: bool,
     status: StatusCode,
     headers: HeaderMap,
 }
 
 impl Live {
     /// Stores what was captured, and lets the client know the end.
-    async fn end(self, ender: &Ender, execution: Execution, read: Option<Ran<Option<Held>>>) {
+    async fn end(mut self, ender: &Ender, execution: Execution, read: Option<Ran<Option<Held>>>) {
         let whole = match read {
             Some(Ran::Finished(_)) => true,
             Some(Ran::Stopped(Stopped::Superseded)) => {
@@ -182,8 +190,14 @@ impl Live {
             }
             Some(Ran::Stopped(Stopped::Panicked(_))) | None => false,
         };
+        self.outgoing
+            .edit_trailers(|trailers| ender.guard.disown_trailers(trailers));
         let body = self.outgoing.captured().filter(|_| whole);
-        let to_store = ender.final_ending(self.status, &self.headers, body);
+        let disposition = match body {
+            Some(whole) if self.asks_trailers => ender.guard.by_trailers(whole),
+            _ => Disposition::Final,
+        };
+        let to_store = ender.ending(disposition, self.status, &self.headers, body);
         let recorded = ender.record(execution, None, to_store).await;
         if whole && recorded.is_ok() {
             self.outgoing.end().await;

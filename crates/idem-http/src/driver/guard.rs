@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use idem_core::Idempotency;
 
 use super::{Answer, AnswerBody, PathFrom, detached::Tally};
@@ -144,6 +144,17 @@ impl Guard {
 
     pub(super) fn refuse(&self, problem: Problem) -> Answer {
         self.problem(problem).map(AnswerBody::from)
+    }
+
+    /// The answer that is a status alone.
+    pub(super) fn bare(&self, status: StatusCode) -> Response<Bytes> {
+        #[cfg(feature = "grpc")]
+        if self.0.profile.grpc.is_some() {
+            return crate::grpc::bare(status);
+        }
+        let mut response = Response::default();
+        *response.status_mut() = status;
+        response
     }
 
     pub(super) fn handler_failed(&self) -> Response<Bytes> {

@@ -92,6 +92,8 @@ impl Live {
 /// The handler's end. Dropped without [`end`](Self::end) it cuts the answer off.
 pub(super) struct Outgoing {
     messages: mpsc::Sender<Message>,
+    /// They are the end of the answer, so they are held back like it.
+    trailers: Option<HeaderMap>,
     /// What is to be stored.
     captured: Captured,
 }
@@ -119,7 +121,12 @@ impl Outgoing {
             true => Captured::Data(read),
             false => Captured::Nothing,
         };
-        (Self { messages, captured }, AnswerBody::live(data, live))
+        let outgoing = Self {
+            messages,
+            trailers: None,
+            captured,
+        };
+        (outgoing, AnswerBody::live(data, live))
     }
 
     /// Sends the rest of a body, and captures up to `limit` bytes of it. A client that is gone
@@ -135,16 +142,15 @@ impl Outgoing {
                     return;
                 }
             };
-            let trailers = match &piece {
+            match piece {
                 Piece::Data(data) => {
-                    self.capture(data, limit);
-                    None
+                    self.capture(&data, limit);
+                    let _ = self.messages.send(Message::Piece(Piece::Data(data))).await;
                 }
-                Piece::Trailers(trailers) => Some(Box::new(trailers.clone())),
-            };
-            let _ = self.messages.send(Message::Piece(piece)).await;
-            if trailers.is_some() {
-                return self.capture_end(trailers);
+                Piece::Trailers(trailers) => {
+                    self.trailers = Some(trailers.clone());
+                    return self.capture_end(Some(Box::new(trailers)));
+                }
             }
         }
     }
@@ -165,6 +171,17 @@ impl Outgoing {
         }
     }
 
+    /// Changes them before they are stored and sent.
+    pub(super) fn edit_trailers(&mut self, mut edit: impl FnMut(&mut HeaderMap)) {
+        self.trailers.iter_mut().for_each(&mut edit);
+        if let Captured::Whole(whole) = &mut self.captured {
+            whole
+                .trailers
+                .iter_mut()
+                .for_each(|trailers| edit(trailers));
+        }
+    }
+
     /// The whole body, where it is to be stored.
     pub(super) fn captured(&self) -> Option<&Whole> {
         match &self.captured {
@@ -175,6 +192,10 @@ impl Outgoing {
 
     /// Lets the client know that its answer is whole.
     pub(super) async fn end(self) {
+        if let Some(trailers) = self.trailers {
+            let trailers = Message::Piece(Piece::Trailers(trailers));
+            let _ = self.messages.send(trailers).await;
+        }
         let _ = self.messages.send(Message::End).await;
     }
 }

@@ -84,6 +84,7 @@ mod read;
 mod rejection;
 mod run;
 mod unprotected;
+mod verdict;
 
 use http::Response;
 

@@ -33,6 +33,8 @@ pub(super) enum Read {
     Outgrown,
     /// It broke off.
     Broken(BoxError),
+    /// It did not end in time.
+    Late,
 }
 
 /// Reads a body until it ends, breaks, or turns out to be larger than `limit` bytes. A body that

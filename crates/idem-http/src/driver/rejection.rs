@@ -11,11 +11,13 @@ use crate::{Code, Problem};
 
 /// The answer to a request whose caller could not be told; the handler does not run.
 ///
-/// Made from a [`StatusCode`] (empty body), a whole [`Response`], or a [`Problem`], which is written
-/// as all problems of the route are; from a [`KeyError`] as [`Code::ScopeRefused`].
+/// Made from a [`StatusCode`] (an empty body, or in gRPC the code that says the same), a whole
+/// [`Response`], or a [`Problem`], which is written as all problems of the route are; from a
+/// [`KeyError`] as [`Code::ScopeRefused`].
 pub struct Rejection(Kind);
 
 enum Kind {
+    Status(StatusCode),
     Problem(Problem),
     Response(Box<Response<Bytes>>),
 }
@@ -23,6 +25,7 @@ enum Kind {
 impl Rejection {
     pub(super) fn into_answer(self, guard: &Guard) -> Answer {
         match self.0 {
+            Kind::Status(status) => guard.bare(status).map(AnswerBody::from),
             Kind::Problem(problem) => guard.refuse(problem),
             Kind::Response(response) => response.map(AnswerBody::from),
         }
@@ -31,9 +34,7 @@ impl Rejection {
 
 impl From<StatusCode> for Rejection {
     fn from(status: StatusCode) -> Self {
-        let mut response = Response::default();
-        *response.status_mut() = status;
-        response.into()
+        Self(Kind::Status(status))
     }
 }
 
@@ -59,6 +60,7 @@ impl From<KeyError> for Rejection {
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = match &self.0 {
+            Kind::Status(status) => *status,
             Kind::Problem(problem) => problem.status,
             Kind::Response(response) => response.status(),
         };

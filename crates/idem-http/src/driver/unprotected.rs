@@ -88,6 +88,7 @@ impl Unprotected {
 
     async fn finish<S>(self, response: Response<S>) -> Reply<S> {
         let (mut head, body) = response.into_parts();
+        self.guard.disown(&mut head);
         let transaction = self.commit_with.as_ref().and_then(CommitWith::close);
         let is_final = self.guard.disposition(&head).is_final();
         if let Some(transaction) = transaction.filter(|_| is_final)

@@ -22,6 +22,10 @@ pub(super) fn fingerprint(
         headers,
         body,
     } = request;
+    #[cfg(feature = "grpc")]
+    if rules.grpc {
+        return grpc(rules, request);
+    }
     let mut print = Fingerprint::builder(DOMAIN)
         .field("method", method.as_str().as_bytes())
         .field("path", target.path().as_bytes());
@@ -42,6 +46,29 @@ pub(super) fn fingerprint(
     }
     match rules.body {
         true => Ok(counted_body(rules, print, media_type.as_ref(), body)?.finish()),
+        false => Ok(print.finish()),
+    }
+}
+
+#[cfg(feature = "grpc")]
+fn grpc(rules: &FingerprintRules, request: RequestParts<'_>) -> Result<Fingerprint, NotCanonical> {
+    use crate::grpc::messages::{count_call, count_messages};
+
+    let RequestParts {
+        target,
+        headers,
+        body,
+        ..
+    } = request;
+    let mut print = count_call(Fingerprint::builder("grpc/v1"), target, headers);
+    if rules.authority {
+        print = authority(print, target, headers);
+    }
+    for name in &rules.headers {
+        print = header(print, headers, name);
+    }
+    match rules.body {
+        true => Ok(count_messages(print, headers, body)?.finish()),
         false => Ok(print.finish()),
     }
 }

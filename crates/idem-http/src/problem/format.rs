@@ -36,6 +36,8 @@ enum Body {
     #[default]
     ProblemJson,
     Stripe,
+    #[cfg(feature = "grpc")]
+    Grpc,
 }
 
 /// A URI was refused: it is not absolute, or has characters that a URI does not have.
@@ -60,6 +62,20 @@ impl ErrorFormat {
     pub fn stripe() -> Self {
         Self {
             body: Body::Stripe,
+            ..Self::default()
+        }
+    }
+
+    /// An answer of trailers alone: `grpc-status`, `grpc-message`, and
+    /// [`idempotency-problem`](crate::grpc::IDEMPOTENCY_PROBLEM) with the code of the problem;
+    /// `grpc-retry-pushback-ms`, which is `-1` where it does not help to come back; and both again in
+    /// `grpc-status-details-bin`, as `google.rpc.ErrorInfo` and `RetryInfo`. Neither a
+    /// [base](Self::type_base) nor a [page](Self::described_by) is sent.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc() -> Self {
+        Self {
+            body: Body::Grpc,
             ..Self::default()
         }
     }
@@ -90,6 +106,10 @@ impl ErrorFormat {
     /// The response that tells a problem.
     #[must_use]
     pub fn response(&self, problem: &Problem) -> Response<Bytes> {
+        #[cfg(feature = "grpc")]
+        if self.body == Body::Grpc {
+            return crate::grpc::problem(problem);
+        }
         let mut response = Response::new(self.body(problem));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
@@ -105,6 +125,8 @@ impl ErrorFormat {
                 headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
             }
             Body::Stripe => stripe::mark_problem(problem, headers),
+            #[cfg(feature = "grpc")]
+            Body::Grpc => {}
         }
         response
     }
@@ -123,6 +145,8 @@ impl ErrorFormat {
                 code: problem.code.as_str(),
             }),
             Body::Stripe => json(&stripe::error(problem, &type_uri)),
+            #[cfg(feature = "grpc")]
+            Body::Grpc => Bytes::new(),
         }
     }
 }
