@@ -30,6 +30,7 @@ mod batch;
 mod browse;
 mod config;
 mod error;
+mod inspect;
 mod migrate;
 mod read;
 mod session;
@@ -42,8 +43,9 @@ pub use config::MySqlConfig;
 pub use error::is_transient;
 pub use idem_core::error::CommitError;
 pub use idem_sql::{
-    Sweeper,
+    Migrations, Sweeper,
     tx::{Committed, InTx, Once, TxError},
 };
+pub use inspect::{MySqlFacts, inspect, migrations};
 pub use store::MySqlStore;
 pub use tx::{Completion, OpenTx, Transactional};
