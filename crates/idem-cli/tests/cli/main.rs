@@ -1,0 +1,8 @@
+//! The real program, run as an operator runs it.
+
+mod doctor;
+mod help;
+mod idem;
+mod planted;
+mod sqlite;
+mod story;
