@@ -12,13 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgRow},
 };
 
-use crate::{
-    PostgresConfig,
-    config::Schema,
-    error::store_error,
-    literal,
-    migrate::{STEPS, applied},
-};
+use crate::{PostgresConfig, config::Schema, error::store_error, literal, migrate::STEPS};
 
 /// What is read of the server's settings, as they hold for this role and database.
 const SETTINGS: &[&str] = &[
@@ -115,7 +109,7 @@ async fn read(
     let mut facts = PostgresFacts::default();
     let names: Vec<_> = SETTINGS.iter().map(|name| literal::text(name)).collect();
     let sql = format!(
-        "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ({})",
+        "SELECT name, reset_val FROM pg_catalog.pg_settings WHERE name IN ({})",
         names.join(",")
     );
     for row in rows(connection, sql).await? {
@@ -206,7 +200,8 @@ async fn read_migrations(
     connection: &mut PgConnection,
     schema: &Schema,
 ) -> Result<Migrations, sqlx::Error> {
-    let applied = match applied(connection, schema).await {
+    let sql = "SELECT coalesce(max(version), 0)::text FROM idem.migrations";
+    let applied = match number(connection, schema.apply(sql)).await {
         Ok(applied) => applied,
         Err(error) if matches!(code(&error).as_deref(), Some("42P01" | "3F000")) => 0,
         Err(error) => return Err(error),
@@ -226,10 +221,14 @@ fn is_denied(error: &sqlx::Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 
+/// A role whose statements are cut short may still ask what is wrong. For this message alone, which is
+/// a transaction: a pooler hands the session on.
+const PATIENT: &str = "SET LOCAL statement_timeout = 60000";
+
 /// In the simple protocol, which a pooler takes, too: every value is text.
 async fn rows(connection: &mut PgConnection, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
     // Safe: the crate's own text, with names quoted.
-    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+    let sql = sqlx::raw_sql(AssertSqlSafe(format!("{PATIENT}; {sql}")));
     sql.fetch_all(connection).await
 }
 

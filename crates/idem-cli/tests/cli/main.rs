@@ -1,5 +1,4 @@
-//! The real program, run as an operator runs it.
-
+//! The real program, run as an operator
 mod doctor;
 mod help;
 mod idem;

@@ -1,6 +1,11 @@
 //! SQLite.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use idem_core::store::State;
 use idem_sqlite::{SqliteConfig, SqliteStore};
@@ -16,17 +21,14 @@ async fn closed() -> (TempDir, PathBuf, Idem, String) {
     planted::every_state(&store).await;
     drop(store);
     let path = folder.path().join("keys.db");
-    let only_ours = "chmod o-rwx";
-    let mut parts = only_ours.split(' ');
-    let chmod = Command::new(parts.next().unwrap())
-        .args(parts)
-        .arg(&path)
-        .status()
-        .unwrap();
-    assert!(chmod.success());
+    readable(&path, 0o600);
     let idem = Idem::at(&*url);
     is_mended(&idem, "", "sqlite-readable-by-all");
     (folder, path, idem, url)
+}
+
+fn readable(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 async fn sql(url: &str, text: &'static str) {
@@ -40,11 +42,9 @@ async fn what_is_wrong_with_a_file_is_found_and_mended() {
     let (_folder, path, idem, url) = closed().await;
     idem.run("doctor").expect(0);
 
-    let open = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    fs::set_permissions(&path, open).unwrap();
+    readable(&path, 0o644);
     finds(&idem, "", "sqlite-readable-by-all");
-    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&path, closed).unwrap();
+    readable(&path, 0o600);
     is_mended(&idem, "", "sqlite-readable-by-all");
 
     sql(&url, "PRAGMA journal_mode = DELETE").await;
