@@ -27,6 +27,12 @@ pub(crate) async fn look(
     output: &Output,
 ) -> Result<(RecordKey, Stored), Failure> {
     let key = commands::key(args)?;
+    if audit::is_entry(&key) {
+        return Err(Failure::new(
+            Kind::NotAllowed,
+            "this is the audit's own record, which no command changes",
+        ));
+    }
     let stored = store.get(&key).await?.ok_or_else(Failure::not_found)?;
     if seen
         .if_version

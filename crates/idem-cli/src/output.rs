@@ -1,7 +1,7 @@
 //! [`Output`]: text for people, or one JSON object a line.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::{ErrorKind, IsTerminal as _, Write as _},
     time::Duration,
 };
 
@@ -46,8 +46,16 @@ impl Output {
     /// A line. A reader that went away, as `head` does, ends the program quietly.
     pub(crate) fn line(&self, line: &str) {
         let mut out = anstream::stdout().lock();
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) => {
+                let _ = writeln!(
+                    anstream::stderr(),
+                    "error: the output cannot be written: {error}"
+                );
+                std::process::exit(1);
+            }
         }
     }
 

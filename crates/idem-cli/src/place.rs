@@ -193,6 +193,7 @@ pub(crate) fn missing(feature: &str) -> Failure {
     ))
 }
 
+#[cfg(feature = "sqlite")]
 pub(crate) fn pending() -> Failure {
     Failure::new(
         Kind::Error,

@@ -14,6 +14,9 @@ use crate::{
 /// The oldest version that is tested.
 const OLDEST: u64 = 140_000;
 
+/// The table's own settings have it vacuumed at 5,000 dead versions and 2 % of its rows.
+const MANY_DEAD_ROWS: u64 = 20_000;
+
 pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
     let mut found = Findings::default();
     let facts = match idem_postgres::inspect(&place.url, &place.schema).await {
@@ -195,7 +198,7 @@ fn table(found: &mut Findings, facts: &PostgresFacts, schema: &str) {
             ),
         );
     }
-    if facts.dead_rows > 100_000 && facts.dead_rows > 2 * facts.live_rows {
+    if facts.dead_rows > MANY_DEAD_ROWS && facts.dead_rows > 2 * facts.live_rows {
         found.warning(
             "postgres-bloat",
             format!(

@@ -1,6 +1,8 @@
 //! A file: the whole story, and what is a file's alone.
 
-use idem_core::{Claim, Fingerprint, Idempotency, RecordKey, error::ExecuteError, store::State};
+use idem_core::{
+    Claim, Fingerprint, Idempotency, RecordKey, error::ExecuteError, machine::NEVER, store::State,
+};
 use idem_sqlite::{SqliteConfig, SqliteStore};
 use tempfile::TempDir;
 
@@ -51,13 +53,7 @@ fn only_migrate_makes_a_file() {
 #[tokio::test]
 async fn g2_a_repeat_gets_what_was_settled_by_hand() {
     let (_folder, url, store) = file().await;
-    planted::put(
-        &store,
-        "shop:k",
-        planted::lapsed(),
-        idem_core::machine::NEVER,
-    )
-    .await;
+    planted::put(&store, "shop:k", planted::lapsed(), NEVER).await;
     let idem = Idem::at(&*url);
     idem.with(&[
         "resolve",
@@ -80,6 +76,58 @@ async fn g2_a_repeat_gets_what_was_settled_by_hand() {
     let other = Fingerprint::of("test", b"another request");
     let claim = engine.claim(&key, &other).await.unwrap();
     assert!(matches!(claim, Claim::Refused(_)));
+}
+
+/// G2: of several people who settle a key at once one does. All of them are in the audit.
+#[tokio::test]
+async fn g2_of_several_people_who_settle_a_key_at_once_one_does() {
+    let (_folder, url, store) = file().await;
+    planted::put(&store, "shop:k", planted::lapsed(), NEVER).await;
+    let version = Idem::at(&*url).json("show shop:k")[0]["version"].clone();
+    let version = version.as_str().unwrap().to_owned();
+    let people: Vec<_> = (0..6)
+        .map(|n| {
+            let (idem, version) = (Idem::at(&*url), version.clone());
+            std::thread::spawn(move || {
+                let value = n.to_string();
+                idem.with(&[
+                    "resolve",
+                    "shop:k",
+                    "--completed-json",
+                    &value,
+                    "--reason",
+                    "paid",
+                    "--yes",
+                    "--by",
+                    &value,
+                    "--if-version",
+                    &version,
+                ])
+            })
+        })
+        .collect();
+    let ran: Vec<_> = people.into_iter().map(|one| one.join().unwrap()).collect();
+    let done: Vec<_> = (0..6).filter(|n| ran[*n].code == 0).collect();
+    assert_eq!(done.len(), 1, "{ran:?}");
+    for one in ran.iter().filter(|one| one.code != 0) {
+        assert!(matches!(one.code, 4 | 6), "{one:?}");
+    }
+    let idem = Idem::at(&*url);
+    assert_eq!(
+        idem.json("show shop:k --payload")[0]["payload"]["value"],
+        done[0]
+    );
+    let entries = idem.json("audit --key shop:k");
+    let done_by: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry["outcome"] == "done")
+        .collect();
+    assert_eq!(done_by.len(), 1, "{entries:?}");
+    assert_eq!(done_by[0]["by"], done[0].to_string());
+    assert!(
+        entries.iter().all(|entry| entry["outcome"] != "begun"),
+        "{entries:?}"
+    );
 }
 
 /// A repeat of typed work whose answer was erased does not run, and is told why.
@@ -112,10 +160,6 @@ async fn g2_a_repeat_of_an_erased_answer_does_not_run() {
         }
         other => panic!("{other:?}"),
     }
-    let file = url.strip_prefix("sqlite:").unwrap();
-    let connection = SqliteStore::connect(&url).await.unwrap();
-    drop(connection);
-    assert!(std::path::Path::new(file).exists());
 }
 
 /// The URL is told apart, and what is wrong with the command line is code 2.

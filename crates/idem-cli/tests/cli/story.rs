@@ -1,7 +1,7 @@
 //! The same story on every store: look, settle, free, erase, read the audit.
 
 use idem_core::{
-    RecordKey,
+    Fingerprint, RecordKey,
     store::{State, Store},
 };
 use idem_mysql::MySqlStore;
@@ -256,6 +256,20 @@ fn tells_what_was_done(idem: &Idem) {
     assert_eq!(idem.json("audit --key shop:abandoned").len(), 2);
     assert!(entries.iter().all(|entry| entry["outcome"] == "done"));
     assert!(entries.iter().any(|entry| entry["by"] == "grace"));
+    // Nobody changes the audit by its own commands.
+    let subject = Fingerprint::of("idem-audit/v1", b"shop:halted");
+    let hash: String = subject
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let own = format!("%audit:{hash}");
+    idem.with(&["show", &own]).expect(0);
+    idem.with(&["release", &own, "--completed", "--reason", "x", "--yes"])
+        .expect(6);
+    idem.with(&["erase", "--scope", "%audit", "--reason", "x", "--yes"])
+        .expect(0);
+    assert_eq!(idem.json("audit").len(), entries.len());
     // The audit's own records are none of the application's.
     assert_eq!(idem.json("status")[0]["records"], 9);
     assert!(!idem.run("list --all").out.contains("audit"));

@@ -110,6 +110,20 @@ async fn what_is_wrong_with_the_tables_is_found_and_mended() {
     finds(&idem, "", "sweep-lag");
     idem.run("sweep").expect(0);
     is_mended(&idem, "", "sweep-lag");
+
+    sql("ALTER TABLE idem.records SET (autovacuum_enabled = false)");
+    finds(&idem, "", "postgres-autovacuum");
+    sql(
+        "INSERT INTO idem.records (created_at, updated_at, expires_at, attempt, revision, token, \
+         fingerprint, status, scope, key) SELECT now(), now(), now(), 1, 1, '', '', 'released', 's', \
+         n::text FROM generate_series(1, 25000) AS n",
+    );
+    sql("DELETE FROM idem.records");
+    finds(&idem, "", "postgres-bloat");
+    sql("ALTER TABLE idem.records RESET (autovacuum_enabled)");
+    is_mended(&idem, "", "postgres-autovacuum");
+    sql("VACUUM idem.records");
+    is_mended(&idem, "", "postgres-bloat");
 }
 
 #[tokio::test]
