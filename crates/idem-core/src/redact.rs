@@ -23,7 +23,8 @@ impl fmt::Display for Shortened<'_> {
 }
 
 /// Shows a text as it is, but for characters that forge a line or the look of one.
-pub(crate) struct Printable<'a>(pub(crate) &'a str);
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -68,6 +68,13 @@ impl Scope {
         Self::joined(&self.0, segment.as_ref())
     }
 
+    /// Where tools keep what was done by hand, beside the records: no path of segments has this text,
+    /// so no application's key is in it.
+    #[must_use]
+    pub fn audit() -> Self {
+        Self(Arc::from(AUDIT))
+    }
+
     fn joined(parent: &str, segment: &str) -> Result<Self, KeyError> {
         check_text(segment, Self::MAX_SEGMENT)?;
         if let Some((at, _)) = segment.char_indices().find(|(_, c)| is_invisible(*c)) {
@@ -93,6 +100,9 @@ impl Scope {
 
     /// Reads what [`as_str`](Self::as_str) wrote, and nothing else.
     fn from_text(text: &str) -> Result<Self, KeyError> {
+        if text == AUDIT {
+            return Ok(Self::audit());
+        }
         let mut scope = Self::global();
         if !text.is_empty() {
             for segment in text.split('/') {
@@ -117,6 +127,9 @@ impl Scope {
         RecordKey::join(self, key)
     }
 }
+
+/// The text of [`Scope::audit`]: a `%` that escapes nothing.
+const AUDIT: &str = "%audit";
 
 /// What a segment is escaped for; see [`escape_into`].
 const ESCAPED: [char; 5] = ['%', '/', ':', '{', '}'];
@@ -310,6 +323,18 @@ mod tests {
             assert!(RecordKey::parse(&format!("{text}:k")).is_err(), "{bad:?}");
         }
         assert!(Scope::new("müller & söhne ☕ 鍵").is_ok());
+    }
+
+    /// What is done by hand is kept where no application's key can be.
+    #[test]
+    fn s8_no_path_of_segments_is_the_scope_of_the_audit() {
+        let audit = Scope::audit();
+        for segment in ["%audit", "audit", "%25audit"] {
+            assert_ne!(Scope::new(segment).unwrap(), audit, "{segment}");
+        }
+        let key = audit.key(&IdempotencyKey::new("k").unwrap());
+        assert_eq!(RecordKey::from_parts(key.scope(), key.key()), Ok(key));
+        assert!(RecordKey::from_parts("%audit/a", "k").is_err());
     }
 
     #[test]

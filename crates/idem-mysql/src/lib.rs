@@ -14,6 +14,7 @@ mod batch;
 mod browse;
 mod config;
 mod error;
+mod inspect;
 mod migrate;
 mod read;
 mod session;
@@ -26,8 +27,9 @@ pub use config::MySqlConfig;
 pub use error::is_transient;
 pub use idem_core::error::CommitError;
 pub use idem_sql::{
-    Sweeper,
+    Migrations, Sweeper,
     tx::{Committed, InTx, Once, TxError},
 };
+pub use inspect::{MySqlFacts, inspect, migrations};
 pub use store::MySqlStore;
 pub use tx::{Completion, OpenTx, Transactional};

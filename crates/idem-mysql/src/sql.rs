@@ -27,6 +27,15 @@ const NOW: &str = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', SYSDATE(6)) \
 pub(crate) const CHECK: &str = "SELECT SLEEP(0.002), CAST(SYSDATE(6) > NOW(6) AS SIGNED), \
     CAST(@@max_allowed_packet AS SIGNED), VERSION()";
 
+/// How many records were past their ttl ten minutes ago; counted up to 100,000. A row that was released
+/// is none of them.
+pub(crate) fn overdue() -> String {
+    format!(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM idem_records WHERE expires_at > 0 \
+         AND expires_at < {NOW} - 600000000 LIMIT 100000) AS overdue"
+    )
+}
+
 /// A statement, and the argument of its only `?`.
 #[derive(Debug)]
 pub(crate) struct Statement {

@@ -8,6 +8,7 @@ mod browse;
 mod call;
 mod config;
 mod error;
+mod inspect;
 mod literal;
 mod migrate;
 mod rows;
@@ -21,8 +22,9 @@ pub use config::{ConfigError, PostgresConfig, Protocol};
 pub use error::is_transient;
 pub use idem_core::error::CommitError;
 pub use idem_sql::{
-    Sweeper,
+    Migrations, Sweeper,
     tx::{Committed, InTx, Once, TxError},
 };
+pub use inspect::{PostgresFacts, inspect, migrations};
 pub use store::PostgresStore;
 pub use tx::{Completion, OpenTx, Transactional};

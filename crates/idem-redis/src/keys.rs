@@ -40,6 +40,10 @@ impl Names {
         })
     }
 
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The name of a record.
     pub(crate) fn name(&self, key: &RecordKey) -> String {
         let text = key.as_str();

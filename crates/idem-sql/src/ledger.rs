@@ -12,6 +12,15 @@ use tokio::time::Instant;
 /// How often a process looks whether a newer release has changed the tables meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+/// How many migrations the tables of a store have had, and how many this release knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrations {
+    /// 0 where there are no tables.
+    pub applied: usize,
+    /// Fewer than `applied` where the tables are of a newer release.
+    pub known: usize,
+}
+
 /// How many migrations the tables of a store have had, and when that was last looked at.
 #[derive(Debug)]
 pub struct Ledger {

@@ -42,7 +42,7 @@ pub mod tx;
 mod walk;
 
 pub use connections::{Connection, Connections, Open};
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Migrations};
 pub use stage::Stage;
 pub use sweeper::{Round, Sweeper};
 pub use walk::{Range, Walk};

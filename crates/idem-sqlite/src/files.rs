@@ -131,8 +131,13 @@ pub(crate) async fn run(
 /// Begins a transaction that may write. One that reads first and then writes would be refused at once
 /// where another has written in between (`SQLITE_BUSY_SNAPSHOT`).
 pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let begun = run(connection, "BEGIN IMMEDIATE").await;
+    let begun = begin_raw(connection).await;
     begun.map_err(|error| store_error(error, Stage::Connecting))
+}
+
+/// As [`begin`], with the database's own error.
+pub(crate) async fn begin_raw(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    run(connection, "BEGIN IMMEDIATE").await
 }
 
 /// Ends a transaction that failed. `false` when the connection is of no use any more.

@@ -15,6 +15,7 @@ mod clock;
 mod config;
 mod error;
 mod files;
+mod inspect;
 mod migrate;
 mod place;
 mod read;
@@ -27,8 +28,9 @@ pub use config::{Durability, SqliteConfig};
 pub use error::is_transient;
 pub use idem_core::error::CommitError;
 pub use idem_sql::{
-    Sweeper,
+    Migrations, Sweeper,
     tx::{Committed, InTx, Once, TxError},
 };
+pub use inspect::{SqliteFacts, WriteAccess, inspect, migrations};
 pub use store::SqliteStore;
 pub use tx::{Completion, OpenTx, Transactional};

@@ -84,7 +84,7 @@ pub(crate) async fn applied(connection: &mut SqliteConnection) -> Result<usize, 
     Ok(usize::try_from(latest).unwrap_or(usize::MAX))
 }
 
-async fn noted(connection: &mut SqliteConnection) -> Result<Option<Noted>, sqlx::Error> {
+pub(crate) async fn noted(connection: &mut SqliteConnection) -> Result<Option<Noted>, sqlx::Error> {
     let sql = "SELECT boot, offset_ms, seen_ms, wall_ms FROM idem_clock";
     let row = sqlx::query(sql).fetch_optional(connection).await?;
     let read = |row: sqlx::sqlite::SqliteRow| {

@@ -58,6 +58,17 @@ const RULES: &[Rule] = &[
     rule("idem-tower", &["idem-core", "idem-http"]),
     rule("idem-conformance", &["idem-core"]),
     rule(
+        "idem-cli",
+        &[
+            "idem-core",
+            "idem-redis",
+            "idem-postgres",
+            "idem-sqlite",
+            "idem-mysql",
+            "idem-http",
+        ],
+    ),
+    rule(
         "idem-keys",
         &[
             "idem-core",

@@ -8,6 +8,7 @@ use crate::{
     RecordKey, Resolution,
     error::ResolveError,
     machine::{Resolved, Resolving},
+    store::Version,
 };
 
 impl Idempotency {
@@ -41,7 +42,25 @@ impl Idempotency {
         key: &RecordKey,
         resolution: Resolution,
     ) -> Result<(), ResolveError> {
-        let mut resolving = Resolving::new(self.shared().entropy.token(), resolution);
+        let resolving = Resolving::new(self.shared().entropy.token(), resolution);
+        self.settle(key, resolving).await
+    }
+
+    /// [`resolve`](Self::resolve), if the record still has the version that somebody looked at.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and [`ResolveError::Changed`] when it has another version.
+    pub async fn resolve_version(
+        &self,
+        key: &RecordKey,
+        seen: Version,
+        resolution: Resolution,
+    ) -> Result<(), ResolveError> {
+        let resolving = Resolving::new(self.shared().entropy.token(), resolution);
+        self.settle(key, resolving.if_still(seen)).await
+    }
+
+    async fn settle(&self, key: &RecordKey, mut resolving: Resolving) -> Result<(), ResolveError> {
         let mut budget = Budget::new(self.policy().retry_budget);
         for _ in 0..MAX_ROUNDS {
             let (reply, error) = self.perform(key, resolving.next()).await;

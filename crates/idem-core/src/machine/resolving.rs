@@ -49,6 +49,7 @@ pub enum Resolved {
 pub struct Resolving {
     token: ClaimToken,
     resolution: Resolution,
+    seen: Option<Version>,
     write: Option<Write>,
 }
 
@@ -59,8 +60,16 @@ impl Resolving {
         Self {
             token,
             resolution,
+            seen: None,
             write: None,
         }
+    }
+
+    /// Settles this version of the record alone: the one that somebody looked at.
+    #[must_use]
+    pub fn if_still(mut self, seen: Version) -> Self {
+        self.seen = Some(seen);
+        self
     }
 
     /// The next operation: a get, then an update.
@@ -89,6 +98,9 @@ impl Resolving {
             return Resolved::NotResolvable(NotResolvable::Absent);
         };
         let record = &found.record;
+        if self.seen.is_some_and(|seen| seen != record.version) {
+            return Resolved::Changed;
+        }
         let State::InFlight { lease, checkpoint } = &record.state else {
             return Resolved::NotResolvable(NotResolvable::Ended(record.state.name()));
         };

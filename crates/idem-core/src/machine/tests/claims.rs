@@ -361,6 +361,21 @@ fn only_an_abandoned_record_is_resolved() {
     }
 }
 
+/// What an operator looked at is what is settled: a record that was taken over since is left alone.
+#[test]
+fn g3_a_record_that_changed_since_somebody_looked_is_not_resolved() {
+    let (seen, taken_over) = (created(1, 1), created(2, 2));
+    let resolving = || {
+        let token = ClaimToken::from_bytes([9; 16]);
+        Resolving::new(token, Resolution::retry()).if_still(seen.version)
+    };
+    assert_eq!(
+        resolving().on_reply(found(&taken_over, LEASE)),
+        Resolved::Changed
+    );
+    assert_eq!(resolving().on_reply(found(&seen, LEASE)), Resolved::Again);
+}
+
 #[test]
 fn each_resolution_writes_its_state_and_keeps_the_checkpoint() {
     let mut holding = holding();

@@ -1,0 +1,106 @@
+//! Reading a store page by page, and going on where a listing ended.
+
+use std::collections::VecDeque;
+
+use idem_core::{
+    RecordKey,
+    store::{Browse, Cursor, Stored},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{failure::Failure, words};
+
+/// Few enough that a page of large answers fits into memory, many enough to get on.
+const PAGE: usize = 200;
+
+/// Reads all records, in the order of the store.
+pub(crate) struct Scan<'a> {
+    browse: &'a dyn Browse,
+    /// Where the page in hand started.
+    page: Option<Cursor>,
+    /// Where the next one starts.
+    next: Option<Cursor>,
+    records: VecDeque<(RecordKey, Stored)>,
+    started: bool,
+    /// The last record that was given out of the page in hand.
+    last: Option<RecordKey>,
+    pub(crate) read: usize,
+}
+
+/// A place in a listing: a page, and the last record of it that was listed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    page: Option<String>,
+    last: Option<String>,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(browse: &'a dyn Browse) -> Self {
+        Self {
+            browse,
+            page: None,
+            next: None,
+            records: VecDeque::new(),
+            started: false,
+            last: None,
+            read: 0,
+        }
+    }
+
+    /// Goes on behind a place that [`mark`](Self::mark) gave. A record that is there from the first
+    /// page to the last is listed at least once, as the store promises: where the last record is
+    /// gone, its page is listed again.
+    pub(crate) async fn behind(browse: &'a dyn Browse, mark: &str) -> Result<Self, Failure> {
+        let foreign = || Failure::usage("--after: take the text that an earlier list printed");
+        let bytes = words::from_hex(mark).ok_or_else(foreign)?;
+        let mark: Mark = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
+        let mut scan = Self::new(browse);
+        scan.next = mark.page.map(Cursor);
+        scan.load().await?;
+        let last = mark.last;
+        let listed = scan
+            .records
+            .iter()
+            .position(|(key, _)| Some(key.as_str()) == last.as_deref());
+        if let Some(listed) = listed {
+            scan.last = scan
+                .records
+                .drain(..=listed)
+                .next_back()
+                .map(|(key, _)| key);
+        }
+        Ok(scan)
+    }
+
+    /// The next record; `None` after the last.
+    pub(crate) async fn next(&mut self) -> Result<Option<(RecordKey, Stored)>, Failure> {
+        while self.records.is_empty() {
+            if self.started && self.next.is_none() {
+                return Ok(None);
+            }
+            self.load().await?;
+        }
+        let record = self.records.pop_front();
+        self.last = record.as_ref().map(|(key, _)| key.clone());
+        self.read += 1;
+        Ok(record)
+    }
+
+    /// Where the listing stands, for a later run.
+    pub(crate) fn mark(&self) -> String {
+        let mark = Mark {
+            page: self.page.as_ref().map(|page| page.0.clone()),
+            last: self.last.as_ref().map(|key| key.as_str().to_owned()),
+        };
+        words::hex(&serde_json::to_vec(&mark).expect("a mark is plain data"))
+    }
+
+    async fn load(&mut self) -> Result<(), Failure> {
+        let page = self.browse.browse(self.next.as_ref(), PAGE).await?;
+        self.started = true;
+        self.last = None;
+        self.page = std::mem::replace(&mut self.next, page.next);
+        self.records = page.records.into();
+        Ok(())
+    }
+}

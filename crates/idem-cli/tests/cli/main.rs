@@ -1,0 +1,9 @@
+//! The real program, run as an operator runs it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod doctor;
+mod help;
+mod idem;
+mod planted;
+mod sqlite;
+mod story;
