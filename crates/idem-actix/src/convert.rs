@@ -133,7 +133,7 @@ pub(crate) fn answer(own: Option<HttpResponse<()>>, answer: Answer) -> HttpRespo
 
 /// A problem in an application's own words.
 pub(crate) fn problem(
-    problem: Problem,
+    problem: &Problem,
     answer: &impl Fn(&Problem, HttpResponseBuilder) -> HttpResponse,
 ) -> Response<Bytes> {
     let plain = problem.clone().into_response();
@@ -141,7 +141,7 @@ pub(crate) fn problem(
     if let Some(after) = plain.headers().get(http::header::RETRY_AFTER) {
         builder.insert_header((header::RETRY_AFTER, after.as_bytes()));
     }
-    let (head, body) = answer(&problem, builder).into_parts();
+    let (head, body) = answer(problem, builder).into_parts();
     match BoxBody::try_into_bytes(body) {
         Ok(body) => {
             let mut response = Response::new(body);

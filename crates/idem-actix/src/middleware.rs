@@ -157,7 +157,7 @@ impl IdempotencyMiddleware {
         self,
         answer: impl Fn(&Problem, HttpResponseBuilder) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
-        self.with(|guard| guard.on_error(move |problem| convert::problem(problem, &answer)))
+        self.with(|guard| guard.on_error(move |problem| convert::problem(&problem, &answer)))
     }
 
     pub(crate) fn guard(&self) -> &Guard {

@@ -110,21 +110,28 @@ where
     };
     let (head, body) = response.into_parts();
     let answer = convert::own_head(&head).map(|()| Made { body });
-    kept.0.replace(Some((request, head)));
+    kept.0.replace(Rest {
+        request,
+        head: Some(head),
+    });
     Ok(answer)
 }
 
-/// What actix-web needs of a handler's answer beside what the driver reads: its request, which the
-/// handler had, and its head, which has more than headers. Empty where no answer came.
+/// What actix-web needs of a handler's answer beside what the driver reads. Empty where no answer came.
 #[derive(Clone, Default)]
-struct Kept(Rc<RefCell<Option<(Option<HttpRequest>, HttpResponse<()>)>>>);
+struct Kept(Rc<RefCell<Rest>>);
+
+#[derive(Default)]
+struct Rest {
+    /// The handler had it.
+    request: Option<HttpRequest>,
+    /// It has more than headers.
+    head: Option<HttpResponse<()>>,
+}
 
 impl Kept {
     fn answer<B: MessageBody + 'static>(self, reply: Reply<Made<EitherBody<B>>>) -> Answer<B> {
-        let (request, head) = match self.0.take() {
-            Some((request, head)) => (request, Some(head)),
-            None => (None, None),
-        };
+        let Rest { request, head } = self.0.take();
         let response = match reply {
             Reply::Answer(answer) => convert::answer(head, answer).map_into_right_body(),
             Reply::Passed(response) => {

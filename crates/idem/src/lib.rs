@@ -15,8 +15,10 @@
 //! | `postgres` | `postgres` | PostgreSQL, and transactions that commit your rows with the record |
 //! | `mysql` | `mysql` | MySQL and MariaDB, and transactions that commit your rows with the record |
 //! | `tower`, `axum` | `tower` | a tower `Layer` for axum, hyper and anything tower |
+//! | `actix` | `actix` | a middleware for actix-web |
 //! | `reqwest` | `http::client` | the client's half, as a middleware of reqwest |
-//! | `http` | `http` | the semantics of the `Idempotency-Key` header, for an integration of your own |
+//! | `http` | `http` | the semantics of the `Idempotency-Key` header |
+//! | `http-driver` | `http::driver` | the server's half, for an integration with another framework |
 
 //!
 //! # The first call
@@ -88,7 +90,19 @@ pub mod tower {
     pub use idem_tower::*;
 }
 
+/// The middleware for actix-web.
+#[cfg(feature = "actix")]
+pub mod actix {
+    pub use idem_actix::*;
+}
+
 /// The README's examples run as doctests.
-#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(
+    doctest,
+    feature = "actix",
+    feature = "axum",
+    feature = "postgres",
+    feature = "sqlite"
+))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -18,6 +18,8 @@ pub mod outage;
 pub mod server;
 #[path = "../../../idem-tower/tests/support/shop.rs"]
 pub mod shop;
+#[path = "../../../idem-tower/tests/support/table.rs"]
+pub mod table;
 #[path = "../../../idem-tower/tests/support/wire.rs"]
 pub mod wire;
 

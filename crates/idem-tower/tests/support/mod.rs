@@ -11,6 +11,7 @@
 mod calls;
 pub mod outage;
 pub mod shop;
+pub mod table;
 pub mod wire;
 
 use axum::{Router, body::Body, response::Response, routing::any};
