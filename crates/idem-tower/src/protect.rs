@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use idem_http::driver::{Begin, BoxError, Guard, Reply, Ticket, Unprotected};
+use idem_http::driver::{Begin, BoxError, Framed, Guard, Reply, Ticket, Unprotected};
 use tower_service::Service;
 
-use crate::{RequestBody, ResponseBody, body::Framed, layer::head};
+use crate::{RequestBody, ResponseBody, layer::head};
 
 type Answered<R, E> = Result<Response<ResponseBody<R>>, E>;
 
@@ -30,7 +30,7 @@ where
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    match guard.begin(ticket, head(&parts), Framed { body }).await {
+    match guard.begin(ticket, head(&parts), Framed::new(body)).await {
         Begin::Answer(answer) => Ok(answer.map(ResponseBody::answer)),
         Begin::Pass(body) => {
             let request = Request::from_parts(*parts, RequestBody::read(body));
@@ -42,7 +42,7 @@ where
         Begin::Run(run, body) => {
             run.extend(&mut parts.extensions);
             let request = Request::from_parts(*parts, RequestBody::read(body));
-            let work = async move { Ok(inner.call(request).await?.map(|body| Framed { body })) };
+            let work = async move { Ok(inner.call(request).await?.map(Framed::new)) };
             sent(guard.detach(|reply| run.drive(work, reply)).await)
         }
     }
@@ -65,13 +65,13 @@ where
 {
     unprotected.extend(&mut parts.extensions);
     let request = Request::from_parts(*parts, body);
-    let work = async move { Ok(inner.call(request).await?.map(|body| Framed { body })) };
+    let work = async move { Ok(inner.call(request).await?.map(Framed::new)) };
     sent(guard.detach(|reply| unprotected.drive(work, reply)).await)
 }
 
 fn sent<R, E>(reply: Result<Reply<Framed<R>>, E>) -> Answered<R, E> {
     Ok(match reply? {
         Reply::Answer(answer) => answer.map(ResponseBody::answer),
-        Reply::Passed(response) => response.map(|framed| ResponseBody::passed(framed.body)),
+        Reply::Passed(response) => response.map(|framed| ResponseBody::passed(framed.into_inner())),
     })
 }

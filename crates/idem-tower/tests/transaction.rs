@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use axum::{
     Extension, Router,
     body::{Body, Bytes},
@@ -19,84 +18,15 @@ use axum::{
 use futures_util::StreamExt;
 use http::StatusCode;
 use idem_core::{
-    Execution, Idempotency, OnOutage, Policy,
+    Idempotency, OnOutage, Policy,
     error::{CommitError, Superseded},
-    machine,
-    spi::OpenTransaction,
     store::{State, StoreError},
 };
 use idem_tower::{CommitWith, IdempotencyLayer, NotTaken, Profile, StoredResponse};
-use support::{Answer, engine, layer, memory, outage::cuttable, pay, record, shop::Runs};
+use support::{
+    Answer, engine, layer, memory, outage::cuttable, pay, record, shop::Runs, table::Table,
+};
 use tokio::sync::Semaphore;
-
-/// A table in memory.
-#[derive(Clone, Default)]
-struct Table {
-    rows: Arc<Mutex<Vec<usize>>>,
-    /// What the next commit fails with.
-    trouble: Arc<Mutex<Option<CommitError>>>,
-    /// What another execution stores before the next commit.
-    winner: Arc<Mutex<Option<Bytes>>>,
-}
-
-impl Table {
-    fn insert(&self, row: usize) -> Transaction {
-        Transaction {
-            table: self.clone(),
-            row,
-        }
-    }
-
-    fn rows(&self) -> Vec<usize> {
-        self.rows.lock().unwrap().clone()
-    }
-
-    fn fail_once(&self, error: CommitError) {
-        *self.trouble.lock().unwrap() = Some(error);
-    }
-}
-
-/// A row that is not committed yet.
-struct Transaction {
-    table: Table,
-    row: usize,
-}
-
-#[async_trait]
-impl OpenTransaction for Transaction {
-    async fn end(
-        self: Box<Self>,
-        execution: Execution,
-        ending: machine::Ending,
-    ) -> Result<(), CommitError> {
-        let winner = self.table.winner.lock().unwrap().take();
-        if let Some(answer) = winner {
-            execution.complete(answer).await?;
-            return Err(CommitError::Superseded(Superseded));
-        }
-        let trouble = self.table.trouble.lock().unwrap().take();
-        if let Some(error) = trouble {
-            execution.fail_retryable().await?;
-            return Err(error);
-        }
-        if ending.is_final() {
-            self.table.rows.lock().unwrap().push(self.row);
-        }
-        execution.end(ending).await?;
-        Ok(())
-    }
-
-    async fn commit_unprotected(self: Box<Self>) -> Result<(), CommitError> {
-        let trouble = self.table.trouble.lock().unwrap().take();
-        match trouble {
-            Some(error) => Err(error),
-            None => {
-                self.table.rows.lock().unwrap().push(self.row);
-                Ok(())
-            }
-        }
-    }
-}
 
 /// A shop whose runs write one row each, and then answer.
 struct Shop {

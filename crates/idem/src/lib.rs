@@ -49,7 +49,19 @@ pub mod tower {
     pub use idem_tower::*;
 }
 
+/// The middleware for actix-web.
+#[cfg(feature = "actix")]
+pub mod actix {
+    pub use idem_actix::*;
+}
+
 /// The README's examples run as doctests.
-#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "sqlite"))]
+#[cfg(all(
+    doctest,
+    feature = "actix",
+    feature = "axum",
+    feature = "postgres",
+    feature = "sqlite"
+))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

@@ -56,6 +56,7 @@ const RULES: &[Rule] = &[
     rule("idem-mysql", &["idem-core", "idem-sql"]),
     rule("idem-http", &["idem-core"]),
     rule("idem-tower", &["idem-core", "idem-http"]),
+    rule("idem-actix", &["idem-core", "idem-http"]),
     rule("idem-conformance", &["idem-core"]),
     rule(
         "idem-cli",
@@ -79,6 +80,7 @@ const RULES: &[Rule] = &[
             "idem-mysql",
             "idem-http",
             "idem-tower",
+            "idem-actix",
         ],
     ),
 ];

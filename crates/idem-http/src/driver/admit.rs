@@ -1,5 +1,6 @@
 //! [`Guard::admit`]: what a request's head says about it.
 
+use http::Method;
 use idem_core::{IdempotencyKey, RecordKey, Scope};
 
 use super::{Answer, Guard, Head, Rejection, Unprotected};
@@ -33,6 +34,13 @@ pub(super) enum Kind {
 }
 
 impl Guard {
+    /// Whether requests with this method are protected. Others [pass](Admission::Pass), so a shell
+    /// that has to convert their heads can spare that.
+    #[must_use]
+    pub fn protects(&self, method: &Method) -> bool {
+        self.0.profile.methods.contains(method)
+    }
+
     /// Looks at a request's head. The key is read from the header, or later from the body where
     /// [`key_in_body`](Self::key_in_body) says so.
     ///
@@ -68,7 +76,7 @@ impl Guard {
         key: impl FnOnce() -> Result<Option<IdempotencyKey>, Rejection>,
         scope: impl FnOnce() -> Result<Scope, Rejection>,
     ) -> Admission {
-        if !self.0.profile.methods.contains(head.method) {
+        if !self.protects(head.method) {
             return Admission::Pass;
         }
         #[cfg(feature = "grpc")]

@@ -76,6 +76,8 @@ mod deadline;
 mod detached;
 mod ending;
 mod finish;
+#[cfg(feature = "http-body")]
+mod framed;
 mod guard;
 mod head;
 mod hold;
@@ -93,6 +95,8 @@ pub use begin::Begin;
 pub use body::{AnswerBody, BoxError, Piece, Size, Source, Whole};
 pub use commit_with::{CommitWith, NotTaken};
 pub use detached::ReplyTo;
+#[cfg(feature = "http-body")]
+pub use framed::Framed;
 pub use guard::Guard;
 pub use head::{Head, PathFrom, Target};
 pub use live::CutOff;

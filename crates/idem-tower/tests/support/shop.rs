@@ -5,12 +5,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use axum::{
-    Router,
-    response::{IntoResponse, Response},
-    routing::any,
-};
-use idem_tower::IdempotencyLayer;
+use axum::response::{IntoResponse, Response};
+
+use super::{App, Layer, serving};
 
 /// Counts the executions that really happened.
 #[derive(Clone, Default)]
@@ -29,9 +26,9 @@ impl Runs {
 
 /// A service with one handler for every path and method, and the count of its runs.
 pub fn shop<F, R>(
-    layer: IdempotencyLayer,
+    layer: Layer,
     answer: impl Fn(usize) -> F + Clone + Send + Sync + 'static,
-) -> (Router, Runs)
+) -> (App, Runs)
 where
     F: Future<Output = R> + Send + 'static,
     R: IntoResponse + 'static,
@@ -42,11 +39,11 @@ where
         let (answer, run) = (answer.clone(), counting.count());
         async move { answer(run).await.into_response() }
     };
-    (Router::new().fallback(any(handler)).layer(layer), runs)
+    (serving(layer, handler), runs)
 }
 
 /// A shop where each run makes a payment of its own.
-pub fn payments(layer: IdempotencyLayer) -> (Router, Runs) {
+pub fn payments(layer: Layer) -> (App, Runs) {
     shop(layer, |run| async move { created(run) })
 }
 

@@ -2,27 +2,22 @@
 
 use std::net::SocketAddr;
 
-use axum::Router;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
 use super::Answer;
-
-/// Serves on a free port of loopback until the runtime goes.
-pub async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
-}
+pub use super::serve;
 
 async fn connect<B>(address: SocketAddr) -> SendRequest<B>
 where
@@ -35,8 +30,8 @@ where
     client
 }
 
-/// Sends one request over a connection of its own.
-pub async fn send<B>(address: SocketAddr, mut request: Request<B>) -> Answer
+/// Sends one request over a connection of its own, and gives its answer as it comes.
+pub async fn open<B>(address: SocketAddr, mut request: Request<B>) -> Response<Incoming>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,13 +39,30 @@ where
     request
         .headers_mut()
         .insert("host", "shop".parse().unwrap());
-    let response = connect(address).await.send_request(request).await.unwrap();
-    let (head, body) = response.into_parts();
+    connect(address).await.send_request(request).await.unwrap()
+}
+
+/// [`open`], and reads the answer whole.
+pub async fn send<B>(address: SocketAddr, request: Request<B>) -> Answer
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (head, body) = open(address, request).await.into_parts();
     Answer {
         status: head.status,
         headers: head.headers,
         body: body.collect().await.unwrap().to_bytes(),
     }
+}
+
+/// Sends one request, to a server that may go away.
+pub async fn try_open(address: SocketAddr, call: super::Call) -> hyper::Result<Response<Incoming>> {
+    let mut request = call.into_request::<Full<Bytes>>();
+    request
+        .headers_mut()
+        .insert("host", "shop".parse().unwrap());
+    connect(address).await.send_request(request).await
 }
 
 /// Sends one request whose body has a known length.

@@ -1,23 +1,16 @@
 //! Which answers are final, which let the next request run.
 
-mod support;
-
-use std::time::Duration;
-
+use crate::support::{
+    engine, layer, memory, pay,
+    shop::{created, shop},
+};
 use axum::{
-    Extension, Router,
-    extract::Request,
-    middleware::Next,
+    Extension,
     response::{IntoResponse, Response},
-    routing::any,
 };
 use http::StatusCode;
 use idem_core::{OnPanic, Policy, store::State};
 use idem_http::{Disposition, Profile, StatusRules};
-use support::{
-    engine, layer, memory, pay,
-    shop::{Runs, created, shop},
-};
 
 /// Sends one payment twice to a handler with this status: how often it ran.
 async fn runs_of(status: StatusCode) -> usize {
@@ -56,29 +49,6 @@ async fn a_408_500_502_503_and_504_are_stored() {
     }
 }
 
-/// A timeout layer inside cuts the handler off after the charge.
-#[tokio::test]
-async fn a_timeout_inside_charges_once() {
-    let charges = Runs::default();
-    let charging = charges.clone();
-    let handler = move || {
-        charging.count();
-        std::future::pending::<()>()
-    };
-    let timeout = axum::middleware::from_fn(async |request: Request, next: Next| {
-        let answer = tokio::time::timeout(Duration::from_millis(5), next.run(request));
-        answer
-            .await
-            .unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
-    });
-    let app = Router::new().fallback(any(handler));
-    let app: Router = app.layer(timeout).layer(layer(&memory()));
-    for _ in 0..3 {
-        assert_eq!(pay("k").send(&app).await.status, 408);
-    }
-    assert_eq!(charges.get(), 1);
-}
-
 #[tokio::test]
 async fn the_wide_table_lets_a_408_and_a_503_run_again() {
     for status in [408, 503] {
@@ -108,7 +78,7 @@ async fn an_upgrade_is_never_replayed() {
         assert!(!answer.replayed());
     }
     assert_eq!(runs.get(), 2);
-    let record = support::record(&idem, "k").await.unwrap();
+    let record = crate::support::record(&idem, "k").await.unwrap();
     assert_eq!(record.state, State::Released);
 }
 

@@ -1,18 +1,14 @@
 //! The key: how it may be written, and where it counts.
 
-mod support;
-
-use axum::{Extension, Router, routing::any};
-use http::{HeaderName, Method, StatusCode};
-use idem_core::Context;
-use idem_http::{Code, Form, KeyHeader, Problem, Profile};
-use support::{
-    call, layer, memory, pay, record,
+use crate::support::{
+    App, call, layer, memory, pay, record,
     shop::{Runs, payments},
     wire,
 };
+use http::{HeaderName, Method, StatusCode};
+use idem_http::{Form, KeyHeader, Profile};
 
-fn shop_with(profile: Profile) -> (Router, Runs) {
+fn shop_with(profile: Profile) -> (App, Runs) {
     payments(layer(&memory()).profile(profile))
 }
 
@@ -192,28 +188,6 @@ async fn where_a_key_is_optional_a_request_without_one_runs_each_time() {
     assert_eq!(runs.get(), 2);
 }
 
-/// And not with a 500, because an extension is missing.
-#[tokio::test]
-async fn where_a_key_is_optional_a_handler_finds_that_it_is_not_protected() {
-    let handler = async |Extension(context): Extension<Context>| {
-        format!("{} {}", context.is_protected(), context.attempt())
-    };
-    let layer = layer(&memory()).profile(Profile::default().optional());
-    let app = Router::new().fallback(any(handler)).layer(layer);
-    let without = call(Method::POST, "/payments").send(&app).await;
-    assert_eq!(without.body, "false 0");
-    assert_eq!(pay("k").send(&app).await.body, "true 1");
-}
-
-/// axum knows which methods a route has before it asks the layer.
-#[tokio::test]
-async fn a_method_that_a_route_does_not_have_is_405_and_not_400() {
-    let route = axum::routing::get(async || "paid").route_layer(layer(&memory()));
-    let app = Router::new().route("/payments", route);
-    let answer = call(Method::POST, "/payments").send(&app).await;
-    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-}
-
 #[tokio::test]
 async fn a_key_can_be_a_member_of_the_body() {
     let (app, runs) = payments(layer(&memory()).key_in_body("/meta/request_id"));
@@ -237,23 +211,6 @@ async fn a_key_can_be_a_member_of_the_body() {
     ] {
         assert_eq!(send(body).await.code(), code, "{body}");
     }
-    assert_eq!(runs.get(), 1);
-}
-
-#[tokio::test]
-async fn a_key_can_come_from_an_extractor() {
-    let from_path = |parts: &http::request::Parts| match parts.uri.path().strip_prefix("/pay/") {
-        Some(key) => match idem_core::IdempotencyKey::new(key) {
-            Ok(key) => Ok(Some(key)),
-            Err(_) => Err(Problem::new(Code::KeyMalformed).into()),
-        },
-        None => Ok(None),
-    };
-    let (app, runs) = payments(layer(&memory()).key_from(from_path));
-    let send = |path| call(Method::POST, path).send(&app);
-    let first = send("/pay/k").await;
-    send("/pay/k").await.assert_replays(&first);
-    assert_eq!(send("/other").await.code(), "key-missing");
     assert_eq!(runs.get(), 1);
 }
 

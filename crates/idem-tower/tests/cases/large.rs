@@ -1,9 +1,11 @@
 //! Bodies that are large, streamed, endless or broken.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    layer, memory, open, pay,
+    shop::{created, shop},
+};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -13,11 +15,6 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use idem_http::Profile;
-use support::{
-    layer, memory, pay,
-    shop::{created, shop},
-};
-use tower::ServiceExt;
 
 const LARGE: usize = 3 << 19;
 
@@ -109,7 +106,7 @@ async fn an_event_stream_is_passed_on_at_once_and_is_in_flight_until_it_ends() {
         )
     });
     let request = pay("k").into_request::<Body>();
-    let response = app.clone().oneshot(request).await.unwrap();
+    let response = open(&app, request).await;
     let mut body = response.into_body();
     let frame = body.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "data: 1\n\n");
@@ -124,7 +121,7 @@ async fn an_answer_that_breaks_off_is_passed_on_as_it_is_and_runs_once_for_ever(
         Body::from_stream(stream::iter(pieces))
     });
     let request = pay("k").into_request::<Body>();
-    let response = app.clone().oneshot(request).await.unwrap();
+    let response = open(&app, request).await;
     let mut body = response.into_body();
     let frame = body.frame().await.unwrap().unwrap();
     assert_eq!(frame.into_data().unwrap(), "half");
@@ -150,26 +147,11 @@ async fn a_request_over_the_limit_is_413_and_leaves_no_claim_behind() {
     );
     let mut streamed = pay("k").into_request::<Body>();
     *streamed.body_mut() = pieces(11, 100);
-    let response = app.clone().oneshot(streamed).await.unwrap();
+    let response = open(&app, streamed).await;
     assert_eq!(response.status(), 413);
     assert_eq!(runs.get(), 0);
     assert_eq!(pay("k").body("x".repeat(1000)).send(&app).await.status, 201);
     assert_eq!(runs.get(), 1);
-}
-
-/// A limit further out, such as tower-http's, breaks the body off.
-#[tokio::test]
-async fn a_chunked_request_over_an_outer_limit_is_413() {
-    let (app, runs) = shop(layer(&memory()), |run| async move { created(run) });
-    let app = app.layer(tower::util::MapRequestLayer::new(
-        |request: http::Request<Body>| {
-            request.map(|body| Body::new(http_body_util::Limited::new(body, 1000)))
-        },
-    ));
-    let mut streamed = pay("k").into_request::<Body>();
-    *streamed.body_mut() = pieces(11, 100);
-    let response = app.clone().oneshot(streamed).await.unwrap();
-    assert_eq!((response.status().as_u16(), runs.get()), (413, 0));
 }
 
 /// Nothing is left to decode, so nothing says how.
@@ -188,16 +170,4 @@ async fn an_answer_without_its_body_is_replayed_without_what_describes_the_body(
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
     assert_eq!(again.header("content-encoding"), None);
     assert_eq!(again.header("content-language"), Some("en"));
-}
-
-#[tokio::test]
-async fn a_request_that_breaks_off_is_400_and_leaves_no_claim_behind() {
-    let (app, runs) = shop(layer(&memory()), |run| async move { created(run) });
-    let mut broken = pay("k").into_request::<Body>();
-    let pieces = [Ok(Bytes::from("half")), Err(std::io::Error::other("broke"))];
-    *broken.body_mut() = Body::from_stream(stream::iter(pieces));
-    let response = app.clone().oneshot(broken).await.unwrap();
-    assert_eq!(response.status(), 400);
-    assert_eq!(runs.get(), 0);
-    assert_eq!(pay("k").send(&app).await.status, 201);
 }

@@ -1,16 +1,12 @@
-//! The presets, and problems in a route's own words.
+//! The presets and their knobs.
 
-mod support;
-
-use bytes::Bytes;
-use http::{HeaderName, Method, Response, StatusCode};
-use idem_core::Scope;
-use idem_http::{ErrorFormat, Profile};
-use idem_tower::IdempotencyLayer;
-use support::{
-    Answer, call, layer, memory, pay,
+use crate::support::{
+    Answer, App, call, layer, layer_by, memory, pay,
     shop::{Runs, payments, shop},
 };
+use http::{HeaderName, Method, StatusCode};
+use idem_core::Scope;
+use idem_http::{ErrorFormat, Profile};
 
 /// The statuses of: no key, a bare key, a mismatch.
 async fn statuses(profile: Profile) -> [u16; 3] {
@@ -50,20 +46,6 @@ async fn a_knob_can_be_set_on_top_of_a_preset() {
 }
 
 #[tokio::test]
-async fn a_route_can_answer_problems_in_its_own_words() {
-    let layer = layer(&memory()).on_error(|problem| {
-        let body = format!("{{\"error\":{{\"kind\":\"{}\"}}}}", problem.code.as_str());
-        let mut response = Response::new(Bytes::from(body));
-        *response.status_mut() = problem.status;
-        response
-    });
-    let (app, _) = payments(layer);
-    let answer = call(Method::POST, "/payments").send(&app).await;
-    assert_eq!(answer.status, 400);
-    assert_eq!(answer.body, r#"{"error":{"kind":"key-missing"}}"#);
-}
-
-#[tokio::test]
 async fn the_type_base_the_page_and_the_names_of_headers_are_knobs() {
     let errors = ErrorFormat::problem_json()
         .type_base("https://errors.example/")
@@ -89,7 +71,7 @@ async fn the_type_base_the_page_and_the_names_of_headers_are_knobs() {
 }
 
 /// A shop in Stripe's profile where every run answers with this status.
-fn stripe(status: StatusCode) -> (axum::Router, Runs) {
+fn stripe(status: StatusCode) -> (App, Runs) {
     let layer = layer(&memory()).profile(Profile::stripe());
     shop(layer, move |_| async move { status })
 }
@@ -160,7 +142,7 @@ async fn stripe_replays_a_panic_as_an_api_error_that_names_its_request() {
 
 #[tokio::test]
 async fn stripe_tells_a_refused_scope_in_its_own_form() {
-    let layer = IdempotencyLayer::new(memory(), |_| Ok(Scope::new("")?));
+    let layer = layer_by(memory(), |_| Ok(Scope::new("")?));
     let (app, runs) = payments(layer.profile(Profile::stripe()));
     let refused = pay("k").send(&app).await;
     assert_eq!(error(&refused)["code"], "scope-refused");

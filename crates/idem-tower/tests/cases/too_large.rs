@@ -1,12 +1,11 @@
 //! Bodies over the limit, over a real connection.
 
-mod support;
-
 use std::time::Duration;
 
 use http::StatusCode;
 use idem_http::Profile;
-use support::{layer, memory, pay, shop::payments, wire};
+
+use crate::support::{layer, memory, pay, shop::payments, wire};
 
 const LIMIT: usize = 1 << 20;
 
@@ -48,13 +47,9 @@ async fn a_body_that_does_not_end_in_time_is_refused_and_runs_nothing() {
 async fn a_body_that_would_take_long_to_read_past_is_refused_at_once() {
     let (app, runs) = payments(layer(&memory()));
     let address = wire::serve(app).await;
-    for headers in [
-        "Content-Length: 1000000000000",
-        "Content-Length: 2000000\r\nExpect: 100-continue",
-    ] {
-        let answer = wire::send_raw(address, request(headers).as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    }
+    let request = request("Content-Length: 1000000000000");
+    let answer = wire::send_raw(address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(runs.get(), 0);
 }
 

@@ -1,26 +1,18 @@
 //! Answers that go out while their handler is still making them.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, response::Response};
+use crate::support::{
+    App, layer, memory, open, pay,
+    shop::{Runs, shop},
+};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue};
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::BodyExt;
 use idem_core::Idempotency;
-use idem_tower::Profile;
-use support::{
-    layer, memory, pay,
-    shop::{Runs, shop},
-    wire,
-};
+use idem_http::Profile;
 use tokio::sync::Semaphore;
-use tower::ServiceExt;
 
 /// Goes out as soon as something has to be waited for.
 fn eager() -> Profile {
@@ -34,7 +26,7 @@ fn streaming(
     profile: Profile,
     first: Bytes,
     more: usize,
-) -> (Router, Runs, Arc<Semaphore>) {
+) -> (App, Runs, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let opens = Arc::clone(&gate);
     let (app, runs) = shop(layer(idem).profile(profile), move |_| {
@@ -53,9 +45,9 @@ fn streaming(
     (app, runs, opens)
 }
 
-async fn send(app: &Router) -> Response {
+async fn send(app: &App) -> Response {
     let request = pay("k").into_request::<Body>();
-    app.clone().oneshot(request).await.unwrap()
+    open(app, request).await
 }
 
 async fn next_frame(body: &mut Body) -> Bytes {
@@ -88,7 +80,11 @@ async fn an_answer_of_unknown_length_goes_out_once_it_is_large() {
     let large = Bytes::from(vec![b'x'; (64 << 10) + 1]);
     let (app, _, _gate) = streaming(&memory(), patient, large.clone(), 1);
     let mut body = send(&app).await.into_body();
-    assert_eq!(next_frame(&mut body).await, large);
+    let mut read = Vec::new();
+    while read.len() < large.len() {
+        read.extend(next_frame(&mut body).await);
+    }
+    assert_eq!(read, large);
 }
 
 #[tokio::test]
@@ -123,8 +119,7 @@ async fn an_endless_answer_is_cut_off_after_the_longest_run_and_stored_without_i
     let (app, runs, _gate) = streaming(&idem, profile, Bytes::from("first"), 1);
     let mut body = send(&app).await.into_body();
     assert_eq!(next_frame(&mut body).await, "first");
-    let error = body.collect().await.unwrap_err();
-    assert!(error.to_string().contains("cut off"), "{error}");
+    assert!(body.collect().await.is_err());
     idem.wait_idle().await;
     let again = pay("k").send(&app).await;
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
@@ -162,31 +157,5 @@ async fn an_answer_whose_body_panics_is_cut_off_and_runs_once_for_ever() {
     idem.wait_idle().await;
     let again = pay("k").send(&app).await;
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
-    assert_eq!(runs.get(), 1);
-}
-
-/// gRPC says in a trailer how a call ended.
-#[tokio::test]
-async fn trailers_reach_the_first_caller_and_every_repeat_over_http_1() {
-    let (app, runs) = shop(layer(&memory()), |_| async {
-        let trailers = HeaderMap::from_iter([(
-            http::HeaderName::from_static("grpc-status"),
-            HeaderValue::from_static("0"),
-        )]);
-        let frames = [
-            Ok::<_, std::io::Error>(Frame::data(Bytes::from("paid"))),
-            Ok(Frame::trailers(trailers)),
-        ];
-        let body = Body::new(StreamBody::new(stream::iter(frames)));
-        ([("trailer", "grpc-status")], body)
-    });
-    let address = wire::serve(app).await;
-    let head = "POST /payments HTTP/1.1\r\nHost: shop\r\nConnection: close, TE\r\n\
-                TE: trailers\r\nIdempotency-Key: k\r\nContent-Length: 0\r\n\r\n";
-    for replayed in [false, true] {
-        let answer = wire::send_raw(address, head.as_bytes()).await;
-        assert!(answer.contains("grpc-status: 0\r\n"), "{answer}");
-        assert_eq!(answer.contains("idempotent-replayed: true"), replayed);
-    }
     assert_eq!(runs.get(), 1);
 }

@@ -1,21 +1,18 @@
 //! What depends on a real connection.
 
-mod support;
-
 use std::convert::Infallible;
 
+use crate::support::{
+    layer, memory, pay,
+    shop::{payments, shop},
+    wire,
+};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use idem_http::Profile;
-use support::{
-    layer, memory, pay,
-    shop::{payments, shop},
-    wire,
-};
 
 /// The same request in chunks of one byte, without a length.
 fn chunked(key: &str) -> http::Request<impl http_body::Body<Data = Bytes, Error = Infallible>> {
@@ -76,15 +73,4 @@ async fn a_large_stream_reaches_the_first_caller_whole_over_the_wire() {
     assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
     assert_eq!(again.header("content-length"), Some("0"));
     assert_eq!(runs.get(), 1);
-}
-
-#[tokio::test]
-async fn a_body_over_the_limit_is_refused_over_the_wire_before_it_is_sent() {
-    let (app, runs) = payments(layer(&memory()).profile(Profile::default().request_limit(10)));
-    let address = wire::serve(app).await;
-    let head = "POST /payments HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\
-                Idempotency-Key: k\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n";
-    let answer = wire::send_raw(address, head.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert_eq!(runs.get(), 0);
 }

@@ -1,11 +1,11 @@
 //! Whose key it is.
 
-mod support;
-
+use crate::support::{
+    call, global_layer, layer, layer_by, memory, pay, shop::payments, unauthorized,
+};
 use http::{Method, StatusCode};
 use idem_core::Scope;
-use idem_tower::{IdempotencyLayer, PathFrom, Profile};
-use support::{call, layer, memory, pay, shop::payments};
+use idem_http::Profile;
 
 #[tokio::test]
 async fn two_principals_with_one_key_run_twice_and_see_nothing_of_each_other() {
@@ -40,9 +40,9 @@ async fn s8_principals_and_keys_that_join_alike_stay_apart() {
 
 #[tokio::test]
 async fn a_request_whose_caller_cannot_be_told_is_answered_by_the_extractor_and_does_not_run() {
-    let layer = IdempotencyLayer::new(memory(), |parts| match parts.headers.get("merchant") {
-        Some(name) => Ok(Scope::new(name.to_str().unwrap())?),
-        None => Err(StatusCode::UNAUTHORIZED.into()),
+    let layer = layer_by(memory(), |merchant| match merchant {
+        Some(name) => Ok(Scope::new(name)?),
+        None => Err(unauthorized()),
     });
     let (app, runs) = payments(layer);
     assert_eq!(pay("k").send(&app).await.status, StatusCode::UNAUTHORIZED);
@@ -56,7 +56,7 @@ async fn a_request_whose_caller_cannot_be_told_is_answered_by_the_extractor_and_
 
 #[tokio::test]
 async fn the_global_scope_has_to_be_asked_for_and_then_holds_for_all() {
-    let layer = IdempotencyLayer::global(memory()).path_from(PathFrom::AsSeen);
+    let layer = global_layer(memory());
     let (app, runs) = payments(layer);
     let first = pay("k").header("merchant", "a").send(&app).await;
     pay("k")
@@ -69,8 +69,7 @@ async fn the_global_scope_has_to_be_asked_for_and_then_holds_for_all() {
 
 #[tokio::test]
 async fn the_extractor_is_not_asked_about_requests_that_are_not_protected() {
-    let layer = IdempotencyLayer::new(memory(), |_| Err(StatusCode::UNAUTHORIZED.into()))
-        .profile(Profile::default().optional());
+    let layer = layer_by(memory(), |_| Err(unauthorized())).profile(Profile::default().optional());
     let (app, runs) = payments(layer);
     assert_eq!(call(Method::GET, "/").send(&app).await.status, 201);
     assert_eq!(call(Method::POST, "/").send(&app).await.status, 201);

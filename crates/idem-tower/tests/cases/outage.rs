@@ -1,17 +1,15 @@
 //! A store that is out of reach, before the claim and after the work.
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
-use idem_core::{Claim, OnOutage, Policy};
-use idem_memory::{MemoryConfig, MemoryStore};
-use support::{
+use crate::support::{
     engine_over, layer, memory,
     outage::cuttable,
     pay, record, record_key,
     shop::{created, payments, shop},
 };
+use idem_core::{Claim, OnOutage, Policy};
+use idem_memory::{MemoryConfig, MemoryStore};
 
 #[tokio::test]
 async fn g6_store_down_at_the_claim_is_503_and_nothing_runs() {

@@ -1,0 +1,110 @@
+//! A payment service on actix-web, over loopback.
+//!
+//! Its handlers answer in axum's words, as those of the tower layer's tests do, so that both run the same
+//! cases.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part"
+)]
+
+#[path = "../../../idem-tower/tests/support/calls.rs"]
+mod calls;
+#[path = "../../../idem-tower/tests/support/outage.rs"]
+pub mod outage;
+pub mod server;
+#[path = "../../../idem-tower/tests/support/shop.rs"]
+pub mod shop;
+#[path = "../../../idem-tower/tests/support/table.rs"]
+pub mod table;
+#[path = "../../../idem-tower/tests/support/wire.rs"]
+pub mod wire;
+
+use actix_web::{
+    App as ActixApp, HttpMessage, HttpResponse, HttpResponseBuilder, http::StatusCode, web,
+};
+use axum::{body::Body, response::Response};
+use http::Request;
+use http_body_util::BodyExt;
+use idem_actix::{Disposition, IdempotencyMiddleware, Rejection};
+use idem_core::{Idempotency, Scope};
+
+pub use calls::*;
+pub use server::Server as App;
+
+pub type Layer = IdempotencyMiddleware;
+
+/// A service with one handler for every path and method.
+pub fn serving<F>(layer: Layer, handler: impl Fn() -> F + Clone + Send + Sync + 'static) -> App
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    App::start(2, move |config| {
+        let handler = handler.clone();
+        let handler = move || {
+            let answering = handler();
+            async move { respond(answering.await) }
+        };
+        let scope = web::scope("").wrap(layer.clone());
+        config.service(scope.default_service(web::to(handler)));
+    })
+}
+
+/// axum's answer as one of actix-web's.
+fn respond(response: Response) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16()).unwrap();
+    let mut builder = HttpResponseBuilder::new(status);
+    for (name, value) in &head.headers {
+        builder.append_header((name.as_str(), value.as_bytes()));
+    }
+    if let Some(disposition) = head.extensions.get::<Disposition>() {
+        builder.extensions_mut().insert(*disposition);
+    }
+    match http_body::Body::size_hint(&body).exact() {
+        Some(0) => builder.finish(),
+        Some(size) => {
+            let stream = body.into_data_stream();
+            builder.body(actix_web::body::SizedStream::new(size, stream))
+        }
+        None => builder.streaming(body.into_data_stream()),
+    }
+}
+
+/// Sends a request over a connection of its own.
+pub async fn open(app: &App, request: Request<Body>) -> Response {
+    wire::open(app.address(), request).await.map(Body::new)
+}
+
+/// Where it serves; it does so from now on until the process ends.
+pub async fn serve(app: App) -> std::net::SocketAddr {
+    let address = app.address();
+    std::mem::forget(app);
+    address
+}
+
+/// A layer whose scope is the header `merchant`.
+pub fn layer(idem: &Idempotency) -> Layer {
+    layer_by(idem.clone(), |merchant| {
+        Ok(Scope::new(merchant.unwrap_or("default"))?)
+    })
+}
+
+/// A layer whose scope is made from the header `merchant`.
+pub fn layer_by(idem: Idempotency, scope: fn(Option<&str>) -> Result<Scope, Rejection>) -> Layer {
+    IdempotencyMiddleware::new(idem, move |request| {
+        let merchant = request.headers().get("merchant");
+        scope(merchant.map(|name| name.to_str().unwrap()))
+    })
+}
+
+pub fn global_layer(idem: Idempotency) -> Layer {
+    IdempotencyMiddleware::global(idem)
+}
+
+pub fn unauthorized() -> Rejection {
+    StatusCode::UNAUTHORIZED.into()
+}

@@ -1,0 +1,4 @@
+//! What holds behind every integration, on axum.
+
+mod cases;
+mod support;
