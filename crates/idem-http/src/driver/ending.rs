@@ -187,16 +187,11 @@ impl Guard {
             .filter(|(name, _)| keeps_trailer(name))
             .collect();
         let data = body.map(|body| &body.data);
-        #[cfg(feature = "grpc")]
-        let expanded = self.0.profile.grpc.as_ref().and(data).and_then(|data| {
-            crate::grpc::messages::expanded(headers, data, profile.response_limit)
-        });
-        #[cfg(feature = "grpc")]
-        if expanded.is_some() {
-            kept.retain(|(name, _)| !crate::grpc::messages::names_encoding(name));
+        let expanded = data.and_then(|data| self.expanded(headers, data));
+        if let Some((name, _)) = &expanded {
+            kept.retain(|(kept, _)| *kept != name);
         }
-        #[cfg(feature = "grpc")]
-        let data = expanded.as_ref().or(data);
+        let data = expanded.as_ref().map(|(_, data)| data).or(data);
         encode_answer(status, &kept, data, &trailers, profile.compress_from)
     }
 

@@ -1,10 +1,11 @@
 //! How an answer is recorded, by its handler's word or by its status.
 
-use http::{HeaderMap, StatusCode, response::Parts};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, response::Parts};
 
 use super::{Guard, Whole};
 #[cfg(feature = "grpc")]
-use crate::grpc::{self, GrpcCode};
+use crate::grpc::{self, GRPC_ENCODING, GrpcCode, messages::expanded};
 use crate::{Disposition, IDEMPOTENCY_DISPOSITION};
 
 impl Guard {
@@ -61,6 +62,18 @@ impl Guard {
             .unwrap_or(Disposition::Final)
     }
 
+    /// The messages without the compression that was chosen for one client, and the header that names
+    /// it.
+    pub(super) fn expanded(
+        &self,
+        headers: &HeaderMap,
+        data: &Bytes,
+    ) -> Option<(HeaderName, Bytes)> {
+        self.0.profile.grpc.as_ref()?;
+        let expanded = expanded(headers, data, self.0.profile.response_limit)?;
+        Some((GRPC_ENCODING, expanded))
+    }
+
     pub(super) fn is_failure(
         &self,
         status: StatusCode,
@@ -88,6 +101,10 @@ impl Guard {
 
     pub(super) fn asks_trailers(&self, _: &Parts) -> bool {
         false
+    }
+
+    pub(super) fn expanded(&self, _: &HeaderMap, _: &Bytes) -> Option<(HeaderName, Bytes)> {
+        None
     }
 
     pub(super) fn by_trailers(&self, _: &Whole) -> Disposition {

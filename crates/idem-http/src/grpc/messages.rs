@@ -177,10 +177,5 @@ pub(crate) fn expanded(headers: &HeaderMap, body: &[u8], limit: usize) -> Option
     (out.len() <= limit).then(|| out.freeze())
 }
 
-/// Whether this header names the compression.
-pub(crate) fn names_encoding(name: &http::HeaderName) -> bool {
-    *name == GRPC_ENCODING
-}
-
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use idem_core::{Context, Execution, error::CommitError, machine::Ending, spi::OpenTransaction};
+use idem_core::{
+    Context, Execution, error::CommitError, machine::Ending, spi::OpenTransaction,
+    store::StoreError,
+};
 use idem_tower::CommitWith;
 use tonic::{Code, Request, Response, Status};
 
 use crate::{
-    client::{is_replay, keyed},
+    client::{entry, is_replay, keyed, problem},
     shop::{Pay, Shop, layer, memory, paid},
 };
 
@@ -59,6 +62,58 @@ async fn g7_a_final_status_commits_and_a_refusal_rolls_back() {
             assert_eq!(ended.err().map(|status| status.code()), code);
         }
         assert_eq!((table.lock().unwrap().clone(), shop.runs()), (rows, runs));
+    }
+}
+
+/// A row whose commit fails.
+struct Unlucky(CommitError);
+
+#[async_trait]
+impl OpenTransaction for Unlucky {
+    async fn end(self: Box<Self>, execution: Execution, _: Ending) -> Result<(), CommitError> {
+        execution.fail_retryable().await?;
+        Err(self.0)
+    }
+
+    async fn commit_unprotected(self: Box<Self>) -> Result<(), CommitError> {
+        Err(self.0)
+    }
+}
+
+#[tokio::test]
+async fn g7_a_client_is_never_told_ok_of_what_was_not_committed() {
+    let lost = || StoreError::unavailable("the line is dead");
+    let troubles = [
+        (
+            CommitError::RolledBack(lost()),
+            (Code::Aborted, "rolled-back"),
+        ),
+        (
+            CommitError::Unknown(lost()),
+            (Code::Unavailable, "commit-unknown"),
+        ),
+    ];
+    for (trouble, told) in troubles {
+        let trouble = Arc::new(Mutex::new(Some(trouble)));
+        let shop = Shop::new().pay(move |call: Request<Pay>, run| {
+            let trouble = trouble.lock().unwrap().take();
+            async move {
+                let commit_with = call.extensions().get::<CommitWith>().unwrap();
+                if let Some(trouble) = trouble {
+                    commit_with.hand_over(Unlucky(trouble)).unwrap();
+                }
+                Ok(Response::new(paid(format!("run {run}"))))
+            }
+        });
+        let client = shop.serve(layer(&memory()).transactions()).await;
+        let status = client.pay(keyed("k", 1)).await.unwrap_err();
+        assert_eq!(problem(&status), told);
+        assert_eq!(
+            entry(status.metadata(), "grpc-retry-pushback-ms"),
+            Some("1000")
+        );
+        let again = client.pay(keyed("k", 1)).await.unwrap();
+        assert_eq!(again.get_ref(), &paid("run 2"));
     }
 }
 
