@@ -3,9 +3,12 @@
 
 pub(crate) mod http;
 mod memory;
+mod mysql;
 mod postgres;
 mod redis;
 mod sample;
+mod sql;
+mod sqlite;
 
 use anyhow::Result;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -33,6 +36,22 @@ pub(crate) static SUITES: &[Suite] = &[
     Suite {
         name: "postgres-large",
         open: || postgres::large_cases().boxed(),
+    },
+    Suite {
+        name: "mysql",
+        open: || mysql::cases().boxed(),
+    },
+    Suite {
+        name: "mysql-large",
+        open: || mysql::large_cases().boxed(),
+    },
+    Suite {
+        name: "sqlite",
+        open: || sqlite::cases().boxed(),
+    },
+    Suite {
+        name: "sqlite-large",
+        open: || sqlite::large_cases().boxed(),
     },
     Suite {
         name: "redis",

@@ -3,7 +3,8 @@
 use anyhow::{Result, ensure};
 use sqlx::{PgExecutor, postgres::PgRow};
 
-use super::world::{ANSWER, FINGERPRINT, TOKEN};
+use super::world::{FINGERPRINT, TOKEN};
+use crate::suites::sql::ANSWER;
 
 pub(super) async fn insert(executor: impl PgExecutor<'_>, key: &str) -> Result<()> {
     let insert = "INSERT INTO floor.records (scope, key, status, attempt, token, revision, \

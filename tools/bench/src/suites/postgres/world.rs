@@ -1,29 +1,18 @@
 //! A server, and engines over tables of it.
 
-use std::{
-    env,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{env, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, Outcome, RecordKey, Scope};
-use idem_postgres::{PostgresConfig, PostgresStore, Transactional};
+use idem_core::{Fingerprint, Idempotency, RecordKey};
+use idem_postgres::{PostgresConfig, PostgresStore, Sweeper, Transactional};
 use idem_testbed::{Durability, Postgres};
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgPoolOptions};
 
-use crate::suites::sample::{RECEIPT, Receipt};
+use super::floor;
+use crate::suites::sql::{self, ANSWER, record_key};
 
-pub(super) const ANSWER: &[u8] = br#"{"charge":4711081500017,"amount":500,"captured":true}"#;
 pub(super) const FINGERPRINT: [u8; 32] = [7; 32];
 pub(super) const TOKEN: [u8; 16] = [7; 16];
-
-/// Long enough that the faster side, which gets as many operations as the slower one, has each of
-/// 256 tasks do dozens: a slice begins with all of them at once and ends with the slowest.
-pub(super) const SLICE: Duration = Duration::from_secs(2);
 
 /// Rows that one statement makes.
 const CHUNK: u64 = 250_000;
@@ -61,12 +50,10 @@ impl Server {
 /// An engine over a table of its own.
 pub(super) struct Engine {
     pub(super) server: Arc<Server>,
-    pub(super) store: PostgresStore,
+    store: PostgresStore,
     pub(super) transactional: Transactional,
     idem: Idempotency,
     schema: &'static str,
-    /// Fresh keys that were given out.
-    keys: AtomicU64,
 }
 
 impl Engine {
@@ -81,12 +68,48 @@ impl Engine {
             idem,
             store,
             schema,
-            keys: AtomicU64::new(0),
         }))
     }
+}
 
-    /// Makes rows of keys that ended, numbered from `first` on, which expire after so long.
-    pub(super) async fn hold(&self, first: u64, rows: u64, expires: &str) -> Result<()> {
+impl sql::Engine for Engine {
+    fn idem(&self) -> &Idempotency {
+        &self.idem
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::from_bytes(FINGERPRINT)
+    }
+
+    async fn once(&self, key: &RecordKey) -> Result<bool> {
+        sql::once(&self.transactional, key, &self.fingerprint()).await
+    }
+
+    fn sweep(&self, period: Duration) -> Sweeper {
+        self.store.sweep_in_background(period)
+    }
+
+    async fn write_twice(&self, key: &RecordKey) -> Result<()> {
+        floor::insert(&self.server.pool, key.key()).await?;
+        floor::update(&self.server.pool, key.key()).await
+    }
+
+    async fn read(&self, key: &RecordKey) -> Result<bool> {
+        let found = floor::select(&self.server.pool, key.key()).await?;
+        let found = found.context("a key that was written is gone")?;
+        let answer: &[u8] = found.try_get(0)?;
+        Ok(answer == ANSWER)
+    }
+
+    async fn transact(&self, key: &RecordKey) -> Result<()> {
+        let mut tx = self.server.pool.begin().await?;
+        floor::insert(&mut *tx, key.key()).await?;
+        floor::update(&mut *tx, key.key()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn hold(&self, first: u64, rows: u64, ttl: Duration) -> Result<()> {
         let (schema, answer) = (self.schema, String::from_utf8_lossy(ANSWER));
         for from in (first..first + rows).step_by(usize::try_from(CHUNK)?) {
             let to = (from + CHUNK).min(first + rows) - 1;
@@ -94,36 +117,24 @@ impl Engine {
                 "INSERT INTO {schema}.records (scope, key, status, attempt, token, revision, \
                  fingerprint, payload, created_at, updated_at, expires_at) \
                  SELECT 'merchant-7', md5(n::text)::uuid::text, 'completed', 1, $1, 2, $2, \
-                 '{answer}', now(), now(), now() + interval '{expires}' \
-                 FROM generate_series({from}, {to}) AS n ON CONFLICT DO NOTHING"
+                 '{answer}', now(), now(), now() + interval '{} s' \
+                 FROM generate_series({from}, {to}) AS n ON CONFLICT DO NOTHING",
+                ttl.as_secs()
             );
             let insert = sqlx::query(AssertSqlSafe(insert)).bind(TOKEN);
             insert.bind(FINGERPRINT).execute(&self.server.pool).await?;
         }
-        Ok(())
+        self.vacuum().await
     }
 
-    /// Has the server look at the table and write out what it has changed so far.
-    pub(super) async fn settle(&self) -> Result<()> {
-        self.vacuum().await?;
-        sqlx::raw_sql("CHECKPOINT")
-            .execute(&self.server.pool)
-            .await?;
-        Ok(())
+    async fn held_keys(&self, rows: u64) -> Result<Vec<RecordKey>> {
+        let select = "SELECT md5(n::text)::uuid::text FROM generate_series(0, $1 - 1) AS n";
+        let keys = sqlx::query_scalar(select).bind(i64::try_from(rows)?);
+        let keys: Vec<String> = keys.fetch_all(&self.server.pool).await?;
+        keys.into_iter().map(record_key).collect()
     }
 
-    /// Has the server look at the table now, so that it does not do so by itself while it is
-    /// measured.
-    pub(super) async fn vacuum(&self) -> Result<()> {
-        let vacuum = format!("VACUUM ANALYZE {}.records", self.schema);
-        sqlx::raw_sql(AssertSqlSafe(vacuum))
-            .execute(&self.server.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// How many rows are there that have expired.
-    pub(super) async fn expired(&self) -> Result<i64> {
+    async fn expired(&self) -> Result<i64> {
         let count = format!(
             "SELECT count(*) FROM {}.records WHERE expires_at <= clock_timestamp()",
             self.schema
@@ -132,49 +143,23 @@ impl Engine {
         Ok(count.fetch_one(&self.server.pool).await?)
     }
 
-    /// The keys that [`hold`](Self::hold) made.
-    pub(super) fn held_keys(
-        &self,
-        first: u64,
-        rows: u64,
-    ) -> impl Future<Output = Result<Vec<RecordKey>>> {
-        let select = "SELECT md5(n::text)::uuid::text FROM generate_series($1, $2) AS n";
-        let pool = self.server.pool.clone();
-        async move {
-            let keys: Vec<String> = sqlx::query_scalar(select)
-                .bind(i64::try_from(first)?)
-                .bind(i64::try_from(first + rows)? - 1)
-                .fetch_all(&pool)
-                .await?;
-            keys.into_iter().map(record_key).collect()
-        }
-    }
-
-    /// So many keys that nobody had, spread over the index as random ones are.
-    pub(super) fn fresh_keys(&self, keys: usize) -> Result<Vec<RecordKey>> {
-        let first = self.keys.fetch_add(keys as u64, Ordering::Relaxed);
-        let keys = first..first + keys as u64;
-        keys.map(fresh_key).map(record_key).collect()
-    }
-
-    pub(super) async fn execute(&self, key: &RecordKey) -> Result<Outcome<Receipt>> {
-        let fingerprint = Fingerprint::from_bytes(FINGERPRINT);
-        let work = async |_| Ok::<_, Failure<String>>(RECEIPT);
-        let executed = self.idem.execute(key, &fingerprint, work).await;
-        executed.map_err(|error| anyhow::anyhow!("{error}"))
+    async fn settle(&self) -> Result<()> {
+        self.vacuum().await?;
+        sqlx::raw_sql("CHECKPOINT")
+            .execute(&self.server.pool)
+            .await?;
+        Ok(())
     }
 }
 
-pub(super) fn record_key(key: String) -> Result<RecordKey> {
-    Ok(Scope::new("merchant-7")?.key(&IdempotencyKey::new(key)?))
-}
-
-fn fresh_key(number: u64) -> String {
-    let mixed = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(number);
-    let hex = format!("{mixed:032x}");
-    let (a, rest) = hex.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
-    format!("{a}-{b}-{c}-{d}-{e}")
+impl Engine {
+    /// Has the server look at the table now, so that it does not do so by itself while it is
+    /// measured.
+    async fn vacuum(&self) -> Result<()> {
+        let vacuum = format!("VACUUM ANALYZE {}.records", self.schema);
+        sqlx::raw_sql(AssertSqlSafe(vacuum))
+            .execute(&self.server.pool)
+            .await?;
+        Ok(())
+    }
 }

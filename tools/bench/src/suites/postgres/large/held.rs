@@ -6,15 +6,13 @@ use std::sync::{
 };
 
 use anyhow::{Result, ensure};
-use idem_core::{Fingerprint, RecordKey};
+use idem_core::RecordKey;
 use idem_postgres::InTx;
 use sqlx::{Postgres, Transaction};
 use tokio::{sync::Mutex, task::JoinSet};
 
-use super::{
-    super::world::{Engine, FINGERPRINT, record_key},
-    disturbed::Disturbance,
-};
+use super::super::world::Engine;
+use crate::suites::sql::{self, Disturbance, Engine as _, record_key};
 
 /// How many ask for the key, all the time.
 const OTHERS: usize = 4;
@@ -41,6 +39,8 @@ impl Held {
 }
 
 impl Disturbance for Held {
+    type Engine = Engine;
+
     fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
@@ -53,7 +53,7 @@ impl Disturbance for Held {
         let number = self.held.fetch_add(1, Ordering::Relaxed);
         let key = record_key(format!("held-{number}"))?;
         let mut transaction = self.engine.server.pool.begin().await?;
-        let fingerprint = Fingerprint::from_bytes(FINGERPRINT);
+        let fingerprint = self.engine.fingerprint();
         let transactional = &self.engine.transactional;
         let claimed = transactional.claim_in_tx(&mut transaction, &key, &fingerprint);
         ensure!(matches!(claimed.await?, InTx::Acquired(_)), "it was there");
@@ -85,7 +85,7 @@ impl Disturbance for Held {
 /// Asks for a key that cannot be had, again and again.
 async fn ask(engine: Arc<Engine>, key: RecordKey) -> Result<()> {
     loop {
-        let had = engine.execute(&key).await.is_ok();
+        let had = sql::execute(&*engine, &key).await.is_ok();
         ensure!(!had, "a key that is held was had");
     }
 }

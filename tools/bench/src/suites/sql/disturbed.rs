@@ -5,12 +5,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::Result;
 use idem_core::RecordKey;
 
-use super::super::{Fresh, world::Engine};
+use super::{Engine, Fresh, fresh_keys};
 use crate::case::Load;
 
 /// What may disturb the writers of a table.
-pub(super) trait Disturbance: Send + Sync + 'static {
-    fn engine(&self) -> &Arc<Engine>;
+pub(in crate::suites) trait Disturbance: Send + Sync + 'static {
+    type Engine: Engine;
+
+    fn engine(&self) -> &Arc<Self::Engine>;
 
     /// Before each row.
     fn prepare(&self) -> impl Future<Output = Result<()>> + Send;
@@ -22,10 +24,10 @@ pub(super) trait Disturbance: Send + Sync + 'static {
 }
 
 /// Claim and completion meanwhile.
-pub(super) struct Disturbed<D>(pub(super) Arc<D>);
+pub(in crate::suites) struct Disturbed<D>(pub(in crate::suites) Arc<D>);
 
 /// Claim and completion without.
-pub(super) struct Undisturbed<D>(pub(super) Arc<D>);
+pub(in crate::suites) struct Undisturbed<D>(pub(in crate::suites) Arc<D>);
 
 impl<D: Disturbance> Load for Disturbed<D> {
     type World = Arc<D>;
@@ -40,7 +42,7 @@ impl<D: Disturbance> Load for Disturbed<D> {
     async fn batch(it: &Arc<D>, ops: usize) -> Result<Vec<RecordKey>> {
         it.end().await?;
         it.begin().await?;
-        it.engine().fresh_keys(ops)
+        fresh_keys(ops)
     }
 
     async fn op(it: &Arc<D>, keys: &Vec<RecordKey>, index: usize) -> Result<()> {
@@ -58,7 +60,7 @@ impl<D: Disturbance> Load for Undisturbed<D> {
 
     async fn batch(it: &Arc<D>, ops: usize) -> Result<Vec<RecordKey>> {
         it.end().await?;
-        it.engine().fresh_keys(ops)
+        fresh_keys(ops)
     }
 
     async fn op(it: &Arc<D>, keys: &Vec<RecordKey>, index: usize) -> Result<()> {

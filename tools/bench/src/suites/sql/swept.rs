@@ -9,15 +9,15 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use idem_postgres::Sweeper;
+use idem_sql::Sweeper;
 use tokio::sync::Mutex;
 
-use super::{super::world::Engine, disturbed::Disturbance};
+use super::{Disturbance, Engine};
 
-const EXPIRED: u64 = 1_000_000;
-
-pub(super) struct Swept {
-    engine: Arc<Engine>,
+pub(in crate::suites) struct Swept<E> {
+    engine: Arc<E>,
+    /// How many rows expire before each row of the report.
+    rows: u64,
     sweeping: Mutex<Option<Sweeping>>,
     /// The number of the next expired row.
     next: AtomicU64,
@@ -29,31 +29,34 @@ struct Sweeping {
     expired: i64,
 }
 
-impl Swept {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
+impl<E> Swept<E> {
+    pub(in crate::suites) fn new(engine: Arc<E>, rows: u64) -> Self {
         Self {
             engine,
+            rows,
             sweeping: Mutex::default(),
             next: AtomicU64::new(0),
         }
     }
 }
 
-impl Disturbance for Swept {
-    fn engine(&self) -> &Arc<Engine> {
+impl<E: Engine> Disturbance for Swept<E> {
+    type Engine = E;
+
+    fn engine(&self) -> &Arc<E> {
         &self.engine
     }
 
     async fn prepare(&self) -> Result<()> {
-        let first = self.next.fetch_add(EXPIRED, Ordering::Relaxed);
-        self.engine.hold(first, EXPIRED, "0 s").await?;
+        let first = self.next.fetch_add(self.rows, Ordering::Relaxed);
+        self.engine.hold(first, self.rows, Duration::ZERO).await?;
         self.engine.settle().await
     }
 
     async fn begin(&self) -> Result<()> {
         let before = self.engine.expired().await?;
         let at_once = Duration::from_millis(1);
-        let sweeper = self.engine.store.sweep_in_background(at_once);
+        let sweeper = self.engine.sweep(at_once);
         // The first slices, which find out how many operations fill one, are over before it has come
         // to its first row.
         for _ in 0..100 {
