@@ -7,7 +7,7 @@ use std::{
 };
 
 use idem_core::{
-    Claim, OnBusy, RecordKey,
+    Claim, IdempotencyKey, OnBusy, RecordKey, Scope,
     store::{Cursor, StoreErrorKind, Watcher},
 };
 
@@ -136,7 +136,8 @@ pub async fn watch_wakes_a_waiting_claim(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
-/// **Browse.** Every record is listed with its key, page by page, as it stands.
+/// **Browse, S8.** Every record is listed with its key, page by page, as it stands; also one in the scope
+/// of the audit, whose text is no path of segments.
 pub async fn browse_lists_every_record(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
     let keys = Keys::draw(harness);
@@ -154,6 +155,13 @@ pub async fn browse_lists_every_record(harness: &dyn Harness) -> Verdict {
         put(&*browsing.store, &key, &record, LONG).await;
         written.insert(key, record);
     }
+    // A tool's own records are listed like any other.
+    let (key, record) = (
+        Scope::audit().key(&IdempotencyKey::random()),
+        sample::claim(),
+    );
+    put(&*browsing.store, &key, &record, LONG).await;
+    written.insert(key, record);
     for limit in [1, 7, 1000] {
         let listed = list(&browsing, limit).await;
         for (key, record) in &written {
@@ -238,7 +246,7 @@ pub async fn browse_refuses_a_foreign_cursor(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
-fn child(keys: &Keys, segment: &str) -> idem_core::Scope {
+fn child(keys: &Keys, segment: &str) -> Scope {
     keys.scope()
         .child(segment)
         .expect("the suite uses segments that are segments")

@@ -1,10 +1,10 @@
 //! PostgreSQL.
 
 use idem_postgres::PostgresStore;
-use idem_testbed::{Durability, Postgres, skip_or_fail};
+use idem_testbed::{Durability, PgBouncer, Postgres, skip_or_fail};
 
 use super::{finds, is_mended};
-use crate::idem::Idem;
+use crate::{idem::Idem, planted};
 
 /// Where nothing is found, warnings included.
 async fn sound() -> Option<(Postgres, Idem)> {
@@ -144,6 +144,33 @@ async fn a_role_without_rights_is_found() {
         .unwrap();
     is_mended(&idem, "", "postgres-privileges");
     idem.run("list").expect(0);
+}
+
+/// A pooler hands each transaction to another session.
+#[tokio::test]
+async fn a_pooler_may_be_in_between() {
+    let Some((postgres, _)) = sound().await else {
+        return;
+    };
+    let Some(pooler) = skip_or_fail(PgBouncer::start(postgres.address()).await) else {
+        return;
+    };
+    let idem = Idem::at(pooler.url());
+    idem.run("doctor").expect(0);
+    idem.run("migrate --check").expect(0);
+    let store = PostgresStore::connect(&postgres.url()).await.unwrap();
+    planted::every_state(&store).await;
+    idem.run("list --state halted").expect(0);
+    idem.with(&[
+        "resolve",
+        "shop:halted",
+        "--run-again",
+        "--reason",
+        "no charge",
+        "--yes",
+    ])
+    .expect(0);
+    assert_eq!(idem.state("shop:halted"), "retryable");
 }
 
 /// Through a store of another schema: the option names it.
