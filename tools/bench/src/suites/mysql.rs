@@ -77,7 +77,7 @@ impl Engine {
     async fn insert(&self, executor: impl MySqlExecutor<'_>, key: &RecordKey) -> Result<()> {
         let row = &self.rows.claim;
         let insert = "INSERT INTO idem_records VALUES (?, ?, ?, 0, \
-            UNIX_TIMESTAMP(6) * 1000000, UNIX_TIMESTAMP(6) * 1000000 + ?, ?, ?)";
+            UNIX_TIMESTAMP(NOW(6)) * 1000000, UNIX_TIMESTAMP(NOW(6)) * 1000000 + ?, ?, ?)";
         let insert = sqlx::query(insert)
             .bind(key.key().as_bytes())
             .bind(key.scope().as_bytes())
@@ -93,8 +93,8 @@ impl Engine {
     async fn update(&self, executor: impl MySqlExecutor<'_>, key: &RecordKey) -> Result<()> {
         let row = &self.rows.answer;
         let update = "UPDATE idem_records SET version = ?, \
-            updated_at = UNIX_TIMESTAMP(6) * 1000000, \
-            expires_at = UNIX_TIMESTAMP(6) * 1000000 + ?, status = ?, body = ? \
+            updated_at = UNIX_TIMESTAMP(NOW(6)) * 1000000, \
+            expires_at = UNIX_TIMESTAMP(NOW(6)) * 1000000 + ?, status = ?, body = ? \
             WHERE `key` = ? AND scope = ? AND version = ?";
         let update = sqlx::query(update)
             .bind(&*row.version)
@@ -130,7 +130,7 @@ impl sql::Engine for Engine {
 
     async fn read(&self, key: &RecordKey) -> Result<bool> {
         let select = "SELECT body FROM idem_records WHERE `key` = ? AND scope = ? \
-            AND expires_at > UNIX_TIMESTAMP(6) * 1000000";
+            AND expires_at > UNIX_TIMESTAMP(NOW(6)) * 1000000";
         let select = sqlx::query_scalar(select)
             .bind(key.key().as_bytes())
             .bind(key.scope().as_bytes());
@@ -152,7 +152,7 @@ impl sql::Engine for Engine {
         for from in (first..first + rows).step_by(usize::try_from(CHUNK)?) {
             let to = (from + CHUNK).min(first + rows) - 1;
             let insert = "INSERT IGNORE INTO idem_records SELECT MD5(seq), ?, ?, 0, \
-                UNIX_TIMESTAMP(6) * 1000000, UNIX_TIMESTAMP(6) * 1000000 + ?, ?, ? \
+                UNIX_TIMESTAMP(NOW(6)) * 1000000, UNIX_TIMESTAMP(NOW(6)) * 1000000 + ?, ?, ? \
                 FROM seq_0_to_100000000 WHERE seq BETWEEN ? AND ?";
             let insert = sqlx::query(insert)
                 .bind(scope.scope().as_bytes())
@@ -176,7 +176,7 @@ impl sql::Engine for Engine {
 
     async fn expired(&self) -> Result<i64> {
         let count = "SELECT COUNT(*) FROM idem_records \
-            WHERE expires_at <= UNIX_TIMESTAMP(6) * 1000000";
+            WHERE expires_at <= UNIX_TIMESTAMP(NOW(6)) * 1000000";
         Ok(sqlx::query_scalar(count).fetch_one(&self.pool).await?)
     }
 }
