@@ -13,7 +13,8 @@
 //! | `driver` | the server's half for an integration to drive (feature `driver`) |
 //! | [`client`] | the client's half: one key per intent, and when to send it again |
 //!
-//! `idem-tower` is a thin shell over the driver, for tower services. Sources: draft-ietf-httpapi-idempotency-key-header-07,
+//! `idem-tower` and `idem-actix` are thin shells over the driver, for tower services and for actix-web.
+//! Sources: draft-ietf-httpapi-idempotency-key-header-07,
 //! RFC 9651 (structured fields), RFC 9110 (HTTP), RFC 9457 (problem details), RFC 8785 (JCS).
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,7 +1,5 @@
 //! Bodies that break off or grow too large on their way in, and trailers.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 mod support;
 
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The path that counts where routers rewrite it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 mod support;
 
 use axum::{Router, body::Body, routing::post};

@@ -7,7 +7,7 @@ use idem_core::{Idempotency, OnBusy, Policy};
 use idem_memory::MemoryStore;
 
 use crate::support::{
-    App, engine_over, layer, pay,
+    Answer, App, engine_over, layer, pay,
     shop::{Runs, created},
 };
 
@@ -32,8 +32,7 @@ async fn g1_of_one_key_at_two_servers_with_two_workers_each_one_runs() {
         let key = format!("k{key}");
         let paying = (0..16).map(|client| pay(&key).send(&servers[client % 2]));
         let answers = join_all(paying).await;
-        let (repeats, first): (Vec<_>, Vec<_>) =
-            answers.into_iter().partition(|answer| answer.replayed());
+        let (repeats, first): (Vec<_>, Vec<_>) = answers.into_iter().partition(Answer::replayed);
         assert_eq!(first.len(), 1);
         for repeat in repeats {
             repeat.assert_replays(&first[0]);
