@@ -7,7 +7,6 @@ use idem_sql::{
     batch::{Answer, Group, Job, Kind, Lanes, Limits, Reply, UnderWay},
     row::{Row, version},
 };
-use sqlx::mysql::MySqlRow;
 
 use crate::{
     MySqlConfig,
@@ -187,7 +186,8 @@ impl Sessions {
             }
             sent => sent?,
         };
-        Ok(replies(groups, found, |found| match found.is_by(writer) {
+        let found: Vec<_> = found.into_iter().map(Found::new).collect();
+        Ok(replies(groups, &found, |found| match found.is_by(writer) {
             true => Ok(Answer::Done),
             false => found.answer(),
         }))
@@ -217,7 +217,8 @@ impl Sessions {
         self.hurry(&mut statement, rows.len());
         self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
-        if self.write(own, statement).await? == groups.len() as u64 {
+        let written = self.write(own, statement).await?;
+        if written == groups.len() as u64 {
             return Ok(groups.iter().map(|_| Ok(Some(Answer::Done))).collect());
         }
         // Behind whoever is writing to them: a row that has expired is then absent.
@@ -226,12 +227,22 @@ impl Sessions {
             Failure::Sqlx(error) => Failure::HalfWay(error),
             failure => failure,
         })?;
-        Ok(decided(replies(groups, found, |found| {
-            match found.is_by(writer) {
-                true => Ok(Answer::Done),
-                false => found.answer(),
+        let found: Vec<_> = found.into_iter().map(Found::new).collect();
+        let there = found.iter().filter(|row| row.is_by(writer)).count() as u64;
+        let mut replies = decided(replies(groups, &found, |found| match found.is_by(writer) {
+            true => Ok(Answer::Done),
+            false => found.answer(),
+        }));
+        if there < written {
+            // Some were replaced or removed since: which of the others were written, nobody can tell.
+            let others = replies.iter_mut();
+            for reply in others.filter(|reply| !matches!(reply, Ok(Some(Answer::Done)))) {
+                *reply = Err(StoreError::unknown(
+                    "another write to the record came before this one was read back",
+                ));
             }
-        })))
+        }
+        Ok(replies)
     }
 
     async fn get(
@@ -249,7 +260,8 @@ impl Sessions {
             _ => sql::find(&keys, writer),
         };
         let found = self.read(own, sql).await?;
-        let answers = replies(groups, found, Found::answer);
+        let found: Vec<_> = found.into_iter().map(Found::new).collect();
+        let answers = replies(groups, &found, Found::answer);
         Ok(match kind {
             Call::GetDecided => decided(answers),
             _ => answers,
@@ -300,12 +312,11 @@ fn decided(mut replies: Vec<Reply>) -> Vec<Reply> {
 /// One reply for each group, from the row of its key.
 fn replies(
     groups: &[Group<Call>],
-    rows: Vec<MySqlRow>,
+    rows: &[Found],
     answer: impl Fn(&Found) -> Result<Answer, StoreError>,
 ) -> Vec<Reply> {
-    let rows: Vec<_> = rows.into_iter().map(Found::new).collect();
     let mut answers = HashMap::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         if let Ok(place) = row.place() {
             answers.insert(place, answer(row));
         }
