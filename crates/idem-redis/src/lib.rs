@@ -20,6 +20,9 @@
 //! nothing under way goes out at once. In a Cluster the calls to one node share a pipeline, and each
 //! record has its own command. One task for each runtime does this; it ends with the store's last clone.
 //!
+//! Requests of 64 KiB and more have a second connection, which the first of them opens: one that is long
+//! under way holds up no renewal. Over a connection that you gave to the store, all share that one.
+//!
 //! If the server refuses commands with several keys, as a Cluster's node and some proxies do, each record
 //! has its own command there, too.
 //!
