@@ -133,7 +133,8 @@ impl Idempotency {
     pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
         let limit = self.policy().call_limit(op.bytes());
         let store = &self.shared().store;
-        let writes = !matches!(op, Op::Get);
+        // A deletion that does not get through keeps nobody from renewing.
+        let writes = matches!(op, Op::Create(_) | Op::Update { .. });
         let replied = match op {
             Op::Create(record) => {
                 let call = store.create(key, record, self.ttl(&record.state));

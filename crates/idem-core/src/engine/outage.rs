@@ -35,8 +35,14 @@ struct Seen {
 struct Failures {
     /// The first and the latest one since the last success.
     failing: Option<(Instant, Instant)>,
-    last: Option<Over>,
+    /// Outages that are over, the shorter the later: a short lease asks about the latest of them, and
+    /// a long one about one that was longer.
+    over: Vec<Over>,
 }
+
+/// Writes that fail further apart than this are single failures: where a process writes seldom, nothing
+/// that is applied comes between them.
+const APART: Duration = Duration::from_secs(10);
 
 /// An outage that is over.
 #[derive(Clone, Copy)]
@@ -51,14 +57,14 @@ impl Outage {
         let mut seen = self.lock();
         seen.away.failed();
         if writes {
-            seen.unwritable.failed();
+            seen.unwritable.failed_to_write();
         }
         self.troubled.store(true, Ordering::Relaxed);
     }
 
     /// A write was refused for want of room.
     pub(super) fn full(&self) {
-        self.lock().unwritable.failed();
+        self.lock().unwritable.failed_to_write();
         self.troubled.store(true, Ordering::Relaxed);
     }
 
@@ -99,22 +105,32 @@ impl Failures {
         self.failing = Some((first, now));
     }
 
+    fn failed_to_write(&mut self) {
+        if let Some((_, latest)) = self.failing
+            && latest.elapsed() > APART
+        {
+            self.ended(latest);
+        }
+        self.failed();
+    }
+
     fn succeeded(&mut self) {
-        let now = Instant::now();
+        self.ended(Instant::now());
         // By then the grace is over for every lease that the outage counts for.
-        let is_past = |over: &Over| now.duration_since(over.since) >= over.lasted;
-        self.last = self.last.filter(|over| !is_past(over));
+        self.over.retain(|over| over.since.elapsed() < over.lasted);
+    }
+
+    fn ended(&mut self, since: Instant) {
         // Up to the latest failure: after it, nobody asked. So a single failure is no outage.
         if let Some((first, latest)) = self.failing.take() {
             let lasted = latest.duration_since(first);
-            if self.last.is_none_or(|over| over.lasted <= lasted) {
-                self.last = Some(Over { lasted, since: now });
-            }
+            self.over.retain(|over| over.lasted > lasted);
+            self.over.push(Over { lasted, since });
         }
     }
 
     fn is_forgotten(&self) -> bool {
-        self.failing.is_none() && self.last.is_none()
+        self.failing.is_none() && self.over.is_empty()
     }
 
     fn grace(&self, renewal: Duration) -> Duration {
@@ -123,7 +139,7 @@ impl Failures {
             lasted: latest.duration_since(first),
             since: latest,
         });
-        let outages = [self.last, now].into_iter().flatten();
+        let outages = self.over.iter().copied().chain(now);
         let long = outages.filter(|over| over.lasted >= renewal);
         long.map(|over| renewal.saturating_sub(over.since.elapsed()))
             .max()
@@ -178,5 +194,31 @@ mod tests {
             !outage.troubled.load(Ordering::Relaxed),
             "calls are fast again"
         );
+    }
+
+    /// Answers come between them, of which none is a write that was applied.
+    #[tokio::test(start_paused = true)]
+    async fn single_failed_writes_delay_nobody_in_a_process_that_applies_none() {
+        let outage = Outage::default();
+        for _ in 0..5 {
+            outage.failed(true);
+            outage.succeeded(false);
+            assert_eq!(outage.grace(LEASE), Duration::ZERO);
+            advance(LEASE / 2).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g1_an_outage_counts_also_behind_one_that_was_longer() {
+        let outage = Outage::default();
+        for lasts in [600 * SECOND, 60 * SECOND] {
+            outage.failed(false);
+            advance(lasts).await;
+            outage.failed(false);
+            outage.succeeded(true);
+            assert_eq!(outage.grace(LEASE), LEASE / 3);
+            advance(300 * SECOND).await;
+            assert_eq!(outage.grace(LEASE), Duration::ZERO);
+        }
     }
 }
