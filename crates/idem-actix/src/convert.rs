@@ -26,10 +26,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// `None` for a URI that http 1 does not take.
+    /// `None` for a URI that http 1 does not take, and for more headers than it holds.
     pub(crate) fn of(method: Method, request: &ServiceRequest) -> Option<Self> {
         let extensions = request.extensions();
-        let mut headers = headers(request.headers());
+        let mut headers = headers(request.headers())?;
         // actix-web has asked for the body by now.
         headers.remove(http::header::EXPECT);
         Some(Self {
@@ -58,18 +58,18 @@ pub(crate) fn method(method: &actix_web::http::Method) -> Option<Method> {
     Method::from_bytes(method.as_str().as_bytes()).ok()
 }
 
-fn headers(headers: &header::HeaderMap) -> HeaderMap {
-    let mut converted = HeaderMap::with_capacity(headers.len());
+/// Without names that http 1 does not take. `None` where there are more than it holds.
+fn headers(headers: &header::HeaderMap) -> Option<HeaderMap> {
+    let mut converted = HeaderMap::new();
     for (name, value) in headers {
-        // Both versions take the same names and values.
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_str().as_bytes()),
             HeaderValue::from_bytes(value.as_bytes()),
         ) {
-            converted.append(name, value);
+            converted.try_append(name, value).ok()?;
         }
     }
-    converted
+    Some(converted)
 }
 
 fn headers_back(headers: &HeaderMap) -> header::HeaderMap {
@@ -101,7 +101,7 @@ struct Own;
 pub(crate) fn own_head(response: &HttpResponse<()>) -> Response<()> {
     let mut head = Response::new(());
     *head.status_mut() = status(response.status());
-    *head.headers_mut() = headers(response.headers());
+    *head.headers_mut() = headers(response.headers()).unwrap_or_default();
     head.extensions_mut().insert(Own);
     if let Some(disposition) = response.extensions().get::<Disposition>() {
         head.extensions_mut().insert(*disposition);
@@ -146,7 +146,7 @@ pub(crate) fn problem(
         Ok(body) => {
             let mut response = Response::new(body);
             *response.status_mut() = status(head.status());
-            *response.headers_mut() = headers(head.headers());
+            *response.headers_mut() = headers(head.headers()).unwrap_or_default();
             response
         }
         Err(_) => {

@@ -29,9 +29,15 @@
 //! end of the chain: a middleware further out sees an `Err`.
 //!
 //! # Workers and shutdown
-//! Handlers stay on the worker that began them. A worker that stops drops those whose client is gone,
-//! and their keys stay in flight until the lease ends. To let them end first, stop taking requests,
-//! await [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle), and stop the workers then:
+//! Handlers stay on the worker that began them, which is one thread: a handler that blocks it may keep
+//! its own lease from being renewed, so block in `web::block`. actix-web does not tell a handler that its
+//! client is gone, so [`abandoned_limit`](Profile::abandoned_limit) counts nothing here: bound
+//! connections and requests in front.
+//!
+//! A worker that stops drops the handlers whose client is gone, and their keys are abandoned. To let
+//! them end first, stop taking connections, await
+//! [`Idempotency::wait_idle`](idem_core::Idempotency::wait_idle) for as long as you can wait (connections
+//! that are open may bring further requests), and stop the workers then:
 //!
 //! ```no_run
 //! # async fn example(server: actix_web::dev::Server, idem: idem_core::Idempotency) {
@@ -40,7 +46,8 @@
 //! let serving = actix_web::rt::spawn(server);
 //! let _ = actix_web::rt::signal::ctrl_c().await;
 //! handle.pause().await;
-//! idem.wait_idle().await;
+//! let idle = std::time::Duration::from_secs(20);
+//! let _ = actix_web::rt::time::timeout(idle, idem.wait_idle()).await;
 //! handle.stop(true).await;
 //! let _ = serving.await;
 //! # }

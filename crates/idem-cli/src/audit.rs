@@ -229,7 +229,7 @@ impl Entry {
         format!(
             "{BOLD}{}{BOLD:#}  {} by {}: {} -> {}, {}\n    {}",
             at.get(..19).unwrap_or(&at),
-            self.action,
+            printable(&self.action),
             printable(&self.who),
             printable(&self.from),
             printable(&self.to),

@@ -197,8 +197,8 @@ pub(crate) struct ChangeArgs {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
-    /// How long the audit entry is kept
-    #[arg(long, value_name = "TIME", default_value = "400days", value_parser = duration)]
+    /// How long the audit entry is kept, at least a day
+    #[arg(long, value_name = "TIME", default_value = "400days", value_parser = days)]
     pub(crate) keep_audit: Duration,
 }
 
@@ -332,4 +332,12 @@ pub(crate) struct AuditArgs {
 
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// So that nobody can do something by hand and leave no trace.
+fn days(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        time if time < Duration::from_secs(24 * 3600) => Err("at least a day".to_owned()),
+        time => Ok(time),
+    }
 }

@@ -43,12 +43,13 @@ impl Output {
         self.line(&line);
     }
 
-    /// A line. A reader that went away, as `head` does, ends the program quietly.
+    /// A line. A reader that went away, as `head` does, ends the program quietly, and not as if all had
+    /// been done.
     pub(crate) fn line(&self, line: &str) {
         let mut out = anstream::stdout().lock();
         match writeln!(out, "{line}").and_then(|()| out.flush()) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(1),
             Err(error) => {
                 let _ = writeln!(
                     anstream::stderr(),

@@ -63,6 +63,11 @@ impl Place {
         let Some((scheme, rest)) = base.split_once("://") else {
             return base.to_owned();
         };
+        if !base.contains('@') && self.url.contains('@') {
+            // The password, or the query, has a `?` or `#` in it: nobody can tell which.
+            let user_or_host = rest.split([':', '/']).next().unwrap_or_default();
+            return format!("{scheme}://{user_or_host}…");
+        }
         let path_at = rest.find('/').unwrap_or(rest.len());
         // A password may have a slash in it, although it should not.
         let end = rest.rfind('@').map_or(path_at, |at| at.max(path_at));
@@ -236,6 +241,8 @@ mod tests {
             ("postgres://app:s3/cret@db/app", "postgres://db/app"),
             ("postgres://app:s3@cret@db/app", "postgres://app@db/app"),
             ("postgres://db/app?password=s3cret", "postgres://db/app"),
+            ("postgres://app:s3#cret@db/app", "postgres://app…"),
+            ("mysql://app:s3?cret@db/app", "mysql://app…"),
             (
                 "mysql://root@127.0.0.1:3306/shop",
                 "mysql://root@127.0.0.1:3306/shop",

@@ -5,6 +5,8 @@ mod orders;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use actix_web::{
     App, HttpServer,
     middleware::from_fn,
@@ -62,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     rt::signal::ctrl_c().await?;
     // No new connections; handlers whose clients are gone come to their end; then the rest.
     handle.pause().await;
-    idem.wait_idle().await;
+    let _ = rt::time::timeout(Duration::from_secs(20), idem.wait_idle()).await;
     handle.stop(true).await;
     Ok(serving.await??)
 }
