@@ -17,7 +17,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
@@ -37,6 +37,11 @@ const NEEDS: [Need; 6] = [
         package: "pgbouncer",
         purpose: "the Postgres store's tests through a pooler",
         is_there: || find_program("pgbouncer").is_some(),
+    },
+    Need {
+        package: "strace",
+        purpose: "the SQLite store's power cut",
+        is_there: || find_program("strace").is_some(),
     },
     Need {
         package: "chromium",

@@ -18,6 +18,7 @@ use std::{
 
 use idem_core::{Failure, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Recording, Scope};
 use idem_sqlite::{Durability, SqliteConfig, SqliteStore, Transactional};
+use idem_testbed::{TestbedError, skip_or_fail};
 
 use trace::{Disk, Event};
 
@@ -135,10 +136,11 @@ fn watch(normal: bool) -> Option<(String, Vec<Event>)> {
     if normal {
         strace.env("IDEM_SQLITE_POWER_NORMAL", "1");
     }
-    if strace.status().is_err() {
-        eprintln!("skipped: a power cut is shown with `strace`, which is not installed");
-        return None;
-    }
+    let traced = strace.status().map_err(|error| TestbedError::Missing {
+        program: "strace".to_owned(),
+        hint: format!("install the package `strace` ({error})"),
+    });
+    skip_or_fail(traced)?;
     let events = trace::read(&fs::read_to_string(written).unwrap());
     Some((file.display().to_string(), events))
 }
