@@ -11,8 +11,11 @@ use crate::{
     clock::{MILLISECOND, Nanos},
     event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Phase, Reply, Told, Ver, Work},
     journal,
-    key::KeyId,
+    key::{KeyId, LEASE},
 };
+
+/// When a process gives up a call that nobody answers: the policy's `call_timeout`.
+const CALL_TIMEOUT: Nanos = (LEASE.as_millis() as Nanos / 3) * MILLISECOND;
 
 /// All histories of a run, by key.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub(crate) struct Life {
 /// A write, to whichever key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt {
-    /// When it was answered, or sent if it never was.
+    /// When it was answered, or given up if it never was: nobody notices before.
     pub(crate) ended: Nanos,
     pub(crate) how: Ended,
 }
@@ -271,7 +274,7 @@ impl Histories {
             if !matches!(call.what, Call::Get) {
                 let life = self.lives.entry(open.process).or_default();
                 life.writes.push(Attempt {
-                    ended: call.sent,
+                    ended: call.sent + CALL_TIMEOUT,
                     how: Ended::Failed,
                 });
             }

@@ -36,8 +36,11 @@ pub(super) fn check(
     }
     let holders = holders(history, lives);
     let in_flight = in_flight(&history.calls);
+    let decided = decided(&history.calls);
     for call in &history.calls {
-        let Some(take_over) = TakeOver::of(call).filter(|by| in_flight.contains(&by.over)) else {
+        let Some(take_over) =
+            TakeOver::of(call, &decided).filter(|by| in_flight.contains(&by.over))
+        else {
             continue;
         };
         if let Some(holder) = holders.get(&take_over.over.0)
@@ -130,12 +133,30 @@ fn in_flight(calls: &[StoreCall]) -> HashSet<Ver> {
 struct TakeOver {
     over: Ver,
     process: u32,
+    /// When it was sent for the first time: it is sent again until it gets through.
+    decided: Nanos,
     sent: Nanos,
     got: Nanos,
 }
 
+/// When each take-over was sent for the first time, by its token.
+fn decided(calls: &[StoreCall]) -> HashMap<u64, Nanos> {
+    let mut first = HashMap::new();
+    for call in calls {
+        if let Call::Update {
+            expected, record, ..
+        } = call.what
+            && expected.0 != record.ver.0
+        {
+            let sent: &mut Nanos = first.entry(record.ver.0).or_insert(call.sent);
+            *sent = call.sent.min(*sent);
+        }
+    }
+    first
+}
+
 impl TakeOver {
-    fn of(call: &StoreCall) -> Option<Self> {
+    fn of(call: &StoreCall, decided: &HashMap<u64, Nanos>) -> Option<Self> {
         let (
             Call::Update {
                 expected, record, ..
@@ -149,6 +170,7 @@ impl TakeOver {
         (is_another && is_in_flight(record.state)).then_some(Self {
             over: expected,
             process: process_of(call.by?),
+            decided: *decided.get(&record.ver.0)?,
             sent: call.sent,
             got,
         })
@@ -178,9 +200,13 @@ impl Holder<'_> {
             let late = (by.sent - last) / MILLISECOND;
             return Some(format!("it was last renewed {late} ms before"));
         }
-        // Who did not notice the outage takes over.
-        let over = lives.get(&by.process)?.outage(last, by.sent)?;
-        let given = (by.sent - over.min(by.sent)) / MILLISECOND;
+        // Who did not notice the outage takes over, and so does who had decided to before (G1).
+        let over = lives.get(&by.process)?.outage(last, by.decided)?;
+        let given = by.decided - over.min(by.decided);
+        if given >= THIRD {
+            return None;
+        }
+        let given = given / MILLISECOND;
         Some(format!("it was given {given} ms after an outage"))
     }
 }
@@ -226,7 +252,11 @@ impl Life {
                 None => {}
             }
         }
-        is_outage(failing).then_some(to).or(over)
+        // Not seen to be over: the time counts from the latest failure.
+        let latest = failing
+            .filter(|_| is_outage(failing))
+            .map(|(_, latest)| latest);
+        latest.or(over)
     }
 }
 
