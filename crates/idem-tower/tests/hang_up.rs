@@ -1,59 +1,23 @@
 //! Clients that hang up, and shutdown.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 mod support;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::Request, middleware::Next};
-use idem_core::Idempotency;
-use idem_tower::{IdempotencyLayer, Profile};
+use axum::{extract::Request, middleware::Next};
+use idem_tower::Profile;
 use support::{
-    Answer, layer, memory, pay,
-    shop::{Runs, created, shop},
+    layer, memory, pay,
+    shop::{gated, spawn_payment, until},
     wire,
 };
-use tokio::{
-    io::AsyncWriteExt,
-    net::TcpStream,
-    sync::{Notify, Semaphore},
-};
-
-/// A shop whose handler waits for a permit of the gate.
-fn gated(idem: &Idempotency) -> (Router, Runs, Arc<Semaphore>) {
-    gated_by(layer(idem))
-}
-
-fn gated_by(layer: IdempotencyLayer) -> (Router, Runs, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
-    let (app, runs) = shop(layer, move |run| {
-        let gate = Arc::clone(&gate);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            created(run)
-        }
-    });
-    (app, runs, opens)
-}
-
-async fn until(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        tokio::task::yield_now().await;
-    }
-}
-
-fn spawn_payment(app: &Router) -> tokio::task::JoinHandle<Answer> {
-    let app = app.clone();
-    tokio::spawn(async move { pay("k").send(&app).await })
-}
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
 
 /// HTTP/2 rapid reset: requests whose clients go at once.
 #[tokio::test]
 async fn executions_whose_clients_are_gone_are_bounded() {
     let idem = memory();
-    let (app, runs, gate) = gated_by(layer(&idem).profile(Profile::default().abandoned_limit(3)));
+    let (app, runs, gate) = gated(layer(&idem).profile(Profile::default().abandoned_limit(3)));
     for key in 0..100 {
         let answer = pay(&format!("k{key}")).send(&app);
         if let Some(refused) = futures_util::FutureExt::now_or_never(answer) {
@@ -81,7 +45,7 @@ impl Drop for Over {
 #[tokio::test]
 async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_the_answer() {
     let idem = memory();
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let over = Arc::new(Notify::new());
     let dropped = Arc::clone(&over);
     let app = app.layer(axum::middleware::from_fn(
@@ -117,7 +81,7 @@ async fn a_client_that_hangs_up_mid_handler_cancels_nothing_and_its_retry_gets_t
 #[tokio::test]
 async fn a_future_that_is_dropped_mid_handler_cancels_nothing() {
     let idem = memory();
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     first.abort();
@@ -131,7 +95,7 @@ async fn a_future_that_is_dropped_mid_handler_cancels_nothing() {
 #[tokio::test]
 async fn a_graceful_shutdown_waits_for_handlers_whose_clients_are_gone() {
     let idem = memory();
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     first.abort();

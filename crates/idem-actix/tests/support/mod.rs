@@ -15,6 +15,7 @@
 mod calls;
 #[path = "../../../idem-tower/tests/support/outage.rs"]
 pub mod outage;
+mod respond;
 pub mod server;
 #[path = "../../../idem-tower/tests/support/shop.rs"]
 pub mod shop;
@@ -23,16 +24,15 @@ pub mod table;
 #[path = "../../../idem-tower/tests/support/wire.rs"]
 pub mod wire;
 
-use actix_web::{
-    App as ActixApp, HttpMessage, HttpResponse, HttpResponseBuilder, http::StatusCode, web,
-};
+use actix_web::{App as ActixApp, HttpMessage, http::StatusCode, web};
 use axum::{body::Body, response::Response};
 use http::Request;
 use http_body_util::BodyExt;
-use idem_actix::{Disposition, IdempotencyMiddleware, Rejection};
+use idem_actix::{IdempotencyMiddleware, Rejection};
 use idem_core::{Idempotency, Scope};
 
 pub use calls::*;
+use respond::respond;
 pub use server::Server as App;
 
 pub type Layer = IdempotencyMiddleware;
@@ -51,27 +51,6 @@ where
         let scope = web::scope("").wrap(layer.clone());
         config.service(scope.default_service(web::to(handler)));
     })
-}
-
-/// axum's answer as one of actix-web's.
-fn respond(response: Response) -> HttpResponse {
-    let (head, body) = response.into_parts();
-    let status = StatusCode::from_u16(head.status.as_u16()).unwrap();
-    let mut builder = HttpResponseBuilder::new(status);
-    for (name, value) in &head.headers {
-        builder.append_header((name.as_str(), value.as_bytes()));
-    }
-    if let Some(disposition) = head.extensions.get::<Disposition>() {
-        builder.extensions_mut().insert(*disposition);
-    }
-    match http_body::Body::size_hint(&body).exact() {
-        Some(0) => builder.finish(),
-        Some(size) => {
-            let stream = body.into_data_stream();
-            builder.body(actix_web::body::SizedStream::new(size, stream))
-        }
-        None => builder.streaming(body.into_data_stream()),
-    }
 }
 
 /// Sends a request over a connection of its own.

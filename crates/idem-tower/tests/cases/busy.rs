@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::support::{
-    Answer, App, engine, engine_over, layer, memory, pay,
-    shop::{Runs, created, payments, shop},
+    Answer, engine, engine_over, layer, memory, pay,
+    shop::{gated, payments, shop, spawn_payment, until},
     wire,
 };
 use futures_util::future::join_all;
@@ -13,35 +13,10 @@ use idem_http::Profile;
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use tokio::sync::Semaphore;
 
-/// A shop whose handler waits for a permit of the gate.
-fn gated(idem: &Idempotency) -> (App, Runs, Arc<Semaphore>) {
-    let gate = Arc::new(Semaphore::new(0));
-    let opens = Arc::clone(&gate);
-    let (app, runs) = shop(layer(idem), move |run| {
-        let gate = Arc::clone(&gate);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            created(run)
-        }
-    });
-    (app, runs, opens)
-}
-
-async fn until(mut happened: impl FnMut() -> bool) {
-    while !happened() {
-        tokio::task::yield_now().await;
-    }
-}
-
-fn spawn_payment(app: &App) -> tokio::task::JoinHandle<Answer> {
-    let app = app.clone();
-    tokio::spawn(async move { pay("k").send(&app).await })
-}
-
 #[tokio::test]
 async fn while_the_first_is_in_flight_a_repeat_is_told_so_and_when_to_come_back() {
     let idem = engine(Policy::default().lease(Duration::from_secs(30)));
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     let busy = pay("k").send(&app).await;
@@ -91,7 +66,7 @@ async fn the_longer_a_run_is_in_flight_the_later_a_repeat_is_asked_back() {
 #[tokio::test]
 async fn a_repeat_that_waits_gets_the_answer() {
     let idem = engine(Policy::default().on_busy(OnBusy::Wait(Duration::from_secs(600))));
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let first = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     let repeat = spawn_payment(&app);
@@ -140,7 +115,7 @@ async fn g3_a_handler_that_was_taken_over_is_answered_for() {
     let clock = ManualClock::new();
     let config = MemoryConfig::default().clock(clock.clone());
     let idem = engine_over(MemoryStore::with_config(config), Policy::default());
-    let (app, runs, gate) = gated(&idem);
+    let (app, runs, gate) = gated(layer(&idem));
     let stalled = spawn_payment(&app);
     until(|| runs.get() == 1).await;
     clock.advance(Duration::from_secs(31));

@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use axum::response::{IntoResponse, Response};
+use tokio::{sync::Semaphore, task::JoinHandle};
 
-use super::{App, Layer, serving};
+use super::{Answer, App, Layer, pay, serving};
 
 /// Counts the executions that really happened.
 #[derive(Clone, Default)]
@@ -45,6 +46,32 @@ where
 /// A shop where each run makes a payment of its own.
 pub fn payments(layer: Layer) -> (App, Runs) {
     shop(layer, |run| async move { created(run) })
+}
+
+/// A shop whose handler waits for a permit of the gate.
+pub fn gated(layer: Layer) -> (App, Runs, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let opens = Arc::clone(&gate);
+    let (app, runs) = shop(layer, move |run| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            created(run)
+        }
+    });
+    (app, runs, opens)
+}
+
+pub async fn until(mut happened: impl FnMut() -> bool) {
+    while !happened() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Pays under the key `k`, on a task of its own.
+pub fn spawn_payment(app: &App) -> JoinHandle<Answer> {
+    let app = app.clone();
+    tokio::spawn(async move { pay("k").send(&app).await })
 }
 
 pub fn created(run: usize) -> Response {
