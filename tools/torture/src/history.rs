@@ -9,7 +9,10 @@ use anyhow::Result;
 
 use crate::{
     clock::{MILLISECOND, Nanos},
-    event::{Action, Call, Digest, Ending, Event, Fault, Id, Line, Phase, Reply, Told, Ver, Work},
+    event::{
+        Action, Call, Digest, Ending, Event, Fault, Id, Line, Phase, Reply, Summary, Told, Ver,
+        Work,
+    },
     journal,
     key::{KeyId, LEASE},
 };
@@ -150,6 +153,20 @@ pub(crate) struct StoreCall {
     pub(crate) what: Call,
     pub(crate) sent: Nanos,
     pub(crate) reply: Option<(Nanos, Reply)>,
+}
+
+impl StoreCall {
+    /// The version that a claim takes over from and the record that it writes, if this is a take-over.
+    pub(crate) fn takes_over(&self) -> Option<(Ver, Summary)> {
+        match self.what {
+            Call::Update {
+                expected, record, ..
+            } if expected.0 != record.ver.0 && matches!(record.state, Phase::InFlight { .. }) => {
+                Some((expected, record))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// When an execution was at work.

@@ -143,11 +143,7 @@ struct TakeOver {
 fn decided(calls: &[StoreCall]) -> HashMap<u64, Nanos> {
     let mut first = HashMap::new();
     for call in calls {
-        if let Call::Update {
-            expected, record, ..
-        } = call.what
-            && expected.0 != record.ver.0
-        {
+        if let Some((_, record)) = call.takes_over() {
             let sent: &mut Nanos = first.entry(record.ver.0).or_insert(call.sent);
             *sent = call.sent.min(*sent);
         }
@@ -157,18 +153,12 @@ fn decided(calls: &[StoreCall]) -> HashMap<u64, Nanos> {
 
 impl TakeOver {
     fn of(call: &StoreCall, decided: &HashMap<u64, Nanos>) -> Option<Self> {
-        let (
-            Call::Update {
-                expected, record, ..
-            },
-            Some((got, Reply::Applied)),
-        ) = (call.what, call.reply)
-        else {
+        let (over, record) = call.takes_over()?;
+        let Some((got, Reply::Applied)) = call.reply else {
             return None;
         };
-        let is_another = expected.0 != record.ver.0;
-        (is_another && is_in_flight(record.state)).then_some(Self {
-            over: expected,
+        Some(Self {
+            over,
             process: process_of(call.by?),
             decided: *decided.get(&record.ver.0)?,
             sent: call.sent,

@@ -142,13 +142,8 @@ fn lost(calls: &[StoreCall]) -> HashMap<Id, u64> {
     for call in calls {
         let reply = call.reply.map(|(_, reply)| reply);
         if let (Some(by), None | Some(Reply::Failed(Fault::Unknown))) = (call.by, reply) {
-            let claims = match call.what {
-                StoreAsked::Create { .. } => true,
-                StoreAsked::Update {
-                    expected, record, ..
-                } => expected.0 != record.ver.0 && matches!(record.state, Phase::InFlight { .. }),
-                StoreAsked::Delete { .. } | StoreAsked::Get => false,
-            };
+            let creates = matches!(call.what, StoreAsked::Create { .. });
+            let claims = creates || call.takes_over().is_some();
             *all.entry(by).or_default() += u64::from(claims);
         }
     }
