@@ -132,7 +132,7 @@ impl Idempotency {
     /// when the call failed.
     pub(crate) async fn perform(&self, key: &RecordKey, op: Op<'_>) -> (Reply, Option<StoreError>) {
         let limit = self.policy().call_limit(op.bytes());
-        let store = &self.shared().store;
+        let (store, lease) = (&self.shared().store, self.policy().lease);
         // A deletion that does not get through keeps nobody from renewing.
         let writes = matches!(op, Op::Create(_) | Op::Update { .. });
         let replied = match op {
@@ -155,13 +155,13 @@ impl Idempotency {
         match replied {
             Ok(reply) => {
                 let wrote = matches!(reply, Reply::Applied);
-                self.shared().outage.succeeded(wrote);
+                self.shared().outage.succeeded(wrote, lease);
                 (reply, None)
             }
             Err(error) => {
                 match error.kind() {
-                    StoreErrorKind::Full => self.shared().outage.full(),
-                    kind if kind.is_transient() => self.shared().outage.failed(writes),
+                    StoreErrorKind::Full => self.shared().outage.full(lease),
+                    kind if kind.is_transient() => self.shared().outage.failed(writes, lease),
                     // A refusal is an answer: the store is not away.
                     _ => {}
                 }

@@ -133,7 +133,10 @@ impl Claiming {
         Self::new(request)
     }
 
-    /// The next operation: a create, an update or a probe. It counts as sent from now on.
+    /// The next operation: a create, an update, a read or a probe. It counts as sent from now on.
+    ///
+    /// After a take-over that failed it reads first: the holder may have renewed meanwhile, and if the
+    /// store was away, it is due its grace.
     #[expect(
         clippy::should_implement_trait,
         reason = "the operation borrows from the machine"
@@ -144,8 +147,9 @@ impl Claiming {
         {
             *record = first(&mut self.request);
         }
-        self.failed = false;
+        let failed = std::mem::take(&mut self.failed);
         match &self.next {
+            Next::TakeOver { .. } | Next::Settle(_) if failed => Op::Get,
             Next::Probe(abandoned) => Op::Probe(abandoned),
             Next::Create(record) => {
                 self.awaiting = true;
@@ -174,6 +178,10 @@ impl Claiming {
                 self.next = Next::Create(first(&mut self.request));
                 Claimed::Again
             }
+            Reply::Found(Some(found)) if self.still_fits(&found) => match trusted(&found, grace) {
+                Some(retry_after) => Claimed::Refused(Refused::InFlight { retry_after }),
+                None => Claimed::Again,
+            },
             Reply::Found(Some(found)) => {
                 self.maybe = false;
                 self.decide(found, grace)
@@ -230,6 +238,17 @@ impl Claiming {
         Claimed::Own(Holding::of_claim(record, self.request.sent))
     }
 
+    /// The record that the next write replaces is there unchanged. An earlier copy of that write may come
+    /// through still.
+    fn still_fits(&self, found: &Stored) -> bool {
+        match &self.next {
+            Next::TakeOver { write, .. } | Next::Settle(write) => {
+                write.expected == found.record.version
+            }
+            Next::Create(_) | Next::Probe(_) => false,
+        }
+    }
+
     /// The fingerprint comes before the state: another request is a mismatch even while the first
     /// one is in flight (G4). A released key belongs to no request.
     fn decide(&mut self, found: Stored, grace: Duration) -> Claimed {
@@ -248,14 +267,10 @@ impl Claiming {
             State::Completed { payload } => Claimed::Replay(payload.clone()),
             State::Failed { payload } => Claimed::ReplayFailure(payload.clone()),
             State::Retryable { .. } | State::Released => self.take_over(record),
-            State::InFlight { lease, .. } => {
-                let left = lease_left(*lease, &found);
-                let retry_after = if left.is_zero() { grace } else { left };
-                if !retry_after.is_zero() {
-                    return Claimed::Refused(Refused::InFlight { retry_after });
-                }
-                self.lapsed(found.record)
-            }
+            State::InFlight { .. } => match trusted(&found, grace) {
+                Some(retry_after) => Claimed::Refused(Refused::InFlight { retry_after }),
+                None => self.lapsed(found.record),
+            },
         }
     }
 
@@ -299,6 +314,16 @@ impl Claiming {
             Err(attempts) => Claimed::Refused(Refused::Exhausted { attempts }),
         }
     }
+}
+
+/// For how long the record's holder is trusted still; `None` if it is not.
+fn trusted(found: &Stored, grace: Duration) -> Option<Duration> {
+    let State::InFlight { lease, .. } = found.record.state else {
+        return None;
+    };
+    let left = lease_left(lease, found);
+    let trusted = if left.is_zero() { grace } else { left };
+    (!trusted.is_zero()).then_some(trusted)
 }
 
 fn abandoned(record: &Record) -> Claimed {

@@ -107,6 +107,38 @@ async fn g1_after_the_store_took_no_writes_a_living_holder_gets_the_time_of_one_
     }
 }
 
+/// It decided to take over when all was well. Its write fails, and goes out again until it gets through.
+#[tokio::test(start_paused = true)]
+async fn g1_a_take_over_that_was_decided_before_an_outage_of_writes_waits_for_the_holder_after_it()
+{
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Unknown] {
+        let store = ScriptedStore::default();
+        let elsewhere = store.other_process();
+        let patient = Policy::default().retry_budget(LEASE * 9);
+        let (idem, other) = (engine(&store), with(&elsewhere, patient));
+        let execution = acquire(&idem, "k").await;
+        store.refuse_writes(Some(kind));
+        let recording = execution.complete("done").await.unwrap();
+        assert_eq!(recording, Recording::Pending);
+        sleep(LEASE).await;
+        elsewhere.refuse_writes(Some(kind));
+        let claimer = other.clone();
+        let claim = tokio::spawn(async move { claimer.claim(&key("k"), &print("a")).await });
+        sleep(LEASE * 2).await;
+        // It has its write ready, and may be the first of the two.
+        elsewhere.refuse_writes(None);
+        sleep(LEASE / 4).await;
+        store.refuse_writes(None);
+        let claim = claim.await.unwrap().unwrap();
+        assert!(
+            matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+            "{kind:?}: {claim:?}"
+        );
+        idem.wait_idle().await;
+        assert_eq!(&replayed(&other, "k").await[..], b"done");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_the_store_was_full_a_dead_holder_is_replaced() {
     let store = ScriptedStore::default();

@@ -96,6 +96,8 @@ pub(crate) enum Message {
     Create(Record),
     Update(Write),
     Delete(Version),
+    /// A claim looks again after a take-over that failed.
+    Get,
 }
 
 impl Message {
@@ -104,16 +106,24 @@ impl Message {
             Op::Create(record) => Self::Create(record.clone()),
             Op::Update(write) => Self::Update(write.clone()),
             Op::Delete(version) => Self::Delete(version),
-            Op::Get | Op::Probe(_) => unreachable!("nothing is read or probed here"),
+            Op::Get => Self::Get,
+            Op::Probe(_) => unreachable!("nothing is probed here"),
         }
     }
 
-    /// Tells messages apart: no two writes share a version.
+    /// Tells one worker's messages apart: no two writes share a version, and reads are alike.
     fn name(&self) -> (u8, Version) {
         match self {
             Self::Create(record) => (0, record.version),
             Self::Update(write) => (1, write.record.version),
             Self::Delete(version) => (2, *version),
+            Self::Get => (
+                3,
+                Version {
+                    token: ClaimToken::from_bytes([0; 16]),
+                    revision: 0,
+                },
+            ),
         }
     }
 }

@@ -36,11 +36,8 @@ pub(super) fn check(
     }
     let holders = holders(history, lives);
     let in_flight = in_flight(&history.calls);
-    let decided = decided(&history.calls);
     for call in &history.calls {
-        let Some(take_over) =
-            TakeOver::of(call, &decided).filter(|by| in_flight.contains(&by.over))
-        else {
+        let Some(take_over) = TakeOver::of(call).filter(|by| in_flight.contains(&by.over)) else {
             continue;
         };
         if let Some(holder) = holders.get(&take_over.over.0)
@@ -133,34 +130,19 @@ fn in_flight(calls: &[StoreCall]) -> HashSet<Ver> {
 struct TakeOver {
     over: Ver,
     process: u32,
-    /// When it was sent for the first time: it is sent again until it gets through.
-    decided: Nanos,
     sent: Nanos,
     got: Nanos,
 }
 
-/// When each take-over was sent for the first time, by its token.
-fn decided(calls: &[StoreCall]) -> HashMap<u64, Nanos> {
-    let mut first = HashMap::new();
-    for call in calls {
-        if let Some((_, record)) = call.takes_over() {
-            let sent: &mut Nanos = first.entry(record.ver.0).or_insert(call.sent);
-            *sent = call.sent.min(*sent);
-        }
-    }
-    first
-}
-
 impl TakeOver {
-    fn of(call: &StoreCall, decided: &HashMap<u64, Nanos>) -> Option<Self> {
-        let (over, record) = call.takes_over()?;
+    fn of(call: &StoreCall) -> Option<Self> {
+        let (over, _) = call.takes_over()?;
         let Some((got, Reply::Applied)) = call.reply else {
             return None;
         };
         Some(Self {
             over,
             process: process_of(call.by?),
-            decided: *decided.get(&record.ver.0)?,
             sent: call.sent,
             got,
         })
@@ -190,9 +172,9 @@ impl Holder<'_> {
             let late = (by.sent - last) / MILLISECOND;
             return Some(format!("it was last renewed {late} ms before"));
         }
-        // Who did not notice the outage takes over, and so does who had decided to before (G1).
-        let over = lives.get(&by.process)?.outage(last, by.decided)?;
-        let given = by.decided - over.min(by.decided);
+        // Who did not notice the outage takes over (G1).
+        let over = lives.get(&by.process)?.outage(last, by.sent)?;
+        let given = by.sent - over.min(by.sent);
         if given >= THIRD {
             return None;
         }
@@ -242,11 +224,20 @@ impl Life {
                 None => {}
             }
         }
-        // Not seen to be over: the time counts from the latest failure.
+        // Not seen to be over: the time counts from the latest failure, or from when it went on.
         let latest = failing
             .filter(|_| is_outage(failing))
-            .map(|(_, latest)| latest);
+            .map(|(_, latest)| self.went_on(latest, to).unwrap_or(latest));
         latest.or(over)
+    }
+
+    /// When it showed for the first time that it lives, after it had been stopped for a while.
+    fn went_on(&self, from: Nanos, to: Nanos) -> Option<Nanos> {
+        let beats = self.beats.iter().copied();
+        let beats: Vec<_> = beats.filter(|beat| (from..=to).contains(beat)).collect();
+        let mut pairs = beats.windows(2);
+        let stopped = pairs.find(|pair| pair[1] - pair[0] > THIRD / 2);
+        stopped.map(|pair| pair[1])
     }
 }
 

@@ -79,6 +79,64 @@ fn g1_within_the_grace_a_lease_that_is_over_counts_as_running() {
     }
 }
 
+/// What kept the take-over from the store may have kept the holder from renewing.
+#[test]
+fn g1_a_take_over_that_failed_looks_again_before_it_is_sent_again() {
+    let holder = created(1, 1);
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Unknown] {
+        let failed = || {
+            let mut claiming = claiming(2, 1);
+            let write = take_over(&mut claiming, &holder, LEASE);
+            assert_eq!(
+                claiming.on_reply(Reply::Failed(kind), NO_GRACE),
+                Claimed::Later
+            );
+            assert_eq!(claiming.next(), Op::Get);
+            (claiming, write)
+        };
+        // Within the grace it is refused, and takes back what may come through still.
+        let (mut claiming, write) = failed();
+        let grace = LEASE / 3;
+        assert_eq!(
+            claiming.on_reply(found(&holder, LEASE * 2), grace),
+            busy(grace)
+        );
+        assert_eq!(
+            claiming.give_up().is_some(),
+            kind == StoreErrorKind::Unknown
+        );
+        if let Some(mut given_up) = claiming.give_up() {
+            assert_eq!(update(given_up.next()).expected, write.record.version);
+        }
+        // The holder has renewed.
+        let (mut claiming, _) = failed();
+        let renewed = sent(&mut holding(), Want::Renew).record;
+        assert_eq!(
+            claiming.on_reply(found(&renewed, RUNNING), NO_GRACE),
+            busy(LEASE - RUNNING)
+        );
+        assert_eq!(claiming.give_up(), None);
+        // Nobody has: the same write goes out again.
+        let (mut claiming, write) = failed();
+        assert_eq!(
+            claiming.on_reply(found(&holder, LEASE * 2), NO_GRACE),
+            Claimed::Again
+        );
+        assert_eq!(claiming.next(), Op::Update(&write));
+        // The reading fails as well.
+        let (mut claiming, _) = failed();
+        assert_eq!(
+            claiming.on_reply(Reply::Failed(kind), NO_GRACE),
+            Claimed::Later
+        );
+        assert_eq!(claiming.next(), Op::Get);
+        // It had come through unseen.
+        let (mut claiming, write) = failed();
+        let claimed = claiming.on_reply(found(&write.record, Duration::ZERO), NO_GRACE);
+        assert!(matches!(claimed, Claimed::Own(holding) if *holding.record() == write.record));
+    }
+}
+
 #[test]
 fn g4_another_fingerprint_is_a_mismatch_in_every_state_even_in_flight_and_lapsed() {
     for record in every_state() {

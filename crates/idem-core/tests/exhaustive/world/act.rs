@@ -204,7 +204,7 @@ impl World {
         self.account.lapsed.push(token);
     }
 
-    /// The store: four conditional writes.
+    /// The store: conditional writes, and a read.
     fn apply(&mut self, message: &Message) -> Reply {
         let found = self.stored();
         let version = found.as_ref().map(|found| found.record.version);
@@ -212,13 +212,14 @@ impl World {
             Message::Create(_) => version.is_none(),
             Message::Update(write) => version == Some(write.expected),
             Message::Delete(expected) => version == Some(*expected),
+            Message::Get => false,
         };
         if !applies {
             return Reply::Found(found);
         }
         let after = match message {
             Message::Create(record) | Message::Update(Write { record, .. }) => Some(record.clone()),
-            Message::Delete(_) => None,
+            Message::Delete(_) | Message::Get => None,
         };
         self.audit(found.as_ref(), after.as_ref());
         self.record = after;

@@ -97,20 +97,37 @@ fn after_an_outage_that_was_noticed_there_is_no_excuse() {
     }
 }
 
-#[test]
-fn after_an_outage_that_the_claimer_did_not_notice_a_key_may_be_lost() {
+/// What is found where the claim is another process's.
+fn broken_by_another(holder: Life, claimer: Life) -> Vec<Rule> {
     let mut found = Findings::of(RECLAIM);
     let mut story = robbed();
-    // The claim is another process's.
     let claim = story.history.questions[1].id;
     let other = claim + (1 << 40);
     story.history.questions[1].id = other;
     story.history.works[1].execution = other;
     story.history.calls[1].by = Some(other);
-    let outage = life(&[(200, Ended::Failed), (900, Ended::Failed)]);
-    let lives = Lives::from([(0, outage), (1, life(&[(600, Ended::Applied)]))]);
+    let lives = Lives::from([(0, holder), (1, claimer)]);
     held::check(RECLAIM, &story.history, &lives, &rules(), &mut found);
-    assert!(found.violations.is_empty(), "{:?}", found.violations);
+    found.violations.iter().map(|found| found.rule).collect()
+}
+
+#[test]
+fn after_an_outage_that_the_claimer_did_not_notice_a_key_may_be_lost() {
+    let outage = life(&[(200, Ended::Failed), (900, Ended::Failed)]);
+    let found = broken_by_another(outage, life(&[(600, Ended::Applied)]));
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// Who was stopped in the outage knows no better when it was over than when it goes on.
+#[test]
+fn in_an_outage_that_was_not_seen_to_be_over_the_time_counts_from_when_the_claimer_goes_on() {
+    let full = || life(&[(200, Ended::Full), (900, Ended::Full)]);
+    assert!(broken_by_another(full(), full()).is_empty());
+    let mut stopped = full();
+    stopped
+        .beats
+        .retain(|at| !(37..48).contains(&(at / 25 / MILLISECOND)));
+    assert_eq!(broken_by_another(full(), stopped), [Rule::Held]);
 }
 
 #[test]
