@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use idem_core::{RecordKey, store::StoreError};
 use idem_sql::{
-    batch::{Answer, Group, Job, Kind, Lanes, Limits, Reply, UnderWay},
+    batch::{Answer, Group, Job, Kind, LARGE, Lanes, Limits, Reply, UnderWay},
     row::{Row, version},
 };
 
@@ -71,6 +71,7 @@ pub(crate) fn limits(config: &MySqlConfig) -> Limits {
         lanes: config.lanes,
         rows: config.batch_rows,
         bytes: config.batch_bytes,
+        large: LARGE,
         send_timeout: config.send_timeout,
     }
 }

@@ -44,6 +44,7 @@ impl Default for MySqlConfig {
 
 impl MySqlConfig {
     /// How many statements this store has under way at once, each on a connection of the store's own.
+    /// Answers of 64 KiB and more have one further connection, so that they hold up nobody else.
     ///
     /// Calls that come while all of them are busy travel together in the next one, so one or two do
     /// more than many.

@@ -134,7 +134,8 @@ impl Sessions {
             options: options(&pool),
             server: Arc::clone(&server),
         };
-        let (lanes, spare) = (config.lanes.get(), config.spare.get());
+        // And one lane for large calls.
+        let (lanes, spare) = (config.lanes.get() + 1, config.spare.get());
         Self {
             inner: Arc::new(Inner {
                 own: Connections::new(how, config.patience, lanes, spare),

@@ -161,3 +161,51 @@ async fn s9_a_write_that_was_replaced_before_it_was_read_back_was_not_refused() 
         "{told:?}"
     );
 }
+
+/// G1: two large answers that are long on their way hold up no other key: a renewal that waited behind
+/// them would cost its holder the key.
+#[tokio::test]
+async fn g1_large_answers_on_their_way_hold_up_no_other_key() {
+    let Some(server) = skip_or_fail(MariaDb::start().await) else {
+        return;
+    };
+    server.sql("CREATE DATABASE idem").unwrap();
+    let proxy = FaultyProxy::start(server.address()).unwrap();
+    let config = MySqlConfig::default().send_timeout(LONG).sweep_every(None);
+    let store = MySqlStore::connect_with(&proxy.url(&server.url_of("idem")), config).await;
+    let store = store.unwrap();
+    store.migrate().await.unwrap();
+    let scope = Scope::new("large").unwrap();
+    let key = |text| scope.key(&IdempotencyKey::new(text).unwrap());
+    for key in [key("large 1"), key("large 2"), key("small")] {
+        let created = store.create(&key, &claim(), LONG).await;
+        assert_eq!(created.unwrap(), Created::New);
+    }
+    let on_its_way = proxy.arm(Fault::HangRequest.always().larger_than(100_000));
+    let done = Record {
+        state: State::Completed {
+            payload: vec![b'x'; 1 << 20].into(),
+        },
+        ..written(7, 2)
+    };
+    let mut endings = Vec::new();
+    for name in ["large 1", "large 2"] {
+        let (store, key, done) = (store.clone(), key(name), done.clone());
+        let ending = async move { store.update(&key, claim().version, &done, LONG).await };
+        endings.push(tokio::spawn(ending));
+        while proxy.counts().hung_requests == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // The second is on its way too, or waits for the first.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let (key, next) = (key("small"), written(7, 2));
+    let small = store.update(&key, claim().version, &next, LONG);
+    assert_eq!(small.await.unwrap(), Updated::Done);
+    on_its_way.release();
+    for ending in endings {
+        assert_eq!(ending.await.unwrap().unwrap(), Updated::Done);
+    }
+}

@@ -114,7 +114,8 @@ impl Sessions {
                 own: Connections::new(
                     OpenServer { pool: pool.clone() },
                     config.patience,
-                    config.lanes.get(),
+                    // And one for large calls.
+                    config.lanes.get() + 1,
                     config.detours.get(),
                 ),
                 pool,

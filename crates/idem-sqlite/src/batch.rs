@@ -23,6 +23,7 @@ pub(crate) fn limits(config: &SqliteConfig, lanes: NonZeroUsize) -> Limits {
         lanes,
         rows: config.batch_rows,
         bytes: config.batch_bytes,
+        large: usize::MAX,
         send_timeout: config.send_timeout,
     }
 }

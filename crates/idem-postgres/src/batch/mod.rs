@@ -7,7 +7,7 @@ mod lane;
 
 pub(crate) use columns::row;
 
-use idem_sql::batch::Limits;
+use idem_sql::batch::{LARGE, Limits};
 
 use crate::{PostgresConfig, session::Sessions};
 
@@ -22,6 +22,7 @@ pub(crate) fn limits(config: &PostgresConfig) -> Limits {
         lanes: config.lanes,
         rows: config.batch_rows,
         bytes: config.batch_bytes,
+        large: LARGE,
         send_timeout: config.send_timeout,
     }
 }

@@ -4,13 +4,15 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
+    time::Duration,
 };
 
-use idem_core::store::{Created, Store, Sweep};
+use idem_core::store::{Created, Record, State, Store, Sweep, Updated};
 use idem_postgres::PostgresStore;
+use idem_testbed::Fault;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::world::{LONG, World, all, claim, create, key, keys};
+use crate::world::{LONG, World, all, claim, complete, completed, create, key, keys};
 
 /// At every point at which a call waits: whoever has the only connection next finds it usable.
 #[tokio::test]
@@ -47,6 +49,44 @@ async fn s10_a_caller_may_go_away_at_any_point_of_its_call() {
         );
     }
     assert!(kept < 60, "no call was ever dropped");
+}
+
+/// G1: two large answers that are long on their way hold up no other key: a renewal that waited behind
+/// them would cost its holder the key.
+#[tokio::test]
+async fn g1_large_answers_on_their_way_hold_up_no_other_key() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let (store, keys) = (&world.store, keys(3));
+    for key in &keys {
+        let created = create(store.clone(), key.clone(), claim(1)).await;
+        assert_eq!(created.unwrap(), Created::New);
+    }
+    let hangs = Fault::HangRequest.always().larger_than(100_000);
+    let on_its_way = world.proxy.arm(hangs);
+    let large = Record {
+        state: State::Completed {
+            payload: vec![b'x'; 1 << 20].into(),
+        },
+        ..completed(&claim(1), "large")
+    };
+    let mut endings = Vec::new();
+    for key in &keys[..2] {
+        let (store, key, large) = (store.clone(), key.clone(), large.clone());
+        let ending = async move { store.update(&key, claim(1).version, &large, LONG).await };
+        endings.push(tokio::spawn(ending));
+        while world.proxy.counts().hung_requests == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.let_them_queue().await;
+    }
+    let small = complete(store.clone(), keys[2].clone(), claim(1)).await;
+    assert_eq!(small.unwrap(), Updated::Done);
+    on_its_way.release();
+    for ending in endings {
+        assert_eq!(ending.await.unwrap().unwrap(), Updated::Done);
+    }
 }
 
 /// It may be one arm of a `select!` whose other arm takes long.

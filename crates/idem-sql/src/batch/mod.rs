@@ -4,6 +4,9 @@
 //! arrive while every lane is busy wait for the first that comes back, and form its next batch.
 //! Nothing waits for a timer.
 //!
+//! A large call goes out on a lane of its own, one after the other: over a slow way it would keep the
+//! small ones waiting, renewals among them, and their holders would lose their keys.
+//!
 //! Batches are sent on tasks of their own: a caller that goes away leaves no connection in the
 //! middle of a statement.
 
@@ -15,6 +18,7 @@ mod under_way;
 
 use std::{
     future::Future,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -23,7 +27,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 pub use job::{Answer, Group, Job, Reply, created, deleted, got, updated};
 pub use kind::Kind;
-pub use queue::Limits;
+pub use queue::{LARGE, Limits};
 pub use under_way::UnderWay;
 
 use job::{Call, Outcome};
@@ -72,18 +76,21 @@ pub trait Lanes: Send + Sync + 'static {
 /// Takes calls from any number of tasks. Cheap to clone.
 pub struct Batcher<L: Lanes> {
     shared: Arc<Shared<L>>,
+    /// For large calls.
+    large: Arc<Shared<L>>,
 }
 
 impl<L: Lanes> Clone for Batcher<L> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            large: Arc::clone(&self.large),
         }
     }
 }
 
 struct Shared<L: Lanes> {
-    lanes: L,
+    lanes: Arc<L>,
     limits: Limits,
     queues: Mutex<Queues<L::Kind>>,
     /// Keys that have a record, or had one.
@@ -94,13 +101,14 @@ impl<L: Lanes> Batcher<L> {
     /// Sends by these lanes.
     #[must_use]
     pub fn new(lanes: L, limits: Limits) -> Self {
+        let lanes = Arc::new(lanes);
+        let alone = Limits {
+            lanes: NonZeroUsize::MIN,
+            ..limits
+        };
         Self {
-            shared: Arc::new(Shared {
-                lanes,
-                limits,
-                queues: Mutex::new(Queues::new(limits)),
-                seen: SeenKeys::new(),
-            }),
+            shared: Shared::new(&lanes, limits),
+            large: Shared::new(&lanes, alone),
         }
     }
 
@@ -120,7 +128,10 @@ impl<L: Lanes> Batcher<L> {
     /// # Cancel safety
     /// Dropping the future before the call was sent takes it back; later it changes nothing.
     pub async fn submit(&self, key: RecordKey, mut job: Job) -> Reply {
-        let shared = &self.shared;
+        let shared = match job.weight() >= self.shared.limits.large {
+            true => &self.large,
+            false => &self.shared,
+        };
         let creates = matches!(job, Job::Create { .. });
         for _ in 0..MAX_LANES_LOST {
             let (reply, mut answer) = oneshot::channel();
@@ -171,6 +182,15 @@ fn start_lane<L: Lanes>(shared: &Arc<Shared<L>>) -> Result<(), StoreError> {
 }
 
 impl<L: Lanes> Shared<L> {
+    fn new(lanes: &Arc<L>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            lanes: Arc::clone(lanes),
+            limits,
+            queues: Mutex::new(Queues::new(limits)),
+            seen: SeenKeys::new(),
+        })
+    }
+
     fn queues(&self) -> MutexGuard<'_, Queues<L::Kind>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

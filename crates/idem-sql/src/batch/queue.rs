@@ -29,6 +29,9 @@ pub(super) struct Queues<K> {
     next_id: u64,
 }
 
+/// What [`Limits::large`] is where the database is at the end of a network.
+pub const LARGE: usize = 64 << 10;
+
 /// How many lanes there are, and how much fits into a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -38,6 +41,9 @@ pub struct Limits {
     pub rows: NonZeroUsize,
     /// Bytes of payloads and checkpoints at which a batch is full.
     pub bytes: usize,
+    /// Bytes from which a call is large, and goes out on a lane of its own. `usize::MAX` where all calls
+    /// go the same way, as with a file.
+    pub large: usize,
     /// How long a call may wait until it is sent. Past it the call is taken back.
     pub send_timeout: Duration,
 }
