@@ -13,8 +13,9 @@ pub enum KeyCall {
         /// Stands for the fingerprint.
         request: u64,
     },
-    /// What the engine does in the background after a claim that failed or was dropped: take it
-    /// back. Its reply is never known; note it beside the claim, as invoked at the same time.
+    /// What the engine does in the background after a claim that failed or was dropped, or was refused
+    /// while a take-over of its own might come through still: take it back. Its reply is never known;
+    /// note it beside the claim, as invoked at the same time.
     Disown {
         /// Names the execution.
         execution: u64,

@@ -207,6 +207,7 @@ struct Claiming<'a> {
     handling: &'a Handling,
     invoked: Duration,
     struck: u64,
+    refused: bool,
     pending: Option<Pending<KeyCall, KeyReply>>,
 }
 
@@ -218,12 +219,14 @@ impl<'a> Claiming<'a> {
             handling,
             invoked,
             struck: handling.struck(),
+            refused: false,
             pending: Some(pending),
         }
     }
 
     fn replied(&mut self, reply: KeyReply) {
         self.handling.note(|| format!("claim: {reply:?}"));
+        self.refused = reply == KeyReply::InFlight;
         if let Some(pending) = self.pending.take() {
             pending.replied(reply);
         }
@@ -232,7 +235,8 @@ impl<'a> Claiming<'a> {
 
 impl Drop for Claiming<'_> {
     /// A write of a claim that was lost, late or doubled may take effect although the claim itself
-    /// was told something else; a claim without a reply is taken back in the background.
+    /// was told something else. A claim without a reply is taken back in the background, and so is a
+    /// take-over that may come through after the claim was refused.
     fn drop(&mut self) {
         let handling = self.handling;
         let lingers = handling.scene.shared.plan.odds.longest;
@@ -241,9 +245,11 @@ impl Drop for Claiming<'_> {
         if self.struck != handling.struck() {
             unseen.push((handling.claim_call(), Some(lingers_until)));
         }
+        let execution = handling.execution;
         if let Some(pending) = self.pending.take() {
             pending.lost(lingers);
-            let execution = handling.execution;
+            unseen.push((KeyCall::Disown { execution }, None));
+        } else if self.refused && !unseen.is_empty() {
             unseen.push((KeyCall::Disown { execution }, None));
         }
         for (call, void_after) in unseen {

@@ -218,9 +218,14 @@ impl Calls {
         // and the key is free again: then nobody runs it, for a lease. Or it was applied at once, and
         // another claim has taken the key over before this one asked again.
         let late = self.lost.get(&execution).copied().unwrap_or_default();
+        let refused = matches!(reply, Some((_, KeyReply::InFlight)));
         for number in 1..=late.min(15) {
             let execution = execution | number << 60;
             self.key(asked, None, KeyCall::Claim { execution, request });
+            if refused {
+                // A take-over that may come through still is given back.
+                self.key(asked, None, KeyCall::Disown { execution });
+            }
         }
         self.key(asked, reply, KeyCall::Claim { execution, request });
     }

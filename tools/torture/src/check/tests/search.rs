@@ -136,3 +136,33 @@ fn a_take_over_whose_reply_was_lost_may_have_held_a_released_key() {
     assert!(released(true));
     assert!(!released(false));
 }
+
+/// It came through when the claim had been refused, and was given back within its lease.
+#[test]
+fn a_take_over_of_a_refused_claim_may_have_been_given_back() {
+    let acquired = |lost: bool| {
+        let mut story = Story::new();
+        let execution = story.claim_won((0, 10), 1);
+        let ending = Ending::Retry;
+        story.ask((100, 110), Action::End { execution, ending }, Told::Stored);
+        let again = Action::Claim { request: 0 };
+        let refused = story.ask((200, 300), again, Told::InFlight);
+        if lost {
+            let update = Call::Update {
+                expected: Ver(1, 2),
+                record: record(2, 3, IN_FLIGHT),
+                ttl_ms: 1000,
+            };
+            let unknown = Reply::Failed(Fault::Unknown);
+            story.call(Some(refused), 210, Some((250, unknown)), update);
+        }
+        let third = Told::Acquired {
+            attempt: 3,
+            resumed: None,
+        };
+        story.ask((400, 410), again, third);
+        is_explained(&story, RECLAIM)
+    };
+    assert!(acquired(true));
+    assert!(!acquired(false));
+}
