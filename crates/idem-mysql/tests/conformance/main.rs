@@ -1,5 +1,5 @@
-//! The conformance suite against MariaDB: at each isolation level, through a proxy, with odd defaults,
-//! and with a small `max_allowed_packet`.
+//! The conformance suite against MariaDB: at each isolation level (repeatable read is the default),
+//! through a proxy, with odd defaults, and with a small `max_allowed_packet`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod connecting;
@@ -37,10 +37,6 @@ const ODD_DEFAULTS: &[Setting] = &[
     ("autocommit", "0"),
 ];
 
-async fn repeatable_read() -> Option<MySqlHarness> {
-    MySqlHarness::of("repeatable read", Way::Direct, ROOMY).await
-}
-
 async fn read_committed() -> Option<MySqlHarness> {
     MySqlHarness::of("read committed", Way::Direct, READ_COMMITTED).await
 }
@@ -61,7 +57,6 @@ async fn with_default_packets() -> Option<MySqlHarness> {
     MySqlHarness::of("packets of 16 MiB", Way::Direct, &[]).await
 }
 
-idem_conformance::suite!(at_repeatable_read, repeatable_read);
 idem_conformance::suite!(at_read_committed, read_committed);
 idem_conformance::suite!(at_serializable, serializable);
 idem_conformance::suite!(behind_proxy, proxied);

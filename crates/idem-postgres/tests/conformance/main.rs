@@ -1,6 +1,6 @@
-//! The conformance suite against every way to reach a server: directly, through a proxy, through
-//! PgBouncer in transaction mode, at each isolation level, with timeouts set, and with defaults
-//! that change what SQL means.
+//! The conformance suite against every way to reach a server: through a proxy, through PgBouncer in
+//! transaction mode, at each isolation level, with timeouts set, and with defaults that change what
+//! SQL means.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deployment;
@@ -29,10 +29,6 @@ const ODD_DEFAULTS: &[Setting] = &[
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
-async fn direct() -> Option<PostgresHarness> {
-    PostgresHarness::of("a server", Way::Direct, &[]).await
-}
-
 async fn proxied() -> Option<PostgresHarness> {
     PostgresHarness::of("a server behind a proxy", Way::Proxy, &[]).await
 }
@@ -43,10 +39,6 @@ async fn pooled() -> Option<PostgresHarness> {
 
 async fn repeatable_read() -> Option<PostgresHarness> {
     PostgresHarness::of("repeatable read", Way::Direct, REPEATABLE_READ).await
-}
-
-async fn serializable() -> Option<PostgresHarness> {
-    PostgresHarness::of("serializable", Way::Direct, SERIALIZABLE).await
 }
 
 async fn serializable_and_pooled() -> Option<PostgresHarness> {
@@ -61,11 +53,9 @@ async fn with_odd_defaults() -> Option<PostgresHarness> {
     PostgresHarness::of("odd defaults", Way::Text, ODD_DEFAULTS).await
 }
 
-idem_conformance::suite!(directly, direct);
 idem_conformance::suite!(behind_proxy, proxied);
 idem_conformance::suite!(behind_pgbouncer, pooled);
 idem_conformance::suite!(at_repeatable_read, repeatable_read);
-idem_conformance::suite!(at_serializable, serializable);
 idem_conformance::suite!(at_serializable_behind_pgbouncer, serializable_and_pooled);
 idem_conformance::suite!(under_timeouts, with_timeouts);
 idem_conformance::suite!(under_odd_defaults, with_odd_defaults);

@@ -77,11 +77,6 @@ impl Alone {
 }
 
 impl Deployment {
-    pub(crate) async fn alone() -> Result<Self, TestbedError> {
-        let alone = Alone::start(Redis::builder(), User::Default, false);
-        alone.await.map(Self::Alone)
-    }
-
     pub(crate) async fn behind_proxy() -> Result<Self, TestbedError> {
         let alone = Alone::start(Redis::builder(), User::Default, true);
         alone.await.map(Self::Alone)

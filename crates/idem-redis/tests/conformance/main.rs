@@ -1,5 +1,5 @@
-//! The conformance suite against every deployment: one server, one behind a proxy, one whose user
-//! may do little, Sentinel, and a Cluster.
+//! The conformance suite against every deployment: one server behind a proxy, one whose user may do
+//! little, Sentinel, and a Cluster.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deployment;
@@ -9,10 +9,6 @@ mod own_server;
 
 use deployment::Deployment;
 use harness::RedisHarness;
-
-async fn standalone() -> Option<RedisHarness> {
-    RedisHarness::of("one server", Deployment::alone).await
-}
 
 async fn proxied() -> Option<RedisHarness> {
     RedisHarness::of("one server behind a proxy", Deployment::behind_proxy).await
@@ -30,7 +26,6 @@ async fn cluster() -> Option<RedisHarness> {
     RedisHarness::of("Cluster", Deployment::cluster).await
 }
 
-idem_conformance::suite!(alone, standalone);
 idem_conformance::suite!(behind_proxy, proxied);
 idem_conformance::suite!(without_dangerous_commands, restricted);
 idem_conformance::suite!(under_sentinel, sentinel);

@@ -16,7 +16,7 @@ use super::strategy::plans;
 /// Schedules per test; there are three, and `IDEM_SCHEDULES` asks for more, or fewer.
 fn schedules() -> u32 {
     let asked = std::env::var("IDEM_SCHEDULES").ok();
-    asked.map_or(10_000, |asked| {
+    asked.map_or(5_000, |asked| {
         asked.parse().expect("a number of schedules")
     })
 }
