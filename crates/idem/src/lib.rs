@@ -55,13 +55,16 @@ pub mod actix {
     pub use idem_actix::*;
 }
 
-/// The README's examples run as doctests.
+/// The examples of the README and of the book run as doctests.
 #[cfg(all(
     doctest,
     feature = "actix",
     feature = "axum",
+    feature = "mysql",
     feature = "postgres",
+    feature = "redis",
+    feature = "replay-cache",
+    feature = "reqwest",
     feature = "sqlite"
 ))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod book;

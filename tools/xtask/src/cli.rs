@@ -10,7 +10,7 @@ use crate::fuzz::{self, Fuzz};
 use crate::lane::Report;
 use crate::matrix::{self, Matrix};
 use crate::workspace::Workspace;
-use crate::{docs, purity, stripe, tests_lane, torture};
+use crate::{docs, purity, release, stripe, tests_lane, torture};
 
 #[derive(Parser)]
 #[command(
@@ -43,6 +43,8 @@ enum Chore {
     Purity,
     /// Build the API docs and, where mdbook is installed, the book
     Docs,
+    /// What is left to do before a release, as far as the repository tells; see notes/releasing.md
+    Release,
     /// Benchmarks beside their floors, in a release build; arguments go to idem-bench
     Bench {
         /// Such as `memory http --concurrency 1,64`; `-- --help` lists them
@@ -93,6 +95,7 @@ pub(crate) fn run() -> Result<Report> {
         } => ci::run(&workspace, &lanes, fast, install, &mut report),
         Chore::Purity => report.lane("purity", || purity::lane(&workspace)),
         Chore::Docs => docs::run(&workspace, &mut report),
+        Chore::Release => release::run(&workspace, &mut report),
         Chore::Bench { args } => bench(&workspace, &args)?,
         Chore::Torture { args } => torture::as_typed(&workspace, &args)?,
         Chore::Matrix(matrix) => matrix::run(&workspace, &matrix, &mut report),

@@ -1,5 +1,5 @@
-//! Relative links in Markdown files have to lead somewhere: to a file or folder that exists and,
-//! with `#…`, to a heading in it.
+//! Relative links in Markdown files, and in `llms.txt`, have to lead somewhere: to a file or folder that
+//! exists and, with `#…`, to a heading in it. Every page of the book is in its table of contents.
 
 mod markdown;
 
@@ -24,15 +24,19 @@ const NOT_OURS: [&str; 7] = [
     "book",
 ];
 
+/// The book's table of contents.
+const CONTENTS: &str = "docs/SUMMARY.md";
+
 pub(crate) fn lane(workspace: &Workspace) -> Result<Outcome> {
     let mut pages = BTreeMap::new();
     collect(workspace.root(), workspace.root(), &mut pages)?;
-    let broken = broken_links(&pages, |path| workspace.root().join(path).exists());
-    for complaint in &broken {
+    let mut complaints = broken_links(&pages, |path| workspace.root().join(path).exists());
+    complaints.extend(unlisted_pages(&pages));
+    for complaint in &complaints {
         eprintln!("{complaint}");
     }
-    if !broken.is_empty() {
-        bail!("{} links lead nowhere", broken.len());
+    if !complaints.is_empty() {
+        bail!("{} links lead nowhere or are missing", complaints.len());
     }
     Ok(Outcome::Passed(format!("{} Markdown files", pages.len())))
 }
@@ -47,7 +51,8 @@ fn collect(root: &Path, folder: &Path, pages: &mut BTreeMap<PathBuf, String>) ->
             if !NOT_OURS.iter().any(|not_ours| name == *not_ours) {
                 collect(root, &path, pages)?;
             }
-        } else if path.extension().is_some_and(|extension| extension == "md") {
+        } else if path.extension().is_some_and(|extension| extension == "md") || name == "llms.txt"
+        {
             let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
             let relative = path.strip_prefix(root).unwrap_or(&path);
             pages.insert(relative.to_path_buf(), text);
@@ -69,6 +74,24 @@ fn broken_links(pages: &BTreeMap<PathBuf, String>, exists: impl Fn(&Path) -> boo
         }
     }
     broken
+}
+
+/// One complaint per page of the book that its table of contents leaves out.
+fn unlisted_pages(pages: &BTreeMap<PathBuf, String>) -> Vec<String> {
+    let contents = Path::new(CONTENTS);
+    let Some(text) = pages.get(contents) else {
+        return Vec::new();
+    };
+    let listed: Vec<PathBuf> = links(text)
+        .iter()
+        .map(|link| Path::new("docs").join(&link.target))
+        .collect();
+    pages
+        .keys()
+        .filter(|page| page.starts_with("docs") && *page != contents)
+        .filter(|page| !listed.contains(page))
+        .map(|page| format!("{}: not in {CONTENTS}", page.display()))
+        .collect()
 }
 
 fn follow(
@@ -175,6 +198,20 @@ mod tests {
             found,
             ["README.md:1: ../secret.md: leads out of the repository"]
         );
+    }
+
+    #[test]
+    fn a_page_of_the_book_that_the_contents_leave_out_is_named() {
+        let pages = [
+            ("README.md", ""),
+            ("docs/SUMMARY.md", "[A](a.md) [B](b/c.md)"),
+            ("docs/a.md", ""),
+            ("docs/b/c.md", ""),
+            ("docs/b/d.md", ""),
+        ];
+        let pages = pages.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+        let found = unlisted_pages(&BTreeMap::from(pages));
+        assert_eq!(found, ["docs/b/d.md: not in docs/SUMMARY.md"]);
     }
 
     #[test]

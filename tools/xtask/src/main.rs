@@ -16,6 +16,7 @@ mod links;
 mod matrix;
 mod packages;
 mod purity;
+mod release;
 mod stripe;
 mod tally;
 mod tests_lane;
