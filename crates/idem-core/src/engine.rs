@@ -20,7 +20,10 @@ pub(crate) use call::{Budget, MAX_ROUNDS, endless, in_place};
 pub(crate) use entropy::Entropy;
 pub(crate) use wall_clock::WallClock;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 pub use builder::{Builder, Spawner};
 pub use claim::Claim;
@@ -32,6 +35,7 @@ use crate::{
     Policy, RecordKey,
     error::PolicyError,
     machine::{Op, Reply},
+    observe::{Labels, Measures},
     store::{Store, StoreError, Stored, Watch},
 };
 
@@ -66,12 +70,14 @@ pub struct Idempotency {
 struct Tuned {
     shared: Arc<Shared>,
     policy: Policy,
+    measures: OnceLock<Measures>,
 }
 
 /// What all clones have in common.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) watch: Option<Arc<dyn Watch>>,
+    pub(crate) labels: Labels,
     pub(crate) spawner: Spawner,
     pub(crate) entropy: Entropy,
     pub(crate) wall_clock: WallClock,
@@ -101,7 +107,7 @@ impl Idempotency {
     /// # }
     /// ```
     pub fn builder(store: impl Store + 'static) -> Builder {
-        Builder::new(Arc::new(store))
+        Builder::new(store)
     }
 
     /// The same engine with other knobs.
@@ -127,7 +133,11 @@ impl Idempotency {
 
     fn tuned(shared: Arc<Shared>, policy: Policy) -> Self {
         Self {
-            tuned: Arc::new(Tuned { shared, policy }),
+            tuned: Arc::new(Tuned {
+                shared,
+                policy,
+                measures: OnceLock::new(),
+            }),
         }
     }
 
@@ -135,6 +145,16 @@ impl Idempotency {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.tuned.policy
+    }
+
+    /// The histograms, made when they are first asked for.
+    pub(crate) fn measures(&self) -> &Measures {
+        let Tuned {
+            shared,
+            policy,
+            measures,
+        } = &*self.tuned;
+        measures.get_or_init(|| Measures::new(&shared.labels, &policy.route))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -1,4 +1,4 @@
-//! Events through `tracing`, counters and gauges through the `metrics` facade.
+//! Events and spans through `tracing`; counters, gauges and histograms through the `metrics` facade.
 //!
 //! | metric | kind | labels |
 //! |---|---|---|
@@ -7,7 +7,6 @@
 //! | `idem_takeovers_total` | counter | |
 //! | `idem_store_retries_total` | counter | `kind`: unavailable, unknown, full, too-large, corrupt, config |
 //! | `idem_renewals_total` | counter | `result`: done, superseded, error |
-//! | `idem_lease_used_ratio` | histogram | share of the lease that is used when it is renewed: a third is on time |
 //! | `idem_leases_cut_short_total` | counter | keys taken over before their lease was over by the holder's clock: the store's clock stepped, or a failover lost a renewal |
 //! | `idem_endings_pending` | gauge | endings that the store has not taken yet, and that are still tried |
 //! | `idem_endings_lost_total` | counter | endings given up: their retention was over, or their runtime was shut down |
@@ -17,19 +16,47 @@
 //! | `idem_abandoned_keys` | gauge | keys in flight with their lease over, set by [`count_abandoned`] alone |
 //! | `idem_unprotected_total` | counter | work run without a record (`OnOutage::FailOpen`) |
 //!
-//! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work, both with the key;
-//! the second with the attempt.
+//! | histogram | unit | what |
+//! |---|---|---|
+//! | `idem_claim_duration_seconds` | s | a claim that got an answer, without waiting for a busy key; a failed one counts, too |
+//! | `idem_wait_duration_seconds` | s | waiting for a busy key, under [`OnBusy::Wait`](crate::OnBusy::Wait) |
+//! | `idem_run_duration_seconds` | s | work, from its start to its end, its panic or its being superseded |
+//! | `idem_ending_duration_seconds` | s | until the store has the ending, or until it is left to the background |
+//! | `idem_payload_bytes` | bytes | answers and failures that are handed to the store |
+//! | `idem_lease_used_ratio` | 1 | share of the lease that is used when it is renewed: a third is on time |
+//! | `idem_batch_calls` | calls | calls that went to the server together, counted by the stores; label `store` alone |
+//!
+//! The histograms have the labels `store` ([`Builder::name`](crate::Builder::name)) and `route`
+//! ([`Policy::route`](crate::Policy::route)). [`BUCKETS`] has bounds that fit each of them. Without a
+//! recorder nothing is measured: no clock is read.
+//!
+//! Spans: `idem.claim` (debug) around a claim, `idem.run` (info) around the work. Attributes are named
+//! as OpenTelemetry asks: own ones begin with `idem.` (`idem.key`, `idem.store`, `idem.route`,
+//! `idem.attempt`, `idem.outcome`); a claim that fails has `error.type`, the error's kind, and
+//! `otel.status_code`, which the crate `tracing-opentelemetry` reads.
 //!
 //! Keys appear shortened (see [`RecordKey`]'s `Display`), payloads never.
 
+mod describe;
+#[expect(
+    clippy::disallowed_methods,
+    reason = "durations are measured, and decide nothing"
+)]
+mod measure;
+
 use std::{collections::HashSet, time::Duration};
 
-use tracing::{Level, Span, level_filters::LevelFilter};
+use tracing::{Level, Span, field::Empty, level_filters::LevelFilter};
 
 use crate::{
-    RecordKey,
+    Claim, RecordKey,
+    error::ClaimError,
     store::{Browse, State, StoreError, StoreErrorKind},
 };
+
+pub use describe::describe;
+pub use measure::BUCKETS;
+pub(crate) use measure::{Labels, Measures, Shape, store_name};
 
 /// A renewal is due at a third of the lease. From this share on it is late.
 const LATE: f64 = 2.0 / 3.0;
@@ -45,16 +72,31 @@ macro_rules! count {
 }
 
 /// The span of a claim, waiting included.
-pub(crate) fn claim_span(key: &RecordKey) -> Span {
-    listened_to(Level::DEBUG, || tracing::debug_span!("idem.claim", %key))
+pub(crate) fn claim_span(key: &RecordKey, measures: &Measures) -> Span {
+    listened_to(Level::DEBUG, || {
+        tracing::debug_span!(
+            "idem.claim",
+            idem.key = %key,
+            idem.store = measures.store(),
+            idem.route = measures.route(),
+            idem.outcome = Empty,
+            error.type = Empty,
+            otel.status_code = Empty,
+        )
+    })
 }
 
 /// The span that the work runs in: its own events show which key and attempt they belong to.
-pub(crate) fn run_span(key: &RecordKey, attempt: u32) -> Span {
-    listened_to(
-        Level::INFO,
-        || tracing::info_span!("idem.run", %key, attempt),
-    )
+pub(crate) fn run_span(key: &RecordKey, attempt: u32, measures: &Measures) -> Span {
+    listened_to(Level::INFO, || {
+        tracing::info_span!(
+            "idem.run",
+            idem.key = %key,
+            idem.attempt = attempt,
+            idem.store = measures.store(),
+            idem.route = measures.route(),
+        )
+    })
 }
 
 /// A span that no subscriber takes still goes to `log` where that feature of tracing is on, and
@@ -67,7 +109,16 @@ fn listened_to(level: Level, span: impl FnOnce() -> Span) -> Span {
     span()
 }
 
-pub(crate) fn claimed(outcome: &'static str) {
+/// A claim got its answer.
+pub(crate) fn claimed(span: &Span, claim: &Result<Claim, ClaimError>) {
+    let outcome = claim.as_ref().map_or("error", Claim::outcome);
+    if !span.is_disabled() {
+        span.record("idem.outcome", outcome);
+        if let Err(error) = claim {
+            span.record("error.type", error.source.kind().name());
+            span.record("otel.status_code", "ERROR");
+        }
+    }
     count!(
         "idem_claims_total",
         "outcome",
@@ -161,9 +212,9 @@ pub(crate) fn release_lapsed(key: &RecordKey) {
 }
 
 /// A renewal goes out after so much of its lease.
-pub(crate) fn lease_used(key: &RecordKey, used: Duration, lease: Duration) {
+pub(crate) fn lease_used(key: &RecordKey, measures: &Measures, used: Duration, lease: Duration) {
     let ratio = used.as_secs_f64() / lease.as_secs_f64();
-    metrics::histogram!("idem_lease_used_ratio").record(ratio);
+    measures.record(Shape::LeaseUsed, ratio);
     if ratio > LATE {
         tracing::warn!(
             %key, ?used, ?lease,

@@ -77,6 +77,8 @@ pub(crate) fn limits(config: &MySqlConfig) -> Limits {
 }
 
 impl Lanes for Sessions {
+    const STORE: &'static str = "mysql";
+
     type Kind = Call;
     type Lane = Option<Own>;
 

@@ -45,3 +45,40 @@ fn put(lane: &mut Option<Own>, taken: Taken) {
         own.put(taken);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use idem_core::{Fingerprint, Idempotency, RecordKey};
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn the_size_of_each_batch_is_measured() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        let _recording = metrics::set_default_local_recorder(&recorder);
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("a.db").display());
+        let idem = Idempotency::new(SqliteStore::connect(&url).await.unwrap());
+        let claims = (0..20).map(|n| {
+            let idem = idem.clone();
+            async move {
+                let key = RecordKey::new("scope", format!("key-{n}")).unwrap();
+                let claim = idem.claim(&key, &Fingerprint::of("test", b"a")).await;
+                drop(claim.unwrap());
+            }
+        });
+        futures_util::future::join_all(claims).await;
+        let mut sent = Vec::new();
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            if let ("idem_batch_calls", DebugValue::Histogram(sizes)) = (key.key().name(), value) {
+                let labels: Vec<_> = key.key().labels().map(metrics::Label::value).collect();
+                assert_eq!(labels, ["sqlite"]);
+                sent.extend(sizes.into_iter().map(|size| *size));
+            }
+        }
+        assert_eq!(sent.iter().sum::<f64>(), 20.0, "{sent:?}");
+        assert!(sent.len() < 20, "nothing travelled together: {sent:?}");
+    }
+}

@@ -17,7 +17,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
@@ -45,13 +45,18 @@ const NEEDS: [Need; 7] = [
     },
     Need {
         package: "chromium",
-        purpose: "the tests of the payments page",
+        purpose: "the tests of the payments page and the console",
         is_there: || find_program("chromium").is_some(),
     },
     Need {
         package: "chromium-driver",
         purpose: "the tests of the payments page",
         is_there: || find_program("chromedriver").is_some(),
+    },
+    Need {
+        package: "prometheus",
+        purpose: "the tests of the dashboard and the alert rules",
+        is_there: || find_program("promtool").is_some(),
     },
 ];
 

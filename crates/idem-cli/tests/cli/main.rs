@@ -5,5 +5,6 @@ mod doctor;
 mod help;
 mod idem;
 mod planted;
+mod prometheus;
 mod sqlite;
 mod story;

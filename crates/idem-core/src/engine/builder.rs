@@ -6,6 +6,7 @@ use super::{Idempotency, Shared, wait::Waiters};
 use crate::{
     Policy,
     error::PolicyError,
+    observe::{Labels, store_name},
     store::{Store, Watch},
     testing::Testing,
 };
@@ -61,15 +62,17 @@ impl fmt::Debug for Spawner {
 pub struct Builder {
     store: Arc<dyn Store>,
     watch: Option<Arc<dyn Watch>>,
+    name: String,
     policy: Policy,
     spawner: Option<Spawner>,
     testing: Testing,
 }
 
 impl Builder {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new<S: Store + 'static>(store: S) -> Self {
         Self {
-            store,
+            store: Arc::new(store),
+            name: store_name::<S>(),
             watch: None,
             policy: Policy::default(),
             spawner: None,
@@ -80,6 +83,20 @@ impl Builder {
     /// Sets the knobs.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Names the store in the label `store` of this engine's histograms. By default it has the name of
+    /// its type: `redis` for `RedisStore`. At most 64 bytes are kept.
+    ///
+    /// ```
+    /// # use idem_core::{Idempotency, error::PolicyError, store::Store};
+    /// # fn example(store: impl Store + 'static) -> Result<Idempotency, PolicyError> {
+    /// Idempotency::builder(store).name("payments-db").build()
+    /// # }
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -126,6 +143,7 @@ impl Builder {
         let shared = Shared {
             store: self.store,
             watch: self.watch,
+            labels: Labels::of(&self.name),
             spawner,
             waiters: Waiters::default(),
             entropy: self.testing.entropy,

@@ -10,8 +10,11 @@ use tracing::Instrument;
 
 use super::{Idempotency, call::in_place, keeper::MAX_PENDING};
 use crate::{
-    Execution, Fingerprint, OnBusy, RecordKey, Refused, error::ClaimError, machine::Request,
-    observe, store::StoreError,
+    Execution, Fingerprint, OnBusy, RecordKey, Refused,
+    error::ClaimError,
+    machine::Request,
+    observe::{self, Shape},
+    store::StoreError,
 };
 
 /// What became of a claim.
@@ -50,7 +53,7 @@ pub enum Claim {
 }
 
 impl Claim {
-    fn outcome(&self) -> &'static str {
+    pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Acquired(_) => "acquired",
             Self::Replay(_) => "replay",
@@ -77,19 +80,25 @@ impl Idempotency {
         key: &RecordKey,
         fingerprint: &Fingerprint,
     ) -> Result<Claim, ClaimError> {
+        let measures = self.measures();
+        let span = observe::claim_span(key, measures);
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
+            let since = measures.start(Shape::Claim);
             let mut claim = in_place!(self.claim_once(key, fingerprint));
+            measures.stop(Shape::Claim, since);
             if let (Ok(Claim::Refused(Refused::InFlight { retry_after })), OnBusy::Wait(max)) =
                 (&claim, self.policy().on_busy)
             {
                 let left = *retry_after;
+                let since = measures.start(Shape::Wait);
                 claim = Box::pin(self.claim_waiting(key, fingerprint, max, left)).await;
+                measures.stop(Shape::Wait, since);
             }
-            observe::claimed(claim.as_ref().map_or("error", Claim::outcome));
+            observe::claimed(&span, &claim);
             claim
         });
-        claiming.instrument(observe::claim_span(key)).await
+        claiming.instrument(span.clone()).await
     }
 
     pub(super) async fn claim_once(

@@ -9,7 +9,12 @@ use futures_util::{
 
 use tracing::Instrument;
 
-use crate::{Execution, error::Superseded, execution::Held, observe};
+use crate::{
+    Execution,
+    error::Superseded,
+    execution::Held,
+    observe::{self, Shape},
+};
 
 /// How work under a claim came to its end.
 #[derive(Debug)]
@@ -68,7 +73,9 @@ impl Execution {
     /// # Ok(()) }
     /// ```
     pub async fn run<F: Future>(&self, work: F) -> Ran<F::Output> {
-        let span = observe::run_span(self.key(), self.attempt());
+        let measures = self.held().engine.measures();
+        let span = observe::run_span(self.key(), self.attempt(), measures);
+        let since = measures.start(Shape::Run);
         let mut work = pin!(catching(work.instrument(span)));
         let mut watch = None;
         let finished = poll_fn(|cx| {
@@ -80,7 +87,9 @@ impl Execution {
             let watch = watch.get_or_insert_with(|| Box::pin(superseded(self.held())));
             watch.as_mut().poll(cx).map(|Superseded| None)
         });
-        match finished.await {
+        let finished = finished.await;
+        measures.stop(Shape::Run, since);
+        match finished {
             Some(Ok(output)) => Ran::Finished(output),
             Some(Err(message)) => Ran::Stopped(Stopped::Panicked(message)),
             None => Ran::Stopped(Stopped::Superseded),

@@ -17,7 +17,7 @@ use crate::{
     engine::{Budget, MAX_ROUNDS, endless, in_place},
     error::{HoldError, Superseded},
     machine::{Held as Reached, Holding, Landed, Want},
-    observe,
+    observe::{self, Shape},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -149,12 +149,23 @@ impl Held {
     /// States how the execution is to end. Whoever has the turn next takes it.
     pub(super) fn ask(&self, want: Want) {
         let _ = self.ending.set(want.name());
+        if let Some(bytes) = want.answer_bytes() {
+            self.engine.measures().record(Shape::Payload, bytes as f64);
+        }
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(want);
     }
 
     /// Ends the execution as it was [asked](Self::ask): at once if the store takes it, else in the
     /// background.
     pub(super) async fn end(&self) -> Result<Recording, Superseded> {
+        let measures = self.engine.measures();
+        let since = measures.start(Shape::Ending);
+        let ended = in_place!(self.end_or_leave());
+        measures.stop(Shape::Ending, since);
+        ended
+    }
+
+    async fn end_or_leave(&self) -> Result<Recording, Superseded> {
         let mut ended = in_place!(self.try_end());
         if matches!(&ended, Err(error) if error.kind() == StoreErrorKind::Unknown) {
             ended = Box::pin(self.end_again()).await;

@@ -31,6 +31,17 @@ impl Want {
         }
     }
 
+    /// The size of the answer or failure that it stores.
+    pub(crate) fn answer_bytes(&self) -> Option<usize> {
+        match self {
+            Self::End {
+                ending: Ending::Complete(payload) | Ending::Fail(payload),
+                ..
+            } => Some(payload.len()),
+            _ => None,
+        }
+    }
+
     /// `renewed`, `checkpointed`, `completed`, `failed`, `retryable` or `released`.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use idem_core::{
-    Failure, Recording,
+    Failure, OnBusy, Recording,
     spi::{Ran, Stopped},
     store::{Browse, Cursor, Page, Store, StoreError, StoreErrorKind},
 };
@@ -226,4 +226,70 @@ fn abandoned_keys_are_counted_in_the_whole_store() {
         assert_eq!(count.unwrap(), 2);
     });
     assert_eq!(value(&metrics, "idem_abandoned_keys"), 2.0);
+}
+
+#[test]
+fn histograms_have_the_store_and_the_route_of_their_engine() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let store = ScriptedStore::default();
+            let waits = Policy::default()
+                .route("POST /payments")
+                .on_busy(OnBusy::Wait(LEASE));
+            let idem = Idempotency::builder(store.clone())
+                .policy(waits)
+                .name("payments-db")
+                .build()
+                .unwrap();
+            let (name, print) = (key("k"), print("a"));
+            let work = async |_| {
+                sleep(LEASE / 2).await;
+                Ok::<_, Failure<String>>("answer".to_owned())
+            };
+            let repeat = async {
+                sleep(LEASE / 4).await;
+                idem.execute(&name, &print, work).await
+            };
+            let (first, second) = tokio::join!(idem.execute(&name, &print, work), repeat);
+            assert!(!first.unwrap().replayed && second.unwrap().replayed);
+        });
+    });
+    let mut seen = BTreeMap::new();
+    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+        let DebugValue::Histogram(values) = value else {
+            continue;
+        };
+        let labels: Vec<_> = key.key().labels().map(metrics::Label::value).collect();
+        assert_eq!(labels, ["payments-db", "POST /payments"], "{key:?}");
+        let values: Vec<f64> = values.iter().map(|value| **value).collect();
+        seen.insert(key.key().name().to_owned(), values);
+    }
+    let half = (LEASE / 2).as_secs_f64();
+    assert_eq!(seen["idem_claim_duration_seconds"].len(), 2);
+    assert_eq!(seen["idem_run_duration_seconds"].len(), 1);
+    assert!(seen["idem_run_duration_seconds"][0] >= half);
+    assert_eq!(seen["idem_wait_duration_seconds"].len(), 1);
+    assert!(seen["idem_wait_duration_seconds"][0] >= half / 2.0);
+    assert_eq!(seen["idem_ending_duration_seconds"].len(), 1);
+    assert_eq!(seen["idem_payload_bytes"], [8.0]);
+    assert_eq!(seen["idem_lease_used_ratio"].len(), 1);
+}
+
+#[test]
+fn described_counters_are_there_before_their_first_step() {
+    let metrics = metrics_of(async { idem_core::observe::describe() });
+    for name in [
+        "idem_endings_lost_total",
+        "idem_leases_cut_short_total",
+        "idem_endings_total",
+    ] {
+        assert_eq!(metrics.get(name), Some(&0.0), "{name}");
+    }
 }

@@ -178,9 +178,15 @@ fn every_turn_is_logged(text: &str) {
         .find(|line| line.contains("the work's own event"))
         .unwrap();
     assert!(
-        own_event.contains("idem.run") && own_event.contains("attempt=3"),
+        own_event.contains("idem.run") && own_event.contains("idem.attempt=3"),
         "{own_event}"
     );
+    let mismatch = text.lines().any(|line| {
+        line.contains("idem.claim{")
+            && line.contains("idem.key=:secr…#")
+            && line.contains("idem.store=")
+    });
+    assert!(mismatch, "no span of a claim in:\n{text}");
 }
 
 fn s8_keys_appear_shortened_and_payloads_never(text: &str) {

@@ -60,6 +60,8 @@ impl Answers {
 }
 
 impl Lanes for Sessions {
+    const STORE: &'static str = "postgres";
+
     type Kind = Kind;
     type Lane = Option<Own>;
 

@@ -79,6 +79,7 @@ impl Line {
 
     /// Sends requests as one pipeline. The answers are in the order of the requests.
     pub(super) async fn send(&self, requests: &mut [Request]) -> Vec<Answered> {
+        metrics::histogram!("idem_batch_calls", "store" => "redis").record(requests.len() as f64);
         let form = Form {
             combined: self.facts.combines() && self.slots.is_none(),
             by_text: false,

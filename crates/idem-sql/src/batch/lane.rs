@@ -28,6 +28,7 @@ impl<L: Lanes> Lane<L> {
                 break;
             };
             let calls = batch.groups.len();
+            measure::<L>(&batch);
             match ready {
                 Ok(()) => self.shared.lanes.serve(&mut self.state, batch).await,
                 Err(error) => batch.answer_all(&Err(error)),
@@ -54,6 +55,13 @@ impl<L: Lanes> Lane<L> {
             groups: groups?,
         })
     }
+}
+
+/// Calls with one row travel together, and count each.
+fn measure<L: Lanes>(batch: &UnderWay<L>) {
+    let groups = batch.groups.iter();
+    let calls: usize = groups.map(|group| 1 + group.others.len()).sum();
+    metrics::histogram!("idem_batch_calls", "store" => L::STORE).record(calls as f64);
 }
 
 impl<L: Lanes> Drop for Lane<L> {

@@ -43,6 +43,9 @@ const MAX_RACES: u32 = 1000;
 
 /// How a store sends batches.
 pub trait Lanes: Send + Sync + 'static {
+    /// The store's name, in the label `store` of `idem_batch_calls`.
+    const STORE: &'static str;
+
     /// Which calls fit together.
     type Kind: Kind;
     /// What a lane keeps between batches: its connection.

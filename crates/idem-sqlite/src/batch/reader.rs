@@ -49,6 +49,8 @@ pub(crate) struct Reader(pub(crate) File);
 pub(crate) struct Reading(Option<Own>);
 
 impl Lanes for Reader {
+    const STORE: &'static str = "sqlite";
+
     type Kind = Read;
     type Lane = Reading;
 

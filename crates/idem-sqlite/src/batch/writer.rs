@@ -70,6 +70,8 @@ pub(crate) struct Writing {
 }
 
 impl Lanes for Writer {
+    const STORE: &'static str = "sqlite";
+
     type Kind = Write;
     type Lane = Writing;
 

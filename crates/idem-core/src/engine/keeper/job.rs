@@ -116,7 +116,8 @@ impl Job {
         let round = async move {
             match class {
                 Class::Renewal => {
-                    observe::lease_used(&held.key, kept.elapsed(), held.lease());
+                    let measures = held.engine.measures();
+                    observe::lease_used(&held.key, measures, kept.elapsed(), held.lease());
                     let round = renew(&held, kept).await;
                     if let (Round::Superseded, Some(renewed)) = (&round, renewed) {
                         observe::taken_over(&held.key, renewed.elapsed(), held.lease());
