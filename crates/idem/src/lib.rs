@@ -55,6 +55,12 @@ pub mod actix {
     pub use idem_actix::*;
 }
 
+/// A webhook inbox: verified, deduplicated, worked off once.
+#[cfg(feature = "webhook")]
+pub mod webhook {
+    pub use idem_webhook::*;
+}
+
 /// The examples of the README and of the book run as doctests.
 #[cfg(all(
     doctest,
