@@ -147,14 +147,15 @@ impl Guard {
         let limit = self.0.profile.request_limit;
         let mut body = pin!(body);
         let time = self.0.profile.request_time;
-        let read = Deadline::after(time).bound(read(body.as_mut(), limit));
-        match read.await.unwrap_or(Read::Late) {
+        let deadline = Deadline::after(time);
+        let read = deadline.bound(read(body.as_mut(), limit)).await;
+        match read.unwrap_or(Read::Late) {
             Read::Whole(whole) => Ok(whole),
             Read::Late => Err(late(time)),
             Read::Outgrown => {
                 // Who waits to be asked for the body is told at once instead.
                 if !head.headers.contains_key(header::EXPECT) {
-                    Box::pin(read_past(body, READ_PAST)).await;
+                    Box::pin(deadline.bound(read_past(body, READ_PAST))).await;
                 }
                 Err(Problem::new(Code::BodyTooLarge).detail(format!(
                     "A request with an idempotency key takes at most {limit} bytes here. It did \

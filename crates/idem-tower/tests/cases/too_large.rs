@@ -42,6 +42,18 @@ async fn a_body_that_does_not_end_in_time_is_refused_and_runs_nothing() {
     assert_eq!(runs.get(), 0);
 }
 
+/// The bound holds for what is read past as well.
+#[tokio::test]
+async fn a_body_too_large_that_does_not_end_in_time_is_refused() {
+    let profile = Profile::default().request_time(Some(Duration::from_millis(50)));
+    let (app, runs) = payments(layer(&memory()).profile(profile));
+    let address = wire::serve(app).await;
+    let head = request(&format!("Content-Length: {}", 2 * LIMIT));
+    let answer = wire::send_raw(address, &[head.as_bytes(), b"x"].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert_eq!(runs.get(), 0);
+}
+
 /// Nothing is read of a body that is beyond all measure, or whose sender waits to be asked for it.
 #[tokio::test]
 async fn a_body_that_would_take_long_to_read_past_is_refused_at_once() {
