@@ -180,7 +180,7 @@ impl IdempotencyLayer {
 
     /// Answers problems in this route's own words, instead of in the profile's format
     /// ([`Profile::errors`]). The status and `Retry-After` are the hook's to keep:
-    /// [`Problem::into_response`] shows how.
+    /// [`Problem::into_response`] shows how. Where the hook panics, the profile's format is used.
     #[must_use]
     pub fn on_error(
         self,

@@ -60,6 +60,28 @@ async fn a_route_can_answer_problems_in_its_own_words() {
     assert_eq!(answer.body, r#"{"error":{"kind":"key-missing"}}"#);
 }
 
+/// The ending of a handler that failed is stored all the same.
+#[tokio::test]
+async fn words_that_panic_cost_no_answer() {
+    let charges = Runs::default();
+    let charging = charges.clone();
+    let handler = move || {
+        charging.count();
+        let fails: fn() = || panic!("after the charge");
+        std::future::ready(fails())
+    };
+    let layer = layer(&memory()).on_error(|_| panic!("no words"));
+    let app: Router = Router::new().fallback(any(handler)).layer(layer);
+    let first = pay("k").send(&app).await;
+    assert_eq!(first.status, 500);
+    let again = pay("k").send(&app).await;
+    assert_eq!((again.status, charges.get()), (first.status, 1));
+    assert_eq!(
+        call(Method::POST, "/").send(&app).await.code(),
+        "key-missing"
+    );
+}
+
 /// A timeout layer inside cuts the handler off after the charge.
 #[tokio::test]
 async fn a_timeout_inside_charges_once() {

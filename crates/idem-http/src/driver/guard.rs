@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -107,7 +108,7 @@ impl Guard {
 
     /// Answers problems in this route's own words, instead of in the profile's format
     /// ([`Profile::errors`]). The status and `Retry-After` are the hook's to keep:
-    /// [`Problem::into_response`] shows how.
+    /// [`Problem::into_response`] shows how. Where the hook panics, the profile's format is used.
     #[must_use]
     pub fn on_error(
         self,
@@ -128,10 +129,7 @@ impl Guard {
     /// request did for ever: a layer further out, in this process or another, must not store them.
     pub(super) fn problem(&self, problem: Problem) -> Response<Bytes> {
         let is_final = problem.code == Code::HandlerFailed;
-        let mut response = match &self.0.on_error {
-            Some(on_error) => on_error(problem),
-            None => self.0.profile.problem(&problem),
-        };
+        let mut response = self.in_words(&problem);
         if !is_final {
             let retryable = http::HeaderValue::from_static("retryable");
             response
@@ -140,6 +138,15 @@ impl Guard {
             response.extensions_mut().insert(Disposition::Retryable);
         }
         response
+    }
+
+    /// A hook that panics costs the request its words and not its ending.
+    fn in_words(&self, problem: &Problem) -> Response<Bytes> {
+        let own = self.0.on_error.as_ref().and_then(|on_error| {
+            let words = || on_error(problem.clone());
+            catch_unwind(AssertUnwindSafe(words)).ok()
+        });
+        own.unwrap_or_else(|| self.0.profile.problem(problem))
     }
 
     pub(super) fn refuse(&self, problem: Problem) -> Answer {

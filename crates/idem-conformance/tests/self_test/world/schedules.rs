@@ -16,9 +16,7 @@ use super::strategy::plans;
 /// Schedules per test; there are three, and `IDEM_SCHEDULES` asks for more, or fewer.
 fn schedules() -> u32 {
     let asked = std::env::var("IDEM_SCHEDULES").ok();
-    asked.map_or(5_000, |asked| {
-        asked.parse().expect("a number of schedules")
-    })
+    asked.map_or(5_000, |asked| asked.parse().expect("a number of schedules"))
 }
 
 /// Where output is captured, a line for people has to go around the test harness.
