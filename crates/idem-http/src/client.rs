@@ -6,8 +6,8 @@
 //! is safe to start over with a new key ([`GaveUp::NothingRan`]) or not
 //! ([`GaveUp::OutcomeUnknown`]).
 //!
-//! There is no I/O and no clock here, so it works with any HTTP client. With the feature
-//! `reqwest`, `IdempotencyMiddleware` does the sending.
+//! There is no I/O and no clock here, so it works with any HTTP client. `IdempotencyMiddleware` (feature
+//! `reqwest`) and `IntentLayer` (feature `client-tower`: hyper, tonic) do the sending.
 //!
 //! | | |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | [`RetryRules`] | when to send again, how long to wait, and how the server speaks |
 //! | [`RetryBudget`] | bounds the repeats of all intents together |
 //! | [`GaveUp`] | nothing ran, or the outcome is unknown |
+//! | [`Journal`] | where intents are kept, to go on after a crash |
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,8 +38,15 @@
 
 mod answer;
 mod budget;
+#[cfg(feature = "sending")]
+mod clock;
 mod doubt;
+#[cfg(feature = "sending")]
+mod error;
+#[cfg(feature = "sending")]
+mod held;
 mod intent;
+mod journal;
 mod key_form;
 mod outcome;
 #[cfg(feature = "reqwest")]
@@ -46,13 +54,22 @@ mod reqwest;
 mod rules;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "client-tower")]
+mod tower;
+#[cfg(feature = "sending")]
+mod which;
 
 #[cfg(feature = "reqwest")]
-pub use self::reqwest::{IdempotencyMiddleware, IntentError};
+pub use self::reqwest::IdempotencyMiddleware;
+#[cfg(feature = "client-tower")]
+pub use self::tower::{IntentLayer, IntentService, SentBody};
 pub use self::{
     budget::RetryBudget,
     intent::Intent,
+    journal::{Entry, Journal},
     key_form::KeyForm,
     outcome::{GaveUp, Next, Sent, StopReason},
     rules::RetryRules,
 };
+#[cfg(feature = "sending")]
+pub use self::{error::IntentError, held::HeldBody};

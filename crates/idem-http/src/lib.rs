@@ -10,6 +10,7 @@
 //! | [`problem`], [`ErrorFormat`] | answers that do not come from the handler (RFC 9457, or as Stripe writes them) |
 //! | [`Profile`] | all knobs, with presets |
 //! | `grpc` | how calls end in gRPC (feature `grpc`) |
+//! | `OpenApiFragment` | what a route says of itself in an OpenAPI document (feature `openapi`) |
 //! | `driver` | the server's half for an integration to drive (feature `driver`) |
 //! | [`client`] | the client's half: one key per intent, and when to send it again |
 //!
@@ -32,6 +33,8 @@ mod headers;
 mod key_header;
 mod knobs;
 mod media_type;
+#[cfg(feature = "openapi")]
+mod openapi;
 pub mod problem;
 mod profile;
 mod status;
@@ -50,6 +53,8 @@ pub use headers::{
     KeptHeaders,
 };
 pub use key_header::{Form, IDEMPOTENCY_KEY, KeyHeader, Malformed, parse as parse_key};
+#[cfg(feature = "openapi")]
+pub use openapi::OpenApiFragment;
 pub use problem::{Code, ErrorFormat, NotAbsolute, Problem};
 pub use profile::Profile;
 pub use status::{Disposition, StatusRules};

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 mod support;
+#[path = "client/tower.rs"]
+mod tower;
 
 use std::{
     net::SocketAddr,

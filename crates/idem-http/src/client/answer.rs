@@ -1,5 +1,10 @@
 //! Reads an answer: what it proves about its sending, and whether another may fare better.
 
+mod grpc;
+
+#[cfg(feature = "sending")]
+pub(super) use grpc::is_grpc;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
@@ -40,6 +45,9 @@ impl Reading {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Self {
+        if let Some(ended) = grpc::Ended::read(status, headers) {
+            return ended.reading(rules, is_replayed(rules, headers));
+        }
         let (evidence, again) = match status.is_success() {
             true => (Evidence::Settled, false),
             false => Error::read(rules, status, headers, body).judge(),

@@ -11,7 +11,7 @@ pub enum Sent<'a> {
     Answered {
         /// Its status.
         status: StatusCode,
-        /// Its headers.
+        /// Its headers; for a gRPC answer its trailers as well, which say how the call ended.
         headers: &'a HeaderMap,
         /// Its body. It is not looked at for a 2xx. With no body, or with a part of it, fewer
         /// answers are understood, and none is taken for more than it says.

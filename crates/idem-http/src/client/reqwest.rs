@@ -1,25 +1,21 @@
 //! [`IdempotencyMiddleware`]: the client's half for reqwest.
 
-mod clock;
-mod error;
-mod held;
 #[cfg(test)]
 mod tests;
 
-use std::time::SystemTime;
-
 use async_trait::async_trait;
-use http::{Extensions, Method};
-use reqwest::{Request, Response};
+use http::Extensions;
+use reqwest::{Body, Request, Response, ResponseBuilderExt};
 use reqwest_middleware::{
     ClientBuilder, ClientWithMiddleware, Error, Middleware, Next as Chain, Result,
 };
 use tokio::time::sleep;
 
-pub use self::error::IntentError;
-use self::{clock::Clock, held::Held};
-use super::{GaveUp, Intent, Next, RetryRules, Sent, StopReason};
-use crate::{Form, KeyHeader};
+use super::{
+    GaveUp, Intent, IntentError, Next, RetryRules, Sent, StopReason, clock::Clock, held, which,
+};
+
+type Held = held::Held<Body>;
 
 /// Sends each POST and PATCH with a key of its own, and again under that key until there is an
 /// outcome.
@@ -142,34 +138,10 @@ impl IdempotencyMiddleware {
             .build())
     }
 
-    /// The intent behind a request, `None` for a request that is sent as it is.
-    fn intent(&self, request: &Request, extensions: &Extensions) -> Result<Option<Intent>> {
-        if let Some(intent) = extensions.get::<Intent>() {
-            return Ok(Some(intent.clone()));
-        }
-        let header = KeyHeader {
-            name: self.rules.header.clone(),
-            form: Form::Lenient,
-        };
-        let rules = self.rules.clone();
-        let now = SystemTime::now();
-        Ok(
-            match header.read(request.headers()).map_err(Error::middleware)? {
-                Some(key) => Some(Intent::resume(key, now, now, rules)),
-                None if is_protected(request.method()) => Some(Intent::new(rules)),
-                None => None,
-            },
-        )
-    }
-
     /// Whether an error proves that the request was not sent.
     fn is_not_sent(&self, error: &Error) -> bool {
         self.trusts_connect_errors && (error.is_connect() || error.is_builder())
     }
-}
-
-fn is_protected(method: &Method) -> bool {
-    matches!(*method, Method::POST | Method::PATCH)
 }
 
 #[async_trait]
@@ -180,7 +152,8 @@ impl Middleware for IdempotencyMiddleware {
         extensions: &mut Extensions,
         chain: Chain<'_>,
     ) -> Result<Response> {
-        let Some(mut intent) = self.intent(&request, extensions)? else {
+        let intent = which::intent(&self.rules, request.method(), request.headers(), extensions);
+        let Some(mut intent) = intent.map_err(Error::middleware)? else {
             return chain.run(request, extensions).await;
         };
         intent
@@ -196,9 +169,10 @@ impl Middleware for IdempotencyMiddleware {
                 None => (request, None),
             };
             let reply = match chain.clone().run(sending, extensions).await {
-                Ok(response) => Held::read(response, self.body_limit)
-                    .await
-                    .map_err(Error::from),
+                Ok(response) => {
+                    let held = Held::read(with_url(response), self.body_limit);
+                    held.await.map_err(Error::from)
+                }
                 Err(error) => Err(error),
             };
             let next = self.next(&mut intent, &reply, &clock);
@@ -222,22 +196,15 @@ impl Middleware for IdempotencyMiddleware {
 
 impl IdempotencyMiddleware {
     fn next(&self, intent: &mut Intent, reply: &Result<Held>, clock: &Clock) -> Next {
-        let (elapsed, jitter) = (clock.elapsed(), rand::random());
         match reply {
-            Ok(held) => {
-                let sent = Sent::Answered {
-                    status: held.head().status,
-                    headers: &held.head().headers,
-                    body: &held.bytes(),
-                };
-                intent.after(sent, elapsed, jitter)
-            }
+            Ok(held) => held.next(intent, clock),
             Err(error) => {
                 let sent = match self.is_not_sent(error) {
                     true => Sent::NotSent,
                     false => Sent::Lost,
                 };
-                match (intent.after(sent, elapsed, jitter), error.is_builder()) {
+                let next = intent.after(sent, clock.elapsed(), rand::random());
+                match (next, error.is_builder()) {
                     // An invalid request stays invalid.
                     (Next::SendAgain(_), true) => {
                         Next::GiveUp(intent.give_up(StopReason::NotSendable))
@@ -251,9 +218,20 @@ impl IdempotencyMiddleware {
 
 /// The outcome, with the intent's key.
 fn answer(intent: &Intent, reply: Result<Held>) -> Result<Response> {
-    let mut response = reply?.into_response();
+    let mut response = reply?.into_response().map(Body::wrap);
     response.extensions_mut().insert(intent.key().clone());
-    Ok(response)
+    Ok(response.into())
+}
+
+/// With the extension that reqwest takes the URL of an answer from.
+fn with_url(response: Response) -> http::Response<Body> {
+    let url = response.url().clone();
+    let mut response = http::Response::<Body>::from(response);
+    if let Ok(with_url) = http::Response::builder().url(url).body(()) {
+        let extensions = with_url.into_parts().0.extensions;
+        response.extensions_mut().extend(extensions);
+    }
+    response
 }
 
 fn failure(intent: &Intent, gave_up: GaveUp, last: Option<Result<Held>>) -> Error {

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod forms;
+mod grpc;
 mod replies;
 mod resumed;
 mod world;

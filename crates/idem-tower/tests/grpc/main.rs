@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod client;
+mod client_layer;
 mod fingerprint;
 mod key;
 mod lifetime;

@@ -2,7 +2,7 @@
 
 mod network;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use idem_core::IdempotencyKey;
 use reqwest::Body;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::super::Intent;
+use super::Intent;
 
 /// The time since an intent was resumed or first sent, by two clocks: the monotonic one stands still while the
 /// machine sleeps, and the wall clock can be set back. The larger of both counts.
