@@ -55,6 +55,12 @@ pub mod actix {
     pub use idem_actix::*;
 }
 
+/// Messages that a broker delivers at least once, worked off once.
+#[cfg(feature = "consumer")]
+pub mod consumer {
+    pub use idem_consumer::*;
+}
+
 /// The README's examples run as doctests.
 #[cfg(all(
     doctest,

@@ -57,6 +57,7 @@ const RULES: &[Rule] = &[
     rule("idem-http", &["idem-core"]),
     rule("idem-tower", &["idem-core", "idem-http"]),
     rule("idem-actix", &["idem-core", "idem-http"]),
+    rule("idem-consumer", &["idem-core"]),
     rule("idem-conformance", &["idem-core"]),
     rule(
         "idem-cli",
@@ -81,6 +82,7 @@ const RULES: &[Rule] = &[
             "idem-http",
             "idem-tower",
             "idem-actix",
+            "idem-consumer",
         ],
     ),
 ];
