@@ -277,6 +277,12 @@ impl Policy {
         }
     }
 
+    /// The limit of attempts, where there is one.
+    #[must_use]
+    pub fn attempts_limit(&self) -> Option<NonZeroU32> {
+        self.max_attempts
+    }
+
     /// The choice for an outage before the claim.
     #[must_use]
     pub fn outage(&self) -> OnOutage {

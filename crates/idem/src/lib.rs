@@ -61,6 +61,12 @@ pub mod webhook {
     pub use idem_webhook::*;
 }
 
+/// Messages that a broker delivers at least once, worked off once.
+#[cfg(feature = "consumer")]
+pub mod consumer {
+    pub use idem_consumer::*;
+}
+
 /// The examples of the README and of the book run as doctests.
 #[cfg(all(
     doctest,

@@ -35,6 +35,8 @@
 //! | [`Cluster`] | three primaries with a replica each: the same, and moving slots step by step | same | same |
 //! | [`Postgres`] | one server, flushing or not, with any setting; [standbys](Postgres::add_standby), synchronous or not, and their promotion | `IDEM_PG_BINDIR`, the folder with `initdb` and `postgres` | `pg_config --bindir`, the newest below `/usr/lib/postgresql` |
 //! | [`MariaDb`] | one server, flushing or not, with any setting | `IDEM_MARIADB_SERVER`, the path of `mariadbd` | `PATH`, `/usr/sbin` |
+//! | [`Nats`] | one server with JetStream | `IDEM_NATS_SERVER`, the path of `nats-server` | `PATH`, what `cargo xtask test` unpacked |
+//! | [`RabbitMq`] | one node with a port mapper of its own | `IDEM_RABBITMQ_SERVER`, the path of the script `sbin/rabbitmq-server` | below `/usr/lib/rabbitmq/lib` |
 //! | [`PgBouncer`] | in transaction mode, with any setting, before any of these or a proxy | `IDEM_PGBOUNCER`, the path of the program | `/usr/sbin/pgbouncer`, the one in `PATH` |
 //! | [`Program`] | anything else | the path or name it is given | |
 //!
@@ -75,11 +77,13 @@ mod launch;
 mod lifeline;
 mod log_tail;
 mod mariadb;
+mod nats;
 mod ports;
 pub mod postgres;
 mod process;
 mod program;
 pub mod proxy;
+mod rabbitmq;
 mod random;
 pub mod redis;
 mod residents;
@@ -91,11 +95,13 @@ mod wait;
 
 pub use error::TestbedError;
 pub use mariadb::{MariaDb, MariaDbBuilder};
+pub use nats::Nats;
 pub use postgres::{
     Durability, PgBouncer, PgBouncerBuilder, Postgres, PostgresBuilder, Replication,
 };
 pub use program::Program;
 pub use proxy::{Armed, Fault, FaultCounts, FaultyProxy, Rule};
+pub use rabbitmq::RabbitMq;
 pub use redis::{
     AppendFsync, Cluster, ClusterBuilder, Redis, RedisBinary, RedisBuilder, RedisFlavor, Sentinel,
     SentinelBuilder, SlotMigration,

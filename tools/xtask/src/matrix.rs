@@ -8,12 +8,13 @@ use std::env;
 use anyhow::Result;
 use clap::Args;
 
-use crate::command::Step;
+use crate::cli::Install;
+use crate::command::{Step, find_program};
 use crate::lane::{Outcome, Report};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 use fetch::Fetched;
-use servers::{SERVERS, Server};
+use servers::{NATS, SERVERS, Server};
 
 #[derive(Args)]
 pub(crate) struct Matrix {
@@ -62,6 +63,21 @@ fn test_against(workspace: &Workspace, server: &Server) -> Result<Outcome> {
         Outcome::Passed(tally.to_string())
     } else {
         Outcome::Skipped(format!("{tested} has no tests that ran"))
+    })
+}
+
+/// Unpacks the server that no Debian package brings, for the tests of idem-consumer.
+pub(crate) fn nats_lane(workspace: &Workspace, install: Install) -> Result<Outcome> {
+    if find_program("nats-server").is_some() || env::var_os(NATS.variable()).is_some() {
+        return Ok(Outcome::Passed("it is installed".to_owned()));
+    }
+    if install.no_install {
+        return Ok(Outcome::Skipped("--no-install was given".to_owned()));
+    }
+    Ok(match fetch::fetch(workspace, &NATS)? {
+        Fetched::Ready(path) => Outcome::Passed(path.display().to_string()),
+        // The tests that miss it fail in CI, and say that they were skipped elsewhere.
+        Fetched::Absent(reason) => Outcome::Skipped(reason),
     })
 }
 

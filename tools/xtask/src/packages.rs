@@ -17,7 +17,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
@@ -32,6 +32,11 @@ const NEEDS: [Need; 9] = [
         package: "mariadb-server",
         purpose: "the MySQL store's tests",
         is_there: has_mariadb,
+    },
+    Need {
+        package: "rabbitmq-server",
+        purpose: "the consumer's tests",
+        is_there: has_rabbitmq,
     },
     Need {
         package: "pgbouncer",
@@ -177,6 +182,12 @@ fn has_mariadb() -> bool {
     env::var_os("IDEM_MARIADB_SERVER").is_some_and(|path| is_executable(Path::new(&path)))
         || find_program("mariadbd").is_some()
         || is_executable(Path::new("/usr/sbin/mariadbd"))
+}
+
+/// The script in `PATH` insists on a user of its own; the tests start the one below.
+fn has_rabbitmq() -> bool {
+    env::var_os("IDEM_RABBITMQ_SERVER").is_some_and(|path| is_executable(Path::new(&path)))
+        || Path::new("/usr/lib/rabbitmq/lib").is_dir()
 }
 
 /// Debian keeps the server's programs outside `PATH`, in a folder per version.

@@ -58,6 +58,7 @@ const RULES: &[Rule] = &[
     rule("idem-tower", &["idem-core", "idem-http"]),
     rule("idem-actix", &["idem-core", "idem-http"]),
     rule("idem-webhook", &["idem-core"]),
+    rule("idem-consumer", &["idem-core"]),
     rule("idem-conformance", &["idem-core"]),
     rule(
         "idem-cli",
@@ -83,6 +84,7 @@ const RULES: &[Rule] = &[
             "idem-tower",
             "idem-actix",
             "idem-webhook",
+            "idem-consumer",
         ],
     ),
 ];

@@ -5,12 +5,14 @@ use anyhow::{Result, bail};
 use crate::cli::Install;
 use crate::command::Step;
 use crate::lane::{Outcome, Report};
+use crate::matrix;
 use crate::packages;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
 
 pub(crate) fn run(workspace: &Workspace, install: Install, report: &mut Report) {
     report.lane("packages", || packages::lane(workspace, install));
+    report.lane("nats-server", || matrix::nats_lane(workspace, install));
     let mut tally = Tally::default();
     report.lane("tests", || every_test(workspace, &mut tally));
     report.close_with(format!("tests: {tally}"));

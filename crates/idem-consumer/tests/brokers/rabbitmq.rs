@@ -1,0 +1,269 @@
+//! RabbitMQ.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use idem_consumer::{Consumer, KeyFrom, Message, RunError, rabbitmq};
+use idem_core::{Context, Failure, Scope};
+use idem_testbed::{RabbitMq, skip_or_fail};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use tokio::time::sleep;
+
+use super::{KEY, Seen, consumer, engine, in_time, watched};
+
+/// Queues of one test on the shared node.
+struct Queues {
+    channel: Channel,
+    name: &'static str,
+    url: String,
+    _connection: Connection,
+}
+
+impl Queues {
+    async fn on(server: &RabbitMq, name: &'static str) -> Self {
+        let url = server.url();
+        let connection = Connection::connect(&url, ConnectionProperties::default())
+            .await
+            .unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .unwrap();
+        let options = QueueDeclareOptions::durable();
+        channel
+            .queue_declare(name.into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        Self {
+            channel,
+            name,
+            url,
+            _connection: connection,
+        }
+    }
+
+    fn source(&self) -> rabbitmq::Queue {
+        let delays = [200, 1000, 5000].map(Duration::from_millis);
+        rabbitmq::Queue::new(&self.url, self.name).delays(delays)
+    }
+
+    async fn publish(&self, key: Option<&str>, body: &str) {
+        let mut properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            // A dead letter must outlive this.
+            .with_expiration("60000".into());
+        if let Some(key) = key {
+            let mut headers = FieldTable::default();
+            headers.insert(KEY.into(), AMQPValue::LongString(key.into()));
+            properties = properties.with_headers(headers);
+        }
+        let options = BasicPublishOptions::default();
+        let (name, body) = (self.name.into(), body.as_bytes());
+        let sent = self
+            .channel
+            .basic_publish("".into(), name, options, body, properties);
+        assert!(sent.await.unwrap().await.unwrap().is_ack());
+    }
+
+    async fn left(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = self
+            .channel
+            .queue_declare(queue.into(), options, FieldTable::default());
+        queue.await.unwrap().message_count()
+    }
+
+    async fn dead_letters(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let queue = format!("{}.dead", self.name);
+        let get = || {
+            self.channel
+                .basic_get(queue.as_str().into(), BasicGetOptions::default())
+        };
+        while let Some(letter) = get().await.unwrap() {
+            assert!(letter.properties.expiration().is_none());
+            let headers = letter.properties.headers().clone().unwrap();
+            let text = |name| match headers.inner().get(name) {
+                Some(AMQPValue::LongString(text)) => text.to_string(),
+                other => panic!("{other:?}"),
+            };
+            found.push((text(rabbitmq::REASON_NAME), text(rabbitmq::REASON)));
+            letter.acker.ack(BasicAckOptions::default()).await.unwrap();
+        }
+        found.sort();
+        found
+    }
+}
+
+async fn quick(_: Context, _: Message) -> Result<(), Failure<String>> {
+    Ok(())
+}
+
+/// One node for all, which is killed by the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_one_node() {
+    let Some(server) = skip_or_fail(RabbitMq::start().await) else {
+        return;
+    };
+    tokio::join!(
+        each_message_is_worked_off_once_and_the_rest_is_dead(&server),
+        deferred_messages_come_again_after_the_delay(&server),
+        a_drained_run_gives_back_what_did_not_start(&server),
+        a_queue_that_is_not_there_ends_the_run(&server),
+    );
+    a_run_outlives_a_kill_of_the_node(&server).await;
+}
+
+async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &RabbitMq) {
+    let queues = Queues::on(server, "once").await;
+    for _ in 0..3 {
+        queues.publish(Some("a"), "500 usd").await;
+    }
+    queues.publish(Some("a"), "5 usd").await;
+    queues.publish(None, "no key").await;
+    queues.publish(Some(&"k".repeat(300)), "a long key").await;
+    let seen = Seen::default();
+    // One after the other: which of two messages with one key is first is not left to chance.
+    let builder = Consumer::builder(
+        engine(),
+        Scope::new("orders").unwrap(),
+        KeyFrom::header(KEY),
+    );
+    let consumer = watched(builder.concurrency(1), &seen);
+    let ran = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ran);
+    let handler = move |context: Context, message: Message| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async move {
+            assert_eq!(message.header(KEY), Some(&b"a"[..]));
+            assert_eq!(context.key().key(), "a");
+            Ok::<_, Failure<String>>(())
+        }
+    };
+    let stop = async {
+        seen.at_least("dead-letter", 3).await;
+        seen.at_least("repeat", 2).await;
+    };
+    let summary = in_time(consumer.run(queues.source(), handler, stop))
+        .await
+        .unwrap();
+    assert_eq!(ran.load(Ordering::Relaxed), 1);
+    assert_eq!(
+        (
+            summary.done,
+            summary.repeats,
+            summary.dead_letters,
+            summary.unsettled
+        ),
+        (1, 2, 3, 0)
+    );
+    assert_eq!(queues.left("once").await, 0);
+    let dead = queues.dead_letters().await;
+    let names: Vec<&str> = dead.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["key", "key", "mismatch"]);
+    assert!(dead[0].1.contains("it has 300 bytes"), "{dead:?}");
+}
+
+async fn deferred_messages_come_again_after_the_delay(server: &RabbitMq) {
+    let queues = Queues::on(server, "again").await;
+    queues.publish(Some("a"), "x").await;
+    let seen = Seen::default();
+    let consumer = consumer(&engine(), &seen);
+    let third = |context: Context, message: Message| async move {
+        assert_eq!(&**message.body(), b"x");
+        match context.attempt() {
+            3 => Ok(()),
+            _ => Err(Failure::Retryable("no route".to_owned())),
+        }
+    };
+    let stop = seen.at_least("done", 1);
+    let summary = in_time(consumer.run(queues.source(), third, stop))
+        .await
+        .unwrap();
+    assert_eq!((summary.done, summary.deferred), (1, 2));
+    for queue in ["again", "again.retry.200", "again.retry.1000"] {
+        assert_eq!(queues.left(queue).await, 0, "{queue}");
+    }
+}
+
+async fn a_drained_run_gives_back_what_did_not_start(server: &RabbitMq) {
+    let queues = Queues::on(server, "drain").await;
+    for n in 0..20 {
+        queues.publish(Some(&n.to_string()), "x").await;
+    }
+    let (seen, engine) = (Seen::default(), engine());
+    let first = consumer(&engine, &seen);
+    let slow = |_: Context, _: Message| async {
+        sleep(Duration::from_millis(50)).await;
+        Ok::<_, Failure<String>>(())
+    };
+    let source = queues.source().prefetch(100);
+    let stop = seen.at_least("done", 1);
+    let summary = in_time(first.run(source, slow, stop)).await.unwrap();
+    assert_eq!(summary.unsettled + summary.dropped, 0);
+    assert!(summary.done < 20, "{summary:?}");
+    // Another worker has the rest.
+    let stop = seen.at_least("done", 20);
+    let other = consumer(&engine, &seen);
+    let rest = in_time(other.run(queues.source(), quick, stop))
+        .await
+        .unwrap();
+    assert_eq!(summary.done + rest.done, 20);
+}
+
+async fn a_queue_that_is_not_there_ends_the_run(server: &RabbitMq) {
+    let seen = Seen::default();
+    let source = rabbitmq::Queue::new(server.url(), "nowhere");
+    let run = consumer(&engine(), &seen);
+    let error = in_time(run.run(source, quick, std::future::pending()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, RunError::Source(e) if e.to_string().contains("NOT_FOUND")),
+        "{error}"
+    );
+}
+
+/// The node is killed and started again while messages are worked off, put off and wait to be tried
+/// again: the source connects anew, and none is lost.
+async fn a_run_outlives_a_kill_of_the_node(server: &RabbitMq) {
+    let queues = Queues::on(server, "kill").await;
+    for n in 0..60 {
+        queues.publish(Some(&n.to_string()), "x").await;
+    }
+    let seen = Seen::default();
+    let consumer = consumer(&engine(), &seen);
+    let second = |context: Context, _: Message| async move {
+        sleep(Duration::from_millis(50)).await;
+        match context.attempt() {
+            1 => Err(Failure::Retryable("no route".to_owned())),
+            _ => Ok(()),
+        }
+    };
+    let stop = async {
+        seen.at_least("done", 5).await;
+        server.kill();
+        server.restart().await.unwrap();
+        seen.at_least("done", 60).await;
+    };
+    let summary = in_time(consumer.run(queues.source(), second, stop))
+        .await
+        .unwrap();
+    assert_eq!(seen.of("done"), 60, "{summary:?}");
+}
