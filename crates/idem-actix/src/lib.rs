@@ -70,7 +70,7 @@ pub use extract::{CommitWith, NotTaken, Running};
 pub use idem_http::{
     CanonicalForm, CanonicalJson, Code, Disposition, ErrorFormat, FingerprintRules, Form,
     KeptHeaders, KeyHeader, Problem, Profile, StatusRules, StoredResponse,
-    driver::{CutOff, Target},
+    driver::{CutOff, RouteKnobs, Target},
 };
 pub use middleware::IdempotencyMiddleware;
 pub use rejection::Rejection;

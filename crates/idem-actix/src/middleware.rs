@@ -1,9 +1,9 @@
 //! [`IdempotencyMiddleware`]: the middleware, and its knobs.
 
-use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, fmt, rc::Rc, sync::Arc};
 
 use actix_web::{
-    Error, HttpResponse, HttpResponseBuilder,
+    Error, HttpMessage, HttpResponse, HttpResponseBuilder,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform},
 };
@@ -12,7 +12,7 @@ use http::StatusCode;
 use idem_core::{Idempotency, IdempotencyKey, Scope};
 use idem_http::{
     Problem, Profile,
-    driver::{self, Admission, Guard},
+    driver::{self, Admission, Guard, RouteKnobs},
 };
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
 };
 
 type ScopeOf = Arc<dyn Fn(&ServiceRequest) -> Result<Scope, Rejection> + Send + Sync>;
+type KnobsOf = Arc<dyn Fn(&ServiceRequest) -> Option<RouteKnobs> + Send + Sync>;
 type KeyOf =
     Arc<dyn Fn(&ServiceRequest) -> Result<Option<IdempotencyKey>, Rejection> + Send + Sync>;
 
@@ -29,8 +30,9 @@ type KeyOf =
 ///
 /// It is its own builder: what is set below can be set in any order. Make it once, outside of the
 /// factory that `HttpServer::new` calls for each worker, and clone it in there: all workers then
-/// share one engine. Routes that differ in lease, retention or what to do when busy get an engine of
-/// their own by [`Idempotency::with_policy`].
+/// share one engine. Routes that differ in lease, retention or what to do when busy get a middleware of
+/// their own, over an engine by [`Idempotency::with_policy`], or one middleware has them all by
+/// [`per_route`](Self::per_route).
 ///
 /// ```
 /// use actix_web::{HttpMessage, dev::ServiceRequest, error::ErrorUnauthorized};
@@ -54,6 +56,7 @@ pub struct IdempotencyMiddleware {
     guard: Guard,
     scope: ScopeOf,
     key: Option<KeyOf>,
+    knobs: Option<KnobsOf>,
 }
 
 impl IdempotencyMiddleware {
@@ -70,6 +73,7 @@ impl IdempotencyMiddleware {
             guard: Guard::new(idem),
             scope: Arc::new(scope),
             key: None,
+            knobs: None,
         }
     }
 
@@ -160,12 +164,47 @@ impl IdempotencyMiddleware {
         self.with(|guard| guard.on_error(move |problem| convert::problem(&problem, &answer)))
     }
 
-    pub(crate) fn guard(&self) -> &Guard {
-        &self.guard
+    /// Says what a route has of its own, by the request: another profile, an engine with another
+    /// policy. `None` for a route that has nothing. [`RouteKnobs`] in the request's extensions, left
+    /// there by a middleware outside of this one, come first.
+    ///
+    /// ```
+    /// use actix_web::dev::ServiceRequest;
+    /// use idem_actix::{IdempotencyMiddleware, Profile, RouteKnobs};
+    /// use idem_core::Idempotency;
+    ///
+    /// fn middleware(idem: Idempotency) -> IdempotencyMiddleware {
+    ///     let orders = RouteKnobs::new().profile(Profile::ietf().optional());
+    ///     IdempotencyMiddleware::global(idem).per_route(move |request: &ServiceRequest| {
+    ///         request.path().starts_with("/orders/").then(|| orders.clone())
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn per_route(
+        mut self,
+        knobs: impl Fn(&ServiceRequest) -> Option<RouteKnobs> + Send + Sync + 'static,
+    ) -> Self {
+        self.knobs = Some(Arc::new(knobs));
+        self
+    }
+
+    /// The guard of the request's route.
+    pub(crate) fn guard(&self, request: &ServiceRequest) -> Cow<'_, Guard> {
+        if let Some(own) = request.extensions().get() {
+            return self.guard.for_route(Some(own));
+        }
+        let own = self.knobs.as_ref().and_then(|knobs| knobs(request));
+        self.guard.for_route(own.as_ref())
     }
 
     /// `Err` is the error of the application's own function.
-    pub(crate) fn admit(&self, seen: &Seen, request: &ServiceRequest) -> Result<Admission, Error> {
+    pub(crate) fn admit(
+        &self,
+        guard: &Guard,
+        seen: &Seen,
+        request: &ServiceRequest,
+    ) -> Result<Admission, Error> {
         let refused = RefCell::new(None);
         let refuse = |rejection: Rejection| match rejection.0 {
             Kind::Driver(rejection) => rejection,
@@ -176,8 +215,8 @@ impl IdempotencyMiddleware {
         };
         let (head, scope) = (seen.head(), || (self.scope)(request).map_err(refuse));
         let admission = match &self.key {
-            Some(key) => (self.guard).admit_by(&head, || key(request).map_err(refuse), scope),
-            None => self.guard.admit(&head, scope),
+            Some(key) => guard.admit_by(&head, || key(request).map_err(refuse), scope),
+            None => guard.admit(&head, scope),
         };
         match refused.take() {
             Some(error) => Err(error),

@@ -40,14 +40,14 @@ where
     actix_web::dev::forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let guard = self.middleware.guard();
+        let guard = self.middleware.guard(&request);
         let Some(method) = convert::method(request.method()).filter(|it| guard.protects(it)) else {
             return pass(&*self.inner, request);
         };
         let Some(seen) = Seen::of(method, &request) else {
             return answered(request, HttpResponse::BadRequest().finish());
         };
-        let admission = match self.middleware.admit(&seen, &request) {
+        let admission = match self.middleware.admit(&guard, &seen, &request) {
             Ok(admission) => admission,
             Err(error) => return Box::pin(async { Err(error) }),
         };
@@ -61,7 +61,7 @@ where
                 convert::extend(request.request(), |facts| unprotected.extend(facts));
                 match unprotected.is_driven() {
                     true => {
-                        let (inner, guard) = (Rc::clone(&self.inner), guard.clone());
+                        let (inner, guard) = (Rc::clone(&self.inner), guard.into_owned());
                         Box::pin(run_unprotected(inner, guard, unprotected, request))
                     }
                     false => pass(&*self.inner, request),
@@ -69,7 +69,7 @@ where
             }
             Admission::Protect(ticket) => Box::pin(protect(
                 Rc::clone(&self.inner),
-                guard.clone(),
+                guard.into_owned(),
                 ticket,
                 seen,
                 request,

@@ -38,12 +38,12 @@
 
 mod answer;
 mod budget;
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 mod clock;
 mod doubt;
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 mod error;
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 mod held;
 mod intent;
 mod journal;
@@ -56,7 +56,7 @@ mod rules;
 mod tests;
 #[cfg(feature = "client-tower")]
 mod tower;
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 mod which;
 
 #[cfg(feature = "reqwest")]
@@ -71,5 +71,5 @@ pub use self::{
     outcome::{GaveUp, Next, Sent, StopReason},
     rules::RetryRules,
 };
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 pub use self::{error::IntentError, held::HeldBody};

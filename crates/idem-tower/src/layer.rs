@@ -1,25 +1,27 @@
 //! [`IdempotencyLayer`]: the layer, and its knobs.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
 use idem_core::{Idempotency, IdempotencyKey, Scope};
 use idem_http::{
     Problem, Profile,
-    driver::{Admission, Guard, Head, PathFrom, Rejection},
+    driver::{Admission, Guard, Head, PathFrom, Rejection, RouteKnobs},
 };
 use tower_layer::Layer;
 
 use crate::IdempotencyService;
 
 type ScopeOf = Arc<dyn Fn(&Parts) -> Result<Scope, Rejection> + Send + Sync>;
+type KnobsOf = Arc<dyn Fn(&Parts) -> Option<RouteKnobs> + Send + Sync>;
 type KeyOf = Arc<dyn Fn(&Parts) -> Result<Option<IdempotencyKey>, Rejection> + Send + Sync>;
 
 /// Makes a service answer a repeated request with its first answer.
 ///
 /// It is its own builder: what is set below can be set in any order. Routes that differ in lease,
-/// retention or what to do when busy get an engine of their own by [`Idempotency::with_policy`].
+/// retention or what to do when busy get a layer of their own, over an engine by
+/// [`Idempotency::with_policy`], or one layer has them all by [`per_route`](Self::per_route).
 ///
 /// ```
 /// use http::{StatusCode, request::Parts};
@@ -43,6 +45,7 @@ pub struct IdempotencyLayer {
     guard: Guard,
     scope: ScopeOf,
     key: Option<KeyOf>,
+    knobs: Option<KnobsOf>,
 }
 
 impl IdempotencyLayer {
@@ -59,6 +62,7 @@ impl IdempotencyLayer {
             guard: Guard::new(idem),
             scope: Arc::new(scope),
             key: None,
+            knobs: None,
         }
     }
 
@@ -189,15 +193,51 @@ impl IdempotencyLayer {
         self.with(|guard| guard.on_error(answer))
     }
 
-    pub(crate) fn guard(&self) -> &Guard {
-        &self.guard
+    /// Says what a route has of its own, by the request: another profile, an engine with another
+    /// policy. `None` for a route that has nothing. [`RouteKnobs`] in the request's extensions, left
+    /// there by a layer outside of this one, come first.
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use idem_core::{Idempotency, OnAbandoned, error::PolicyError};
+    /// use idem_tower::{IdempotencyLayer, Profile, RouteKnobs};
+    ///
+    /// fn layer(idem: Idempotency) -> Result<IdempotencyLayer, PolicyError> {
+    ///     let halting = idem.policy().clone().on_abandoned(OnAbandoned::Halt);
+    ///     let payouts = RouteKnobs::new().engine(idem.with_policy(halting)?);
+    ///     let orders = RouteKnobs::new().profile(Profile::ietf().optional());
+    ///     Ok(IdempotencyLayer::global(idem).per_route(move |parts: &Parts| {
+    ///         match parts.uri.path() {
+    ///             "/payouts" => Some(payouts.clone()),
+    ///             path if path.starts_with("/orders/") => Some(orders.clone()),
+    ///             _ => None,
+    ///         }
+    ///     }))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn per_route(
+        mut self,
+        knobs: impl Fn(&Parts) -> Option<RouteKnobs> + Send + Sync + 'static,
+    ) -> Self {
+        self.knobs = Some(Arc::new(knobs));
+        self
     }
 
-    pub(crate) fn admit(&self, parts: &Parts) -> Admission {
+    /// The guard of the request's route.
+    pub(crate) fn guard(&self, parts: &Parts) -> Cow<'_, Guard> {
+        if let Some(own) = parts.extensions.get() {
+            return self.guard.for_route(Some(own));
+        }
+        let own = self.knobs.as_ref().and_then(|knobs| knobs(parts));
+        self.guard.for_route(own.as_ref())
+    }
+
+    pub(crate) fn admit(&self, guard: &Guard, parts: &Parts) -> Admission {
         let (head, scope) = (head(parts), || (self.scope)(parts));
         match &self.key {
-            Some(key) => self.guard.admit_by(&head, || key(parts), scope),
-            None => self.guard.admit(&head, scope),
+            Some(key) => guard.admit_by(&head, || key(parts), scope),
+            None => guard.admit(&head, scope),
         }
     }
 }

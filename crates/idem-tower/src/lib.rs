@@ -43,7 +43,7 @@ pub use future::ResponseFuture;
 pub use idem_http::{
     CanonicalForm, CanonicalJson, Code, Disposition, ErrorFormat, FingerprintRules, Form,
     KeptHeaders, KeyHeader, Problem, Profile, StatusRules, StoredResponse,
-    driver::{CommitWith, CutOff, NotTaken, PathFrom, Rejection, Target},
+    driver::{CommitWith, CutOff, NotTaken, PathFrom, Rejection, RouteKnobs, Target},
 };
 #[cfg(feature = "grpc")]
 pub use idem_http::{GrpcCode, GrpcRules, KeyRule};

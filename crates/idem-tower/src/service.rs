@@ -49,19 +49,20 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let admission = self.layer.admit(&parts);
+        let guard = self.layer.guard(&parts);
+        let admission = self.layer.admit(&guard, &parts);
         match admission {
             Admission::Answer(answer) => return ResponseFuture::answered(answer),
             Admission::Pass => {}
             Admission::Unprotected(unprotected) if unprotected.is_driven() => {
-                let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
+                let (guard, inner) = (guard.into_owned(), self.take_ready());
                 let body = RequestBody::passed(body);
                 let context = run_unprotected(inner, guard, unprotected, Box::new(parts), body);
                 return ResponseFuture::guarded(context);
             }
             Admission::Unprotected(unprotected) => unprotected.extend(&mut parts.extensions),
             Admission::Protect(ticket) => {
-                let (inner, guard) = (self.take_ready(), self.layer.guard().clone());
+                let (guard, inner) = (guard.into_owned(), self.take_ready());
                 let context = protect(inner, guard, ticket, Box::new(parts), body);
                 return ResponseFuture::guarded(context);
             }

@@ -24,11 +24,11 @@ pub mod table;
 #[path = "../../../idem-tower/tests/support/wire.rs"]
 pub mod wire;
 
-use actix_web::{App as ActixApp, HttpMessage, http::StatusCode, web};
+use actix_web::{App as ActixApp, HttpMessage, dev::Service, http::StatusCode, web};
 use axum::{body::Body, response::Response};
 use http::Request;
 use http_body_util::BodyExt;
-use idem_actix::{IdempotencyMiddleware, Rejection};
+use idem_actix::{IdempotencyMiddleware, Rejection, RouteKnobs};
 use idem_core::{Idempotency, Scope};
 
 pub use calls::*;
@@ -77,6 +77,38 @@ pub fn layer_by(idem: Idempotency, scope: fn(Option<&str>) -> Result<Scope, Reje
     IdempotencyMiddleware::new(idem, move |request| {
         let merchant = request.headers().get("merchant");
         scope(merchant.map(|name| name.to_str().unwrap()))
+    })
+}
+
+/// A layer with knobs by the path.
+pub fn layer_per_path(
+    idem: &Idempotency,
+    knobs: impl Fn(&str) -> Option<RouteKnobs> + Send + Sync + 'static,
+) -> Layer {
+    layer(idem).per_route(move |request| knobs(request.path()))
+}
+
+/// A service whose requests bring knobs in their extensions.
+pub fn serving_with<F>(
+    knobs: RouteKnobs,
+    layer: Layer,
+    handler: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> App
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    App::start(1, move |config| {
+        let (handler, knobs) = (handler.clone(), knobs.clone());
+        let handler = move || {
+            let answering = handler();
+            async move { respond(answering.await) }
+        };
+        let scope = web::scope("").wrap(layer.clone());
+        let scope = scope.wrap_fn(move |request, inner| {
+            request.extensions_mut().insert(knobs.clone());
+            inner.call(request)
+        });
+        config.service(scope.default_service(web::to(handler)));
     })
 }
 

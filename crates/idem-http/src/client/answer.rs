@@ -2,7 +2,7 @@
 
 mod grpc;
 
-#[cfg(feature = "sending")]
+#[cfg(any(feature = "client-tower", feature = "reqwest"))]
 pub(super) use grpc::is_grpc;
 
 use std::time::Duration;

@@ -72,7 +72,7 @@ pub struct Intent {
 struct Shared {
     doubt: Doubt,
     /// When it was resumed or first sent by the middleware, by the wall clock.
-    #[cfg(feature = "sending")]
+    #[cfg(any(feature = "client-tower", feature = "reqwest"))]
     since: Option<SystemTime>,
 }
 
@@ -107,7 +107,7 @@ impl Intent {
     ) -> Self {
         let age = age(first_sent, now, rules.margin);
         let resumed = Self::made(key, age, Doubt::RESUMED, rules);
-        #[cfg(feature = "sending")]
+        #[cfg(any(feature = "client-tower", feature = "reqwest"))]
         resumed.with_shared(|shared| shared.since = Some(now));
         resumed
     }
@@ -121,7 +121,7 @@ impl Intent {
             age,
             shared: Arc::new(Mutex::new(Shared {
                 doubt,
-                #[cfg(feature = "sending")]
+                #[cfg(any(feature = "client-tower", feature = "reqwest"))]
                 since: None,
             })),
         }
@@ -254,7 +254,7 @@ impl Intent {
     }
 
     /// The time since it was resumed, or since this was first asked.
-    #[cfg(feature = "sending")]
+    #[cfg(any(feature = "client-tower", feature = "reqwest"))]
     pub(super) fn elapsed(&self, now: SystemTime) -> Duration {
         let since = self.with_shared(|shared| *shared.since.get_or_insert(now));
         age(since, now, self.rules.margin)

@@ -32,7 +32,7 @@ pub struct Guard(pub(super) Arc<Rules>);
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) idem: Idempotency,
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     pub(super) transactions: bool,
     pub(super) path_from: PathFrom,
     pub(super) key_pointer: Option<Arc<str>>,
@@ -54,7 +54,7 @@ impl Guard {
     pub fn new(idem: Idempotency) -> Self {
         Self(Arc::new(Rules {
             idem,
-            profile: Profile::default(),
+            profile: Arc::default(),
             transactions: false,
             path_from: PathFrom::default(),
             key_pointer: None,
@@ -64,7 +64,7 @@ impl Guard {
         }))
     }
 
-    fn with(mut self, set: impl FnOnce(&mut Rules)) -> Self {
+    pub(super) fn with(mut self, set: impl FnOnce(&mut Rules)) -> Self {
         set(Arc::make_mut(&mut self.0));
         self
     }
@@ -72,7 +72,7 @@ impl Guard {
     /// Sets the knobs of the HTTP side.
     #[must_use]
     pub fn profile(self, profile: Profile) -> Self {
-        self.with(|rules| rules.profile = profile)
+        self.with(|rules| rules.profile = Arc::new(profile))
     }
 
     /// Says where the path that counts comes from; [`PathFrom::Noted`] by default.

@@ -84,6 +84,7 @@ mod hold;
 mod live;
 mod read;
 mod rejection;
+mod route;
 mod run;
 mod unprotected;
 mod verdict;
@@ -102,6 +103,7 @@ pub use head::{Head, PathFrom, Target};
 pub use live::CutOff;
 pub use read::LimitExceeded;
 pub use rejection::Rejection;
+pub use route::RouteKnobs;
 pub use run::Run;
 pub use unprotected::Unprotected;
 

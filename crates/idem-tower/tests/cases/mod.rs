@@ -12,6 +12,7 @@ mod mismatch;
 mod outage;
 mod profile;
 mod replay;
+mod routes;
 mod scope;
 mod streams;
 mod too_large;

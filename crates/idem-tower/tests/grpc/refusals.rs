@@ -220,3 +220,30 @@ async fn a_message_over_the_limit_is_resource_exhausted_and_does_not_run() {
     assert_eq!(shop.runs(), 0);
     client.pay(keyed("k", 1)).await.unwrap();
 }
+
+/// A method is a route: its path finds its policy and its profile.
+#[tokio::test]
+async fn a_method_has_a_policy_and_a_profile_of_its_own() {
+    use idem_tower::{Disposition, GrpcCode, RouteKnobs};
+
+    let idem = memory();
+    let once = Policy::default().max_attempts(std::num::NonZeroU32::MIN);
+    let profile = Profile::grpc().grpc_status(GrpcCode::Unavailable, Disposition::Retryable);
+    let look = RouteKnobs::new()
+        .engine(idem.with_policy(once).unwrap())
+        .profile(profile);
+    let layer = layer(&idem)
+        .per_route(move |parts| (parts.uri.path() == "/shop.Payments/Look").then(|| look.clone()));
+    let shop = Shop::new().pay(async |_, _| Err(tonic::Status::unavailable("away")));
+    let client = shop.serve(layer).await;
+
+    client.pay(keyed("k", 1)).await.unwrap_err();
+    let replay = client.pay(keyed("k", 1)).await.unwrap_err();
+    assert!(is_replay(replay.metadata()));
+    let look = async || client.unary("/shop.Payments/Look", keyed("l", 1)).await;
+    assert_eq!(look().await.unwrap_err().code(), Code::Unavailable);
+    let spent = look().await.unwrap_err();
+    let told = problem(&spent);
+    assert_eq!(told, (Code::FailedPrecondition, "attempts-exhausted"));
+    assert_eq!(shop.runs(), 2);
+}

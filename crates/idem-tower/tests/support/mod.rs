@@ -14,10 +14,10 @@ pub mod shop;
 pub mod table;
 pub mod wire;
 
-use axum::{Router, body::Body, response::Response, routing::any};
+use axum::{Extension, Router, body::Body, response::Response, routing::any};
 use http::{Request, StatusCode};
 use idem_core::{Idempotency, Scope};
-use idem_tower::{IdempotencyLayer, PathFrom, Rejection};
+use idem_tower::{IdempotencyLayer, PathFrom, Rejection, RouteKnobs};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -61,6 +61,26 @@ pub fn layer_by(idem: Idempotency, scope: fn(Option<&str>) -> Result<Scope, Reje
         scope(merchant.map(|name| name.to_str().unwrap()))
     });
     layer.path_from(PathFrom::AsSeen)
+}
+
+/// A layer with knobs by the path.
+pub fn layer_per_path(
+    idem: &Idempotency,
+    knobs: impl Fn(&str) -> Option<RouteKnobs> + Send + Sync + 'static,
+) -> Layer {
+    layer(idem).per_route(move |parts| knobs(parts.uri.path()))
+}
+
+/// A service whose requests bring knobs in their extensions.
+pub fn serving_with<F>(
+    knobs: RouteKnobs,
+    layer: Layer,
+    handler: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> App
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    serving(layer, handler).layer(Extension(knobs))
 }
 
 pub fn global_layer(idem: Idempotency) -> Layer {
