@@ -55,6 +55,12 @@ pub mod actix {
     pub use idem_actix::*;
 }
 
+/// A page, mounted in an axum app, that shows what is stuck and settles it.
+#[cfg(feature = "console")]
+pub mod console {
+    pub use idem_console::*;
+}
+
 /// The README's examples run as doctests.
 #[cfg(all(
     doctest,

@@ -58,9 +58,11 @@ const RULES: &[Rule] = &[
     rule("idem-tower", &["idem-core", "idem-http"]),
     rule("idem-actix", &["idem-core", "idem-http"]),
     rule("idem-conformance", &["idem-core"]),
+    rule("idem-console", &["idem-core", "idem-http"]),
     rule(
         "idem-cli",
         &[
+            "idem-console",
             "idem-core",
             "idem-redis",
             "idem-postgres",
@@ -81,6 +83,7 @@ const RULES: &[Rule] = &[
             "idem-http",
             "idem-tower",
             "idem-actix",
+            "idem-console",
         ],
     ),
 ];
