@@ -1,8 +1,11 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use idem_core::store::Version;
 
 use crate::record::{Standing, parse_version};
@@ -101,6 +104,11 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// List what was done by hand: who, when, why, from what to what
     Audit(AuditArgs),
+    /// Serve a page that shows what is stuck, and settles it
+    ///
+    /// Prints the page's address, with the token that it asks for. Whoever has
+    /// it sees scopes and keys, never answers.
+    Serve(ServeArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -123,7 +131,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
     /// In this state; can be given several times
-    #[arg(long, value_enum, value_name = "STATE", hide_possible_values = true, help = STATE_HELP)]
+    #[arg(long, value_parser = standing(), value_name = "STATE", hide_possible_values = true, help = STATE_HELP)]
     pub(crate) state: Vec<Standing>,
     /// In this scope alone; empty for the global scope
     #[arg(long, value_name = "SCOPE", conflicts_with = "under")]
@@ -328,6 +336,50 @@ pub(crate) struct AuditArgs {
     /// Of this key alone
     #[arg(long, value_name = "SCOPE:KEY")]
     pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// What the page is called; by default the store's URL without its password
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Let whoever has the token settle and release keys, in the name of --by
+    #[arg(long)]
+    pub(crate) allow_changes: bool,
+    /// In whose name changes are made
+    #[arg(long = "by", value_name = "NAME", env = "USER", hide_env_values = true)]
+    pub(crate) who: Option<String>,
+    /// How long a record is kept that was settled or released
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+    pub(crate) retention: Duration,
+    /// Read so many records for the page at most
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub(crate) most_records: usize,
+    /// The token to ask for; by default a new one each time
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "IDEM_CONSOLE_TOKEN",
+        hide_env_values = true,
+        value_parser = token
+    )]
+    pub(crate) token: Option<String>,
+}
+
+fn token(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match text.len() >= 16 && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("at least 16 letters, digits, `-` and `_`".to_owned()),
+    }
+}
+
+fn standing() -> impl TypedValueParser<Value = Standing> {
+    let names = PossibleValuesParser::new(Standing::ALL.map(Standing::name));
+    names.try_map(|name| Standing::named(&name).ok_or("no such state"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

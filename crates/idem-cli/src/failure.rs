@@ -1,11 +1,11 @@
 //! [`Failure`]: what went wrong, and the exit code that says so.
 
-use std::{error::Error, fmt, process::ExitCode};
+use std::{fmt, process::ExitCode};
 
-use idem_core::{
-    error::{KeyError, ResolveError},
-    store::StoreError,
-};
+use idem_console::operate::{self, OperateError};
+use idem_core::{error::KeyError, store::StoreError};
+
+pub(crate) use idem_console::operate::with_causes;
 
 /// The kinds of failure, each with its exit code. Code 2 is clap's own for a wrong command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,17 +66,11 @@ impl Failure {
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            Kind::NotFound,
-            "there is no record under this key: it was never claimed, or its retention is over",
-        )
+        OperateError::not_found().into()
     }
 
     pub(crate) fn changed() -> Self {
-        Self::new(
-            Kind::Changed,
-            "the record changed since it was shown, and nothing was written: look at it again",
-        )
+        OperateError::changed().into()
     }
 
     pub(crate) fn code(&self) -> ExitCode {
@@ -92,24 +86,26 @@ impl fmt::Display for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::error(with_causes(&error))
+        OperateError::from(error).into()
     }
 }
 
-impl From<ResolveError> for Failure {
-    fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::Changed => Self::changed(),
-            ResolveError::NotResolvable(why) => Self::new(Kind::NotAllowed, why.to_string()),
-            ResolveError::Store(error) => error.into(),
-            other => Self::error(other.to_string()),
-        }
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        let kind = match error.kind {
+            operate::Kind::Failed => Kind::Error,
+            operate::Kind::Usage => Kind::Usage,
+            operate::Kind::NotFound => Kind::NotFound,
+            operate::Kind::Changed => Kind::Changed,
+            operate::Kind::NotAllowed => Kind::NotAllowed,
+        };
+        Self::new(kind, error.message)
     }
 }
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Self::usage(format!("this is not a key or a scope: {error}"))
+        OperateError::from(error).into()
     }
 }
 
@@ -117,19 +113,4 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::error(error.to_string())
     }
-}
-
-/// An error with what caused it, on one line. No store's error shows a password.
-pub(crate) fn with_causes(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }

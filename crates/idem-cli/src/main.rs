@@ -10,7 +10,6 @@
     allow(unused, reason = "a program with fewer stores needs less of this")
 )]
 
-mod audit;
 mod change;
 mod cli;
 mod commands;
@@ -18,15 +17,14 @@ mod doctor;
 mod failure;
 mod filter;
 mod output;
-mod payload;
 mod place;
 mod record;
 mod scan;
-mod words;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use idem_console::operate::{audit, words};
 
 use crate::{cli::Cli, output::Output};
 

@@ -128,11 +128,3 @@ impl Output {
 pub(crate) fn printable(text: &str) -> String {
     Printable(text).to_string()
 }
-
-/// As [`printable`], line by line.
-pub(crate) fn printable_lines(text: &str, indent: &str) -> String {
-    let lines = text
-        .lines()
-        .map(|line| format!("{indent}{}", Printable(line)));
-    lines.collect::<Vec<_>>().join("\n")
-}

@@ -60,9 +60,11 @@ const RULES: &[Rule] = &[
     rule("idem-webhook", &["idem-core"]),
     rule("idem-consumer", &["idem-core"]),
     rule("idem-conformance", &["idem-core"]),
+    rule("idem-console", &["idem-core", "idem-http"]),
     rule(
         "idem-cli",
         &[
+            "idem-console",
             "idem-core",
             "idem-redis",
             "idem-postgres",
@@ -85,6 +87,7 @@ const RULES: &[Rule] = &[
             "idem-actix",
             "idem-webhook",
             "idem-consumer",
+            "idem-console",
         ],
     ),
 ];

@@ -36,7 +36,7 @@ pub(crate) async fn run(opened: &Opened, args: &AuditArgs, output: &Output) -> R
             true => output.value(&entry.json(subject)),
             false => output.line(&format!(
                 "{}\n    {BOLD}{}{BOLD:#}",
-                entry.text(),
+                commands::show::audit_line(entry),
                 printable(subject)
             )),
         }

@@ -1,6 +1,7 @@
 //! `idem erase`: answers are forgotten, and their keys stay.
 
 use http::StatusCode;
+use idem_console::operate::{self, OperateError};
 use idem_core::{
     Bytes,
     store::{Record, State},
@@ -17,7 +18,6 @@ use crate::{
     filter::{Filter, Within},
     output::{BOLD, GOOD, Output, printable},
     place::Opened,
-    record,
     scan::Scan,
     words,
 };
@@ -70,7 +70,7 @@ pub(crate) async fn run(opened: &Opened, args: &EraseArgs, output: &Output) -> R
     if !output.json {
         output.line(&plan);
     }
-    change::confirm(output, &args.change, "They cannot be had back.")?;
+    let author = change::confirm(output, &args.change, "They cannot be had back.")?;
 
     let intent = Intent {
         subject: audit::subject_of_scope(scope, args.under),
@@ -82,10 +82,12 @@ pub(crate) async fn run(opened: &Opened, args: &EraseArgs, output: &Output) -> R
     let mut erased = Count::default();
     let work = async {
         let total = found.answers as u64;
-        erased = walk(opened, &Filter::within(within()), output, Some(total)).await?;
+        let walked = walk(opened, &Filter::within(within()), output, Some(total)).await;
+        erased =
+            walked.map_err(|failure| OperateError::new(operate::Kind::Failed, failure.message))?;
         Ok(())
     };
-    change::audited(&*opened.store, &args.change, intent, work).await?;
+    operate::audited(&*opened.store, &author, intent, work).await?;
     output.say(&json(&found, erased.answers, args), || {
         format!(
             "{GOOD}erased{GOOD:#}  {}; their keys do not run again",
@@ -155,20 +157,20 @@ async fn walk(
         match tombstone(before) {
             What::Erase(state) => {
                 if erase.is_some() {
-                    let after = record::successor(before, state);
+                    let after = operate::successor(before, state);
                     // As long as the answer would have been kept, and a day where the store does
                     // not say.
                     let left = stored
                         .remaining
                         .unwrap_or(std::time::Duration::from_secs(86_400));
-                    let wrote = change::replace(&*opened.store, &key, before, &after, left).await;
+                    let wrote = operate::replace(&*opened.store, &key, before, &after, left).await;
                     match wrote {
                         Ok(()) => {}
-                        Err(failure) if failure.kind == Kind::Changed => {
+                        Err(failure) if failure.kind == operate::Kind::Changed => {
                             count.changed += 1;
                             continue;
                         }
-                        Err(failure) => return Err(failure),
+                        Err(failure) => return Err(failure.into()),
                     }
                     progress.inc(1);
                 }

@@ -6,6 +6,7 @@ mod list;
 mod migrate;
 mod release;
 mod resolve;
+mod serve;
 pub(crate) mod show;
 mod status;
 mod sweep;
@@ -51,6 +52,7 @@ async fn with_store(command: Command, place: &Place, output: &Output) -> Result<
         Command::Release(args) => release::run(&place.open().await?, &args, output).await,
         Command::Erase(args) => erase::run(&place.open().await?, &args, output).await,
         Command::Audit(args) => audit::run(&place.open().await?, &args, output).await,
+        Command::Serve(args) => serve::run(place, &args, output).await,
         Command::Sweep => sweep::run(&place.open().await?, output).await,
         Command::Migrate(args) => return migrate::run(place, &args, output).await,
         Command::Doctor(args) => return doctor::run(place, &args, output).await,

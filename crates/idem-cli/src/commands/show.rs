@@ -1,7 +1,6 @@
 //! `idem show`
 
-use std::time::Duration;
-
+use idem_console::operate::{Payload, payload_of};
 use idem_core::{
     RecordKey,
     store::{State, Stored},
@@ -9,12 +8,11 @@ use idem_core::{
 use serde_json::Value;
 
 use crate::{
-    audit::{self, Trail},
+    audit::{self, Entry, Trail},
     cli::ShowArgs,
     commands,
     failure::Failure,
     output::{BOLD, Output, printable},
-    payload::{self, Payload},
     place::Opened,
     record::{self, Standing},
     words,
@@ -44,7 +42,7 @@ pub(crate) async fn run(opened: &Opened, args: &ShowArgs, output: &Output) -> Re
 
 fn json(key: &RecordKey, stored: &Stored, whole: bool, trail: Option<&Trail>) -> Value {
     let mut map = record::json(key, stored);
-    let decoded = payload::of(&stored.record).map(|bytes| {
+    let decoded = payload_of(&stored.record).map(|bytes| {
         let decoded = Payload::decode(bytes);
         match whole {
             true => decoded.json(),
@@ -69,7 +67,8 @@ pub(crate) fn text(output: &Output, key: &RecordKey, stored: &Stored, whole: boo
     let record = &stored.record;
     let line = |name: &str, value: &str| output.line(&format!("{BOLD}{name:<12}{BOLD:#}{value}"));
     line("key", &printable(key.as_str()));
-    line("state", &standing(stored));
+    let standing = record::shown(Standing::of(stored));
+    line("state", &format!("{standing}: {}", Standing::why(stored)));
     line("attempt", &record.attempt.to_string());
     let age = stored.age.map_or_else(
         || "not told by the store".to_owned(),
@@ -86,7 +85,7 @@ pub(crate) fn text(output: &Output, key: &RecordKey, stored: &Stored, whole: boo
         State::InFlight { .. } | State::Retryable { .. } => "checkpoint",
         _ => "answer",
     };
-    match payload::of(record) {
+    match payload_of(record) {
         None => line(name, "none"),
         Some(bytes) if whole => {
             line(name, &words::size(bytes.len() as u64));
@@ -96,35 +95,25 @@ pub(crate) fn text(output: &Output, key: &RecordKey, stored: &Stored, whole: boo
     }
 }
 
-fn standing(stored: &Stored) -> String {
-    let standing = Standing::of(stored);
-    let why = match (&stored.record.state, standing) {
-        (State::InFlight { lease, .. }, Standing::InFlight) => {
-            let left = lease.saturating_sub(stored.age.unwrap_or(Duration::ZERO));
-            format!("it runs, and its lease is over in {}", words::time(left))
-        }
-        (State::InFlight { lease, .. }, _) => {
-            let over = stored.age.unwrap_or_default().saturating_sub(*lease);
-            let next = match standing {
-                Standing::Halted => "it waits for `idem resolve`",
-                _ => "the next claim takes it over",
-            };
-            format!("its lease was over {} ago; {next}", words::time(over))
-        }
-        (State::Retryable { .. }, _) => {
-            "it had no effect; the next claim of the same request runs".into()
-        }
-        (State::Released, _) => "the key is free; the next claim runs".into(),
-        (State::Completed { .. }, _) => "repeats get the stored answer".into(),
-        (State::Failed { .. }, _) => "repeats get the stored failure".into(),
-    };
-    format!("{}: {why}", standing.shown())
-}
-
 fn history(output: &Output, trail: Option<&Trail>) {
     let Some(trail) = trail else { return };
     output.line(&format!("{BOLD}done by hand{BOLD:#}"));
     for entry in &trail.entries {
-        output.line(&format!("  {}", entry.text()));
+        output.line(&format!("  {}", audit_line(entry)));
     }
+}
+
+/// An entry of the audit in two lines.
+pub(crate) fn audit_line(entry: &Entry) -> String {
+    let at = entry.at();
+    format!(
+        "{BOLD}{}{BOLD:#}  {} by {}: {} -> {}, {}\n    {}",
+        at.get(..19).unwrap_or(&at),
+        printable(&entry.action),
+        printable(&entry.who),
+        printable(&entry.from),
+        printable(&entry.to),
+        printable(&entry.outcome),
+        printable(&entry.why),
+    )
 }

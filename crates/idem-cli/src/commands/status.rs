@@ -103,7 +103,7 @@ impl Counts {
         output.line(&format!("{BOLD}{}{BOLD:#}", printable(&place.shown())));
         line("records", &format!("{}{sample}", self.total));
         for standing in Standing::ALL {
-            let name = standing.column();
+            let name = record::column(standing);
             output.line(&format!("  {name} {}", self.of(standing)));
         }
         line("answers", &words::size(self.answer_bytes));

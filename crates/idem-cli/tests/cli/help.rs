@@ -21,6 +21,7 @@ fn help_fits_into_80_columns() {
         "migrate",
         "doctor",
         "audit",
+        "serve",
         "completions",
         "man",
     ];

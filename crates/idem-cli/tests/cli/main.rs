@@ -6,5 +6,6 @@ mod help;
 mod idem;
 mod planted;
 mod prometheus;
+mod serve;
 mod sqlite;
 mod story;

@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 /// `3 s`, `12 min`, `5 h`, `8 days`: one unit, rounded down.
-pub(crate) fn time(duration: Duration) -> String {
+#[must_use]
+pub fn time(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{} ms", duration.as_millis()),
@@ -16,7 +17,8 @@ pub(crate) fn time(duration: Duration) -> String {
 }
 
 /// `512 bytes`, `12 KiB`, `3 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
+#[must_use]
+pub fn size(bytes: u64) -> String {
     match bytes {
         0..10_240 => format!("{bytes} bytes"),
         10_240..10_485_760 => format!("{} KiB", bytes >> 10),
@@ -26,14 +28,17 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// `1 record`, `2 records`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
         write!(text, "{byte:02x}").expect("a String takes any text");
@@ -41,7 +46,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
+/// Bytes from hexadecimal.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
@@ -50,7 +57,8 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Seconds, to the millisecond, as JSON has them.
-pub(crate) fn seconds(duration: Duration) -> f64 {
+#[must_use]
+pub fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
 

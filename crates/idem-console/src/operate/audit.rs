@@ -13,12 +13,7 @@ use idem_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    cli::ChangeArgs,
-    failure::Failure,
-    output::{BOLD, printable},
-    record,
-};
+use super::{Author, Kind, OperateError, record, successor, words};
 
 /// The oldest entries of a key go when there are more.
 const MOST_ENTRIES: usize = 100;
@@ -27,52 +22,68 @@ const MOST_ROUNDS: usize = 20;
 
 /// All that was done to one key, or to one scope.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Trail {
+pub struct Trail {
     /// `scope:key`, or [`subject_of_scope`].
-    pub(crate) subject: String,
-    pub(crate) entries: Vec<Entry>,
+    pub subject: String,
+    /// The oldest first.
+    pub entries: Vec<Entry>,
 }
 
+/// One thing that was done by hand.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub struct Entry {
     id: u64,
     /// Milliseconds since 1970, by the clock of whoever did it.
     at_ms: u64,
-    pub(crate) action: String,
-    pub(crate) who: String,
-    pub(crate) why: String,
-    pub(crate) from: String,
-    pub(crate) to: String,
+    /// `resolve`, `release` or `erase`.
+    pub action: String,
+    /// Who did it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// The state before.
+    pub from: String,
+    /// The state after.
+    pub to: String,
     /// The version that the change was for.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// `begun`, `done`, or what kept it from being done. `begun` stays where the program died.
-    pub(crate) outcome: String,
+    pub outcome: String,
 }
 
 /// What a change will do, for its entry.
-pub(crate) struct Intent<'a> {
-    pub(crate) subject: String,
-    pub(crate) action: &'a str,
-    pub(crate) from: String,
-    pub(crate) to: String,
-    pub(crate) version: Option<String>,
+#[derive(Debug)]
+pub struct Intent<'a> {
+    /// `scope:key`, or [`subject_of_scope`].
+    pub subject: String,
+    /// `resolve`, `release` or `erase`.
+    pub action: &'a str,
+    /// The state before.
+    pub from: String,
+    /// The state after.
+    pub to: String,
+    /// The version that the change is for.
+    pub version: Option<String>,
 }
 
 /// An entry that was written, and is to be told how it went.
-pub(crate) struct Begun {
+#[derive(Debug)]
+pub struct Begun {
     key: RecordKey,
     id: u64,
     keep: Duration,
 }
 
 /// Whether this is the key of a trail.
-pub(crate) fn is_entry(key: &RecordKey) -> bool {
+#[must_use]
+pub fn is_entry(key: &RecordKey) -> bool {
     key.scope() == Scope::audit().as_str()
 }
 
 /// What an erasure of a scope is filed under. A key's text has a `:` in it and a scope's has none, so
 /// neither is taken for the other.
-pub(crate) fn subject_of_scope(scope: &str, under: bool) -> String {
+#[must_use]
+pub fn subject_of_scope(scope: &str, under: bool) -> String {
     match under {
         true => format!("scopes under {scope}"),
         false => format!("scope {scope}"),
@@ -80,18 +91,21 @@ pub(crate) fn subject_of_scope(scope: &str, under: bool) -> String {
 }
 
 /// Writes the entry of a change that is about to be made.
-pub(crate) async fn begin(
+///
+/// # Errors
+/// What the store says: nothing should be changed then.
+pub async fn begin(
     store: &dyn Store,
-    args: &ChangeArgs,
+    author: &Author,
     intent: Intent<'_>,
-) -> Result<Begun, Failure> {
+) -> Result<Begun, OperateError> {
     let key = key_of(&intent.subject)?;
     let entry = Entry {
         id: rand::random(),
         at_ms: Timestamp::now().as_millis(),
         action: intent.action.to_owned(),
-        who: args.who.clone().unwrap_or_default(),
-        why: args.reason.clone().unwrap_or_default(),
+        who: author.who.clone(),
+        why: author.why.clone(),
         from: intent.from,
         to: intent.to,
         version: intent.version,
@@ -100,7 +114,7 @@ pub(crate) async fn begin(
     let begun = Begun {
         key,
         id: entry.id,
-        keep: args.keep_audit,
+        keep: author.keep,
     };
     amend(store, &begun, &intent.subject, |trail| {
         if !trail.entries.iter().any(|there| there.id == entry.id) {
@@ -115,7 +129,10 @@ pub(crate) async fn begin(
 
 impl Begun {
     /// Notes how it went.
-    pub(crate) async fn end(self, store: &dyn Store, outcome: &str) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// What the store says: the entry stays `begun` then.
+    pub async fn end(self, store: &dyn Store, outcome: &str) -> Result<(), OperateError> {
         amend(store, &self, "", |trail| {
             let entry = trail.entries.iter_mut().find(|entry| entry.id == self.id);
             if let Some(entry) = entry {
@@ -127,13 +144,17 @@ impl Begun {
 }
 
 /// The trail of a key or a scope.
-pub(crate) async fn trail(store: &dyn Store, subject: &str) -> Result<Option<Trail>, Failure> {
+///
+/// # Errors
+/// What the store says.
+pub async fn trail(store: &dyn Store, subject: &str) -> Result<Option<Trail>, OperateError> {
     let found = store.get(&key_of(subject)?).await?;
     Ok(found.and_then(|stored| read(&stored.record)))
 }
 
 /// Reads the record of a trail; `None` if it is no trail.
-pub(crate) fn read(record: &Record) -> Option<Trail> {
+#[must_use]
+pub fn read(record: &Record) -> Option<Trail> {
     match &record.state {
         State::Completed { payload } => serde_json::from_slice(payload).ok(),
         _ => None,
@@ -145,8 +166,8 @@ fn fingerprint(subject: &str) -> Fingerprint {
     Fingerprint::of("idem-audit/v1", subject.as_bytes())
 }
 
-fn key_of(subject: &str) -> Result<RecordKey, Failure> {
-    let hash = crate::words::hex(fingerprint(subject).as_bytes());
+fn key_of(subject: &str) -> Result<RecordKey, OperateError> {
+    let hash = words::hex(fingerprint(subject).as_bytes());
     Ok(Scope::audit().key(&IdempotencyKey::new(hash)?))
 }
 
@@ -157,7 +178,7 @@ async fn amend(
     begun: &Begun,
     subject: &str,
     change: impl Fn(&mut Trail),
-) -> Result<(), Failure> {
+) -> Result<(), OperateError> {
     for _ in 0..MOST_ROUNDS {
         let there = store.get(&begun.key).await?.map(|stored| stored.record);
         let mut trail = match &there {
@@ -166,12 +187,15 @@ async fn amend(
                 entries: Vec::new(),
             },
             Some(record) => read(record).ok_or_else(|| {
-                Failure::error("the audit's record cannot be read; is it of a newer release?")
+                OperateError::new(
+                    Kind::Failed,
+                    "the audit's record cannot be read; is it of a newer release?",
+                )
             })?,
         };
         change(&mut trail);
-        let payload =
-            serde_json::to_vec(&trail).map_err(|error| Failure::error(error.to_string()))?;
+        let payload = serde_json::to_vec(&trail)
+            .map_err(|error| OperateError::new(Kind::Failed, error.to_string()))?;
         let state = State::Completed {
             payload: payload.into(),
         };
@@ -190,7 +214,7 @@ async fn amend(
                 store.create(&begun.key, &record, begun.keep).await? == Created::New
             }
             Some(before) => {
-                let record = record::successor(before, state);
+                let record = successor(before, state);
                 let updated = store.update(&begun.key, before.version, &record, begun.keep);
                 updated.await? == Updated::Done
             }
@@ -199,17 +223,20 @@ async fn amend(
             return Ok(());
         }
     }
-    Err(Failure::error(
+    Err(OperateError::new(
+        Kind::Failed,
         "the audit entry could not be written: others write to it without end",
     ))
 }
 
 impl Entry {
-    pub(crate) fn json(&self, subject: &str) -> Value {
+    /// As JSON.
+    #[must_use]
+    pub fn json(&self, subject: &str) -> Value {
         json!({
             "type": "audit",
             "subject": subject,
-            "at": record::rfc3339(Timestamp::from_millis(self.at_ms)),
+            "at": self.at(),
             "action": self.action,
             "by": self.who,
             "reason": self.why,
@@ -220,21 +247,15 @@ impl Entry {
         })
     }
 
-    pub(crate) fn at_ms(&self) -> u64 {
+    /// When, in milliseconds since 1970, by the clock of whoever did it.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
         self.at_ms
     }
 
-    pub(crate) fn text(&self) -> String {
-        let at = record::rfc3339(Timestamp::from_millis(self.at_ms));
-        format!(
-            "{BOLD}{}{BOLD:#}  {} by {}: {} -> {}, {}\n    {}",
-            at.get(..19).unwrap_or(&at),
-            printable(&self.action),
-            printable(&self.who),
-            printable(&self.from),
-            printable(&self.to),
-            printable(&self.outcome),
-            printable(&self.why),
-        )
+    /// When, as text.
+    #[must_use]
+    pub fn at(&self) -> String {
+        record::rfc3339(Timestamp::from_millis(self.at_ms))
     }
 }

@@ -2,25 +2,28 @@
 
 use idem_core::{
     Bytes,
+    spi::Printable,
     store::{Record, State},
 };
 use idem_http::{StoredBody, StoredResponse};
 use serde_json::{Value, json};
 
-use crate::{
-    output::{printable, printable_lines},
-    words,
-};
+use super::words;
 
 /// A payload or checkpoint, decoded as far as it can be.
-pub(crate) enum Payload {
+#[derive(Debug)]
+pub enum Payload {
+    /// An HTTP answer.
     Http(StoredResponse),
+    /// A typed value.
     Json(Value),
+    /// Anything else.
     Bytes(Bytes),
 }
 
 /// The payload of an ending, or the checkpoint of a record that has none yet.
-pub(crate) fn of(record: &Record) -> Option<&Bytes> {
+#[must_use]
+pub fn payload_of(record: &Record) -> Option<&Bytes> {
     match &record.state {
         State::Completed { payload } | State::Failed { payload } => Some(payload),
         State::InFlight { checkpoint, .. } | State::Retryable { checkpoint } => checkpoint.as_ref(),
@@ -29,7 +32,9 @@ pub(crate) fn of(record: &Record) -> Option<&Bytes> {
 }
 
 impl Payload {
-    pub(crate) fn decode(bytes: &Bytes) -> Self {
+    /// Decodes it as far as it can be.
+    #[must_use]
+    pub fn decode(bytes: &Bytes) -> Self {
         if let Ok(answer) = StoredResponse::decode(bytes) {
             return Self::Http(answer);
         }
@@ -40,7 +45,8 @@ impl Payload {
     }
 
     /// Everything.
-    pub(crate) fn json(&self) -> Value {
+    #[must_use]
+    pub fn json(&self) -> Value {
         match self {
             Self::Http(answer) => {
                 let mut value = json!({
@@ -63,7 +69,8 @@ impl Payload {
     }
 
     /// Its kind and size: nothing of what it says.
-    pub(crate) fn redacted(&self, bytes: usize) -> Value {
+    #[must_use]
+    pub fn redacted(&self, bytes: usize) -> Value {
         match self {
             Self::Http(answer) => json!({
                 "kind": "http",
@@ -79,12 +86,13 @@ impl Payload {
     }
 
     /// Everything, in lines.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         match self {
             Self::Http(answer) => {
                 let mut lines = vec![format!("  HTTP {}", answer.status())];
                 for (name, value) in headers(answer) {
-                    lines.push(format!("  {name}: {}", printable(&value)));
+                    lines.push(format!("  {name}: {}", Printable(&value)));
                 }
                 lines.push(String::new());
                 lines.push(match body(answer) {
@@ -102,7 +110,8 @@ impl Payload {
     }
 
     /// A line without what it says.
-    pub(crate) fn redacted_text(&self, bytes: usize) -> String {
+    #[must_use]
+    pub fn redacted_text(&self, bytes: usize) -> String {
         let size = words::size(bytes as u64);
         let what = match self {
             Self::Http(answer) => match body(answer) {
@@ -140,4 +149,12 @@ fn text_of(bytes: &[u8]) -> String {
         Ok(text) => printable_lines(text, "  "),
         Err(_) => format!("  {}", words::hex(bytes)),
     }
+}
+
+/// Line by line, without anything that a terminal would obey.
+fn printable_lines(text: &str, indent: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| format!("{indent}{}", Printable(line)));
+    lines.collect::<Vec<_>>().join("\n")
 }
