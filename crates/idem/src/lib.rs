@@ -67,14 +67,13 @@ pub mod consumer {
     pub use idem_consumer::*;
 }
 
-/// The examples of the README and of the book run as doctests.
 /// A page, mounted in an axum app, that shows what is stuck and settles it.
 #[cfg(feature = "console")]
 pub mod console {
     pub use idem_console::*;
 }
 
-/// The README's examples run as doctests.
+/// The examples of the README and of the book run as doctests.
 #[cfg(all(
     doctest,
     feature = "actix",
