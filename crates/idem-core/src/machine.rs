@@ -49,6 +49,9 @@
 //! - A holder that finds its own token in an ended record has ended: one of the endings that it
 //!   sent has landed, whichever it was.
 //!
+//! A take-over that failed is sent again only after a read: what kept it from the store may have kept the
+//! holder from renewing.
+//!
 //! A create that is sent again gets a new revision. Two copies of a create, unlike two copies of an
 //! update, can both be applied: the first one, then a take-over and its release, then the second.
 //! A late write that expects the first copy must not fit the second.

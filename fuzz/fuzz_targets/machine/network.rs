@@ -30,6 +30,7 @@ pub enum Message {
     Create(Record),
     Update(Write),
     Delete(Version),
+    Get,
 }
 
 impl Message {
@@ -38,7 +39,8 @@ impl Message {
             Op::Create(record) => Self::Create(record.clone()),
             Op::Update(write) => Self::Update(write.clone()),
             Op::Delete(version) => Self::Delete(version),
-            Op::Get | Op::Probe(_) => unreachable!("nothing is read or probed here"),
+            Op::Get => Self::Get,
+            Op::Probe(_) => unreachable!("nothing is probed here"),
         }
     }
 }
@@ -90,7 +92,7 @@ impl Network {
     fn expect_own_version(&mut self, message: &Message) {
         let version = match message {
             Message::Create(record) | Message::Update(Write { record, .. }) => record.version,
-            Message::Delete(_) => return,
+            Message::Delete(_) | Message::Get => return,
         };
         if let Some(earlier) = self.sent.insert(version, message.clone()) {
             let is_update = matches!(message, Message::Update(_));
@@ -135,6 +137,7 @@ impl Network {
                 }
                 found => return Reply::Found(found),
             },
+            Message::Get => return Reply::Found(found),
         }
         Reply::Applied
     }
