@@ -38,21 +38,22 @@ struct Package {
 pub(crate) fn run(workspace: &Workspace, report: &mut Report) {
     report.lane("manifests", || {
         let packages = published(workspace)?;
-        told(packages.iter().flat_map(manifest_complaints).collect())
+        let complaints: Vec<String> = packages.iter().flat_map(manifest_complaints).collect();
+        told(&complaints)
     });
     report.lane("versions", || {
         let version = version(workspace)?;
         let manifest = fs::read_to_string(workspace.path("Cargo.toml"))?;
-        told(version_complaints(&manifest, &version))
+        told(&version_complaints(&manifest, &version))
     });
     report.lane("changelog", || {
         let changelog = fs::read_to_string(workspace.path("CHANGELOG.md"))?;
-        told(changelog_complaints(&changelog, &version(workspace)?))
+        told(&changelog_complaints(&changelog, &version(workspace)?))
     });
 }
 
-fn told(complaints: Vec<String>) -> Result<Outcome> {
-    for complaint in &complaints {
+fn told(complaints: &[String]) -> Result<Outcome> {
+    for complaint in complaints {
         eprintln!("{complaint}");
     }
     match complaints.len() {
