@@ -74,8 +74,9 @@ fn a_delivery_of_stripes_is_taken() {
 #[test]
 fn of_several_signatures_one_has_to_fit() {
     let one_of_three = format!("{OTHER_SIGNATURE} v2,{} {EXAMPLE_SIGNATURE}", "bm9wZQ==");
+    let first_of_two = format!("{EXAMPLE_SIGNATURE} {OTHER_SIGNATURE}");
     let none = format!("{OTHER_SIGNATURE} {OTHER_SIGNATURE}");
-    for (signatures, fits) in [(one_of_three, true), (none, false)] {
+    for (signatures, fits) in [(one_of_three, true), (first_of_two, true), (none, false)] {
         let example = headers([
             ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
             ("webhook-timestamp", "1614265330"),
