@@ -3,39 +3,44 @@
 //! | verdict | what the adapter does |
 //! |---|---|
 //! | acknowledge | `basic.ack` |
-//! | defer | publishes to a retry queue, waits for the confirm, then acknowledges the original |
+//! | defer | holds the message unacknowledged for the delay, then `basic.nack` with `requeue` |
 //! | dead letter | publishes to the queue for dead letters, waits for the confirm, then acknowledges |
 //! | handler runs | nothing: RabbitMQ has no way to extend. Its `consumer_timeout` (30 minutes unless set) must be longer than any handler runs |
 //!
 //! # How a message is delayed
-//! RabbitMQ has no "nack with delay". `basic.nack` with `requeue` brings a message back at once, which is
-//! a hot loop, and counts towards the `delivery-limit` of a quorum queue, which then drops it. Holding the
-//! message unacknowledged keeps a place of the prefetch for as long. So there is one retry queue for each
-//! of a few delays: its messages expire all after the same time (with a time for each message, a long one
-//! at the head would hold up the short ones behind it), and go back to the queue by dead-lettering. The
-//! retry queues are quorum queues whose dead-lettering is *at least once* (RabbitMQ 3.10 or later): that of
-//! classic queues loses messages when the node is killed at that moment.
+//! RabbitMQ has no "nack with delay", and a `basic.nack` alone brings a message back at once: a hot loop.
+//! The usual detour is a retry queue whose messages expire and are dead-lettered back. It was built here
+//! first, and lost to the test that kills the node: dead-lettering is *at most once* from a classic queue,
+//! and quorum queues with *at least once* dead-lettering were left without a leader by `kill -9`
+//! (RabbitMQ 3.10.8), with the messages inside. A message that is held never leaves its queue: if the
+//! worker or the node is killed, it is delivered again at once.
 //!
-//! Between the publish and the acknowledgement there are two copies of one message. If the worker is
-//! killed there, both are delivered, and the claim of their key has one of them run.
+//! The price is a place of the [`prefetch`](Queue::prefetch) for each message that is held. And a quorum
+//! queue counts each return towards its `delivery-limit` (20 unless set, from RabbitMQ 4.0 on), past which
+//! it drops the message or dead-letters it: set `x-delivery-limit` to -1, attempts are bounded by the
+//! engine's policy.
+//!
+//! A worker that is killed between the publish of a dead letter and its acknowledgement leaves a second
+//! copy: dead letters come at least once.
 
 mod copy;
-mod topology;
 
 use std::{fmt, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::{
-    Channel, Confirmation, Connection, ConnectionProperties,
+    Acker, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
     message::Delivery as Received,
     options::{
         BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions,
-        BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
     },
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, watch},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -45,15 +50,15 @@ pub use copy::{REASON, REASON_NAME};
 
 /// How long the broker may take to confirm a message.
 const CONFIRMED: Duration = Duration::from_secs(10);
-/// How long a message is held, at most, that could not be put into a retry queue.
-const HELD: Duration = Duration::from_secs(5);
+/// How long a message is held at most: far below the broker's `consumer_timeout`.
+const HELD: Duration = Duration::from_secs(5 * 60);
 
 type Connecting = Pin<Box<dyn Future<Output = lapin::Result<Connection>> + Send>>;
 
 /// A queue of RabbitMQ, consumed over a connection of its own that is made anew when it breaks.
 ///
-/// The queue has to be there, and should be durable. The queues for retries and for dead letters are
-/// declared: `orders.retry.5000` and so on, and `orders.dead` for a queue `orders`.
+/// The queue has to be there, and should be durable. The queue for dead letters is declared: `orders.dead`
+/// for a queue `orders`.
 ///
 /// ```no_run
 /// use idem_consumer::{Consumer, Message, rabbitmq::Queue};
@@ -75,7 +80,8 @@ pub struct Queue {
     name: String,
     prefetch: u16,
     dead_letters: String,
-    delays: Vec<Duration>,
+    held: Mutex<JoinSet<()>>,
+    closed: watch::Sender<bool>,
     link: Mutex<Option<Link>>,
 }
 
@@ -113,14 +119,16 @@ impl Queue {
             connect: Box::new(move || Box::pin(connect())),
             dead_letters: format!("{name}.dead"),
             name,
-            prefetch: 16,
-            delays: [1, 5, 15, 60, 300].map(Duration::from_secs).to_vec(),
+            prefetch: 64,
+            held: Mutex::default(),
+            closed: watch::Sender::new(false),
             link: Mutex::default(),
         }
     }
 
-    /// How many unacknowledged messages the broker hands to this worker; 16 unless set. Set it to the
-    /// consumer's concurrency: what is fetched and does not start is kept from other workers.
+    /// How many unacknowledged messages the broker hands to this worker; 64 unless set. Set it to the
+    /// consumer's concurrency, and as much on top as may be put off at once. What is fetched and does not
+    /// start is kept from other workers.
     #[must_use]
     pub fn prefetch(mut self, messages: u16) -> Self {
         // Zero means without bound to the broker.
@@ -135,19 +143,6 @@ impl Queue {
         self
     }
 
-    /// The delays for which there is a retry queue; 1 s, 5 s, 15 s, 1 min and 5 min unless set. A message
-    /// is put off by the next longer one, or the longest.
-    ///
-    /// # Panics
-    /// If there is none.
-    #[must_use]
-    pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
-        self.delays = delays.into_iter().collect();
-        self.delays.sort_unstable();
-        assert!(!self.delays.is_empty(), "there has to be a delay");
-        self
-    }
-
     async fn open(&self) -> Result<Link, SourceError> {
         let connection = (self.connect)().await.map_err(SourceError::away)?;
         let opened = async {
@@ -155,7 +150,14 @@ impl Queue {
             placing
                 .confirm_select(ConfirmSelectOptions::default())
                 .await?;
-            self.declare(&placing).await?;
+            let durable = QueueDeclareOptions {
+                durable: true,
+                ..QueueDeclareOptions::default()
+            };
+            let dead_letters = self.dead_letters.as_str().into();
+            placing
+                .queue_declare(dead_letters, durable, FieldTable::default())
+                .await?;
             let taking = connection.create_channel().await?;
             taking
                 .basic_qos(self.prefetch, BasicQosOptions::default())
@@ -169,7 +171,7 @@ impl Queue {
             );
             Ok((placing, consuming.await?, taking))
         };
-        let (placing, consumer, taking) = opened.await.map_err(topology::error)?;
+        let (placing, consumer, taking) = opened.await.map_err(opening)?;
         Ok(Link {
             taking,
             placing,
@@ -178,14 +180,13 @@ impl Queue {
         })
     }
 
-    /// Publishes a copy of a delivery, and returns once the broker has it safe.
-    async fn place(
+    /// Publishes a dead letter, and returns once the broker has it safe.
+    async fn place_dead_letter(
         &self,
         delivery: &Delivery,
-        queue: &str,
-        reason: Option<&Reason>,
+        reason: &Reason,
     ) -> Result<(), SourceError> {
-        let properties = copy::properties(&delivery.received, reason);
+        let properties = copy::dead_letter(&delivery.received, reason);
         let options = BasicPublishOptions {
             // One that reaches no queue comes back instead of being dropped.
             mandatory: true,
@@ -194,13 +195,15 @@ impl Queue {
         let published = async {
             let body = &delivery.received.data;
             let placing = &delivery.placing;
-            let sent = placing.basic_publish("".into(), queue.into(), options, body, properties);
+            let queue = self.dead_letters.as_str().into();
+            let sent = placing.basic_publish("".into(), queue, options, body, properties);
             sent.await?.await
         };
         match timeout(CONFIRMED, published).await {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
             Ok(Ok(_)) => Err(SourceError::away(format!(
-                "the queue `{queue}` did not take it"
+                "the queue `{}` did not take it",
+                self.dead_letters
             ))),
             Ok(Err(error)) => Err(SourceError::away(error)),
             Err(elapsed) => Err(SourceError::away(elapsed)),
@@ -214,7 +217,6 @@ impl fmt::Debug for Queue {
             .field("name", &self.name)
             .field("prefetch", &self.prefetch)
             .field("dead_letters", &self.dead_letters)
-            .field("delays", &self.delays)
             .finish_non_exhaustive()
     }
 }
@@ -228,17 +230,16 @@ pub struct Delivery {
 
 impl Delivery {
     async fn acknowledge(&self) -> Result<(), SourceError> {
-        let acked = self.received.acker.ack(BasicAckOptions::default());
-        settled(acked.await)
+        settled(self.received.acker.ack(BasicAckOptions::default()).await)
     }
+}
 
-    async fn requeue(&self) -> Result<(), SourceError> {
-        let options = BasicNackOptions {
-            requeue: true,
-            ..BasicNackOptions::default()
-        };
-        settled(self.received.acker.nack(options).await)
-    }
+async fn requeue(acker: &Acker) -> Result<(), SourceError> {
+    let options = BasicNackOptions {
+        requeue: true,
+        ..BasicNackOptions::default()
+    };
+    settled(acker.nack(options).await)
 }
 
 /// `false` means that the channel it came by is gone: the broker delivers the message again.
@@ -285,42 +286,55 @@ impl Source for Queue {
     }
 
     async fn defer(&self, delivery: &Delivery, delay: Duration) -> Result<(), SourceError> {
-        let queue = topology::retry_queue(&self.name, self.level(delay));
-        match self.place(delivery, &queue, None).await {
-            Ok(()) => delivery.acknowledge().await,
-            Err(error) => {
-                tracing::warn!(queue, %error, "the retry queue did not take a message; it is held");
-                // Unacknowledged it would stay with this worker for as long as the connection holds.
-                sleep(delay.min(HELD)).await;
-                delivery.requeue().await
+        let acker = delivery.received.acker.clone();
+        let mut closed = self.closed.subscribe();
+        let mut held = self.held.lock().await;
+        while held.try_join_next().is_some() {}
+        held.spawn(async move {
+            tokio::select! {
+                () = sleep(delay.min(HELD)) => {}
+                _ = closed.wait_for(|closed| *closed) => {}
             }
-        }
+            // An error means that the channel is gone, and the message is back already.
+            let _ = requeue(&acker).await;
+        });
+        Ok(())
     }
 
     async fn dead_letter(&self, delivery: &Delivery, reason: &Reason) -> Result<(), SourceError> {
-        self.place(delivery, &self.dead_letters, Some(reason))
-            .await?;
+        self.place_dead_letter(delivery, reason).await?;
         delivery.acknowledge().await
     }
 
-    /// What was fetched and not handed out goes back at once.
+    /// What was fetched and not handed out, and what is held, goes back at once.
     async fn close(&self) {
-        let mut held = self.link.lock().await;
-        let Some(link) = &mut *held else {
-            return;
-        };
-        let tag = link.consumer.tag();
-        // An error means that the channel is gone, and the messages are back already.
-        let _ = link
-            .taking
-            .basic_cancel(tag, BasicCancelOptions::default())
-            .await;
-        while let Some(Some(Ok(received))) = link.consumer.next().now_or_never() {
-            let options = BasicNackOptions {
-                requeue: true,
-                ..BasicNackOptions::default()
-            };
-            let _ = received.acker.nack(options).await;
+        let mut link = self.link.lock().await;
+        if let Some(link) = &mut *link {
+            let tag = link.consumer.tag();
+            // An error means that the channel is gone, and the messages are back already.
+            let cancelled = link.taking.basic_cancel(tag, BasicCancelOptions::default());
+            let _ = cancelled.await;
+            while let Some(Some(Ok(received))) = link.consumer.next().now_or_never() {
+                let _ = requeue(&received.acker).await;
+            }
         }
+        self.closed.send_replace(true);
+        let mut held = self.held.lock().await;
+        while held.join_next().await.is_some() {}
+    }
+}
+
+/// A queue that is not there, may not be used or was declared otherwise stays so.
+fn opening(error: lapin::Error) -> SourceError {
+    let ErrorKind::ProtocolError(protocol) = error.kind() else {
+        return SourceError::away(error);
+    };
+    match protocol.kind() {
+        AMQPErrorKind::Soft(
+            AMQPSoftError::NOTFOUND
+            | AMQPSoftError::ACCESSREFUSED
+            | AMQPSoftError::PRECONDITIONFAILED,
+        ) => SourceError::config(error),
+        _ => SourceError::away(error),
     }
 }

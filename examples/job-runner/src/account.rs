@@ -54,8 +54,8 @@ fn how(night: &Night, kind: Kind) -> String {
         ),
         Kind::Parcel => format!(
             "the courier was asked about vanished attempts: {} had booked, {} had not",
-            load(&night.engines.probes.booked),
-            load(&night.engines.probes.not_booked)
+            load(&night.consumers.probes.booked),
+            load(&night.consumers.probes.not_booked)
         ),
         Kind::Letter => format!(
             "a person looked after those that halted: {} were in the tray, {} were not",

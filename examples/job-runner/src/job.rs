@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use idem::{Fingerprint, IdempotencyKey, RecordKey, Scope};
+use idem::{Scope, consumer::Message};
 use serde::{Deserialize, Serialize};
 
 /// One job. Its number is the intent: however often it is delivered, it is to happen once.
@@ -46,15 +46,17 @@ impl Kind {
 pub(crate) struct Receipt(pub(crate) String);
 
 impl Job {
-    /// The record that says whether it happened: one namespace per kind, one key per number.
-    pub(crate) fn key(self) -> Result<RecordKey> {
-        let scope = Scope::new("jobs")?.child(self.kind.name())?;
-        Ok(scope.key(&IdempotencyKey::new(self.number.to_string())?))
+    /// What the queue delivers: `{"kind": "payout", "number": 7}`. What must not change under one
+    /// number is the whole of it.
+    pub(crate) fn message(self) -> Result<Message> {
+        Ok(Message::new(serde_json::to_vec(&self)?))
     }
+}
 
-    /// What must not change under one number.
-    pub(crate) fn fingerprint(self) -> Result<Fingerprint> {
-        Ok(Fingerprint::of_serialize("jobs/v1", &self)?)
+impl Kind {
+    /// One namespace per kind, in which a job's number is its key.
+    pub(crate) fn scope(self) -> Result<Scope> {
+        Ok(Scope::new("jobs")?.child(self.name())?)
     }
 }
 

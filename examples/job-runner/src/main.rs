@@ -24,7 +24,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use crash::Fate;
 use job::{Job, Kind};
 use night::{Night, Notes};
-use policy::Engines;
+use policy::Consumers;
 use queue::Queue;
 use records::{Records, Where};
 use world::World;
@@ -84,7 +84,7 @@ async fn main() -> Result<ExitCode> {
     let world = World::default();
     let records = Records::open(args.store).await?;
     let night = Night {
-        engines: Engines::start(&records, &world, args.lease, args.letters.into())?,
+        consumers: Consumers::start(&records, &world, args.lease, args.letters.into())?,
         fate: Fate::new(seed, args.crashes, args.tell),
         queue: Queue::default(),
         notes: Notes::default(),

@@ -11,15 +11,16 @@ use std::{
 
 use anyhow::{Result, bail};
 use idem::{
-    Context, Outcome, Refused, Resolution,
-    error::{ExecuteError, ResolveError},
+    Context, Resolution,
+    consumer::{Deferral, Reason, Verdict},
+    error::ResolveError,
     machine::NotResolvable,
 };
 
 use crate::{
     crash::{Fate, Life},
     job::{Job, Kind, Receipt},
-    policy::Engines,
+    policy::Consumers,
     queue::Queue,
     work::{printed, work},
     world::World,
@@ -29,17 +30,23 @@ use crate::{
 const NOTICED_AFTER: Duration = Duration::from_millis(20);
 
 pub(crate) struct Night {
-    pub(crate) engines: Engines,
+    pub(crate) consumers: Consumers,
     pub(crate) world: World,
     pub(crate) fate: Fate,
     pub(crate) queue: Queue,
     pub(crate) notes: Notes,
 }
 
+/// What one delivery of a job was answered.
+pub(crate) struct Answer {
+    pub(crate) value: Receipt,
+    pub(crate) replayed: bool,
+}
+
 /// What was seen of every job.
 #[derive(Default)]
 pub(crate) struct Notes {
-    answers: Mutex<BTreeMap<Job, Vec<Outcome<Receipt>>>>,
+    answers: Mutex<BTreeMap<Job, Vec<Answer>>>,
     /// Letters whose worker vanished.
     halted: Mutex<Vec<Job>>,
     /// Deliveries that found another attempt at work, or a dead worker's lease still running.
@@ -50,7 +57,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn answers(&self) -> MutexGuard<'_, BTreeMap<Job, Vec<Outcome<Receipt>>>> {
+    pub(crate) fn answers(&self) -> MutexGuard<'_, BTreeMap<Job, Vec<Answer>>> {
         self.answers.lock().expect("no panic under this lock")
     }
 
@@ -74,7 +81,7 @@ impl Night {
         while let Some(job) = self.queue.next().await {
             let life = Life::new(&self.fate, job);
             tokio::select! {
-                result = self.execute(job, &life) => self.settle(job, result?)?,
+                verdict = self.handle(job, &life) => self.settle(job, verdict?)?,
                 // Everything the worker held is dropped where it stood: as if its process were
                 // gone. The record says that somebody is at work, until the lease runs out.
                 () = life.over() => self.queue.again(job, NOTICED_AFTER),
@@ -83,43 +90,39 @@ impl Night {
         Ok(())
     }
 
-    /// All that a job runner has to do: a key, a fingerprint, the work.
-    async fn execute(
-        &self,
-        job: Job,
-        life: &Life<'_>,
-    ) -> Result<Result<Outcome<Receipt>, ExecuteError<String>>> {
-        let (key, fingerprint) = (job.key()?, job.fingerprint()?);
+    /// All that a job runner has to do: hand over the message and the work.
+    async fn handle(&self, job: Job, life: &Life<'_>) -> Result<Verdict> {
+        let message = job.message()?;
         let run = async |running: Context| work(job, &self.world, life, &running).await;
-        let engine = self.engines.of(job.kind);
-        Ok(engine.execute(&key, &fingerprint, run).await)
+        Ok(self.consumers.of(job.kind).handle(&message, run).await)
     }
 
-    fn settle(
-        &self,
-        job: Job,
-        result: Result<Outcome<Receipt>, ExecuteError<String>>,
-    ) -> Result<()> {
-        match result {
-            Ok(outcome) => {
-                self.notes.answers().entry(job).or_default().push(outcome);
+    /// And do as it is told.
+    fn settle(&self, job: Job, verdict: Verdict) -> Result<()> {
+        match verdict {
+            Verdict::Ack(done) => {
+                let answer = Answer {
+                    value: serde_json::from_slice(&done.answer)?,
+                    replayed: done.replayed,
+                };
+                self.notes.answers().entry(job).or_default().push(answer);
                 self.queue.done();
             }
-            Err(ExecuteError::Refused(Refused::InFlight { retry_after })) => {
-                self.notes.too_early.fetch_add(1, Ordering::Relaxed);
-                self.queue.again(job, retry_after);
+            Verdict::Defer { delay, cause } => {
+                if matches!(cause, Deferral::InFlight) {
+                    self.notes.too_early.fetch_add(1, Ordering::Relaxed);
+                }
+                self.queue.again(job, delay);
             }
-            Err(ExecuteError::Superseded | ExecuteError::Retryable(_)) => {
-                self.queue.again(job, NOTICED_AFTER);
-            }
-            Err(ExecuteError::Refused(Refused::Abandoned { .. })) => {
+            Verdict::DeadLetter(Reason::Abandoned { .. }) => {
                 let mut halted = self.notes.halted();
                 if !halted.contains(&job) {
                     halted.push(job);
                 }
                 self.queue.done();
             }
-            Err(error) => bail!("{job}: {error}"),
+            Verdict::DeadLetter(reason) => bail!("{job}: {reason}"),
+            Verdict::Halt(error) => bail!("{job}: {error}"),
         }
         Ok(())
     }
@@ -143,8 +146,9 @@ impl Night {
         } else {
             (Resolution::retry(), &self.notes.not_in_the_tray)
         };
-        let engine = self.engines.of(Kind::Letter);
-        match engine.resolve(&letter.key()?, resolution).await {
+        let consumer = self.consumers.of(Kind::Letter);
+        let key = consumer.key_of(&letter.message()?)?;
+        match consumer.engine().resolve(&key, resolution).await {
             Ok(()) => {
                 count.fetch_add(1, Ordering::Relaxed);
                 Ok(())

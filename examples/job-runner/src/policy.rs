@@ -1,6 +1,7 @@
 //! What to do when a worker vanished half-way: one choice per kind of work.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,7 +11,10 @@ use std::{
 
 use anyhow::Result;
 use async_trait::async_trait;
-use idem::{Abandonment, Idempotency, OnAbandoned, Policy, ProbeResult, Prober};
+use idem::{
+    Abandonment, Idempotency, OnAbandoned, Policy, ProbeResult, Prober,
+    consumer::{Backoff, Consumer, KeyFrom},
+};
 
 use crate::{
     job::Kind,
@@ -19,24 +23,30 @@ use crate::{
     world::{Booking, World},
 };
 
-/// One engine per kind, over one store. `letters` is what happens to those whose worker vanished;
+/// One consumer per kind, over one store. `letters` is what happens to those whose worker vanished;
 /// anything but halting prints some of them twice.
-pub(crate) struct Engines {
-    payout: Idempotency,
-    report: Idempotency,
-    parcel: Idempotency,
-    letter: Idempotency,
+pub(crate) struct Consumers {
+    payout: Consumer,
+    report: Consumer,
+    parcel: Consumer,
+    letter: Consumer,
     pub(crate) probes: Arc<Probes>,
 }
 
-impl Engines {
+impl Consumers {
     pub(crate) fn start(
         records: &Records,
         world: &World,
         lease: Duration,
         letters: OnAbandoned,
     ) -> Result<Self> {
-        let policy = |on_abandoned| Policy::default().lease(lease).on_abandoned(on_abandoned);
+        let policy = |on_abandoned| {
+            Policy::default()
+                .lease(lease)
+                .on_abandoned(on_abandoned)
+                // Workers are dying all night, and it is not the jobs' fault.
+                .max_attempts(NonZeroU32::MAX)
+        };
         let probes = Arc::new(Probes::default());
         let ask = OnAbandoned::probe(AskTheCourier {
             world: world.clone(),
@@ -44,15 +54,15 @@ impl Engines {
         });
         let reclaim = records.engine(policy(OnAbandoned::Reclaim))?;
         Ok(Self {
-            report: reclaim.clone(),
-            parcel: reclaim.with_policy(policy(ask))?,
-            letter: reclaim.with_policy(policy(letters))?,
-            payout: reclaim,
+            report: consumer(&reclaim, Kind::Report)?,
+            parcel: consumer(&reclaim.with_policy(policy(ask))?, Kind::Parcel)?,
+            letter: consumer(&reclaim.with_policy(policy(letters))?, Kind::Letter)?,
+            payout: consumer(&reclaim, Kind::Payout)?,
             probes,
         })
     }
 
-    pub(crate) fn of(&self, kind: Kind) -> &Idempotency {
+    pub(crate) fn of(&self, kind: Kind) -> &Consumer {
         match kind {
             Kind::Payout => &self.payout,
             Kind::Report => &self.report,
@@ -60,6 +70,14 @@ impl Engines {
             Kind::Letter => &self.letter,
         }
     }
+}
+
+/// A job's number is its key. A night is short, and so are the delays.
+fn consumer(engine: &Idempotency, kind: Kind) -> Result<Consumer> {
+    let backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
+    let number = KeyFrom::pointer("/number")?;
+    let builder = Consumer::builder(engine.clone(), kind.scope()?, number);
+    Ok(builder.backoff(backoff).build()?)
 }
 
 /// What the courier answered.

@@ -1,4 +1,4 @@
-//! A delivery as a [`Message`], and as the properties of a copy.
+//! A delivery as a [`Message`], and as a dead letter.
 
 use bytes::Bytes;
 use lapin::{
@@ -49,9 +49,9 @@ fn text(value: &AMQPValue) -> Option<Bytes> {
     }
 }
 
-/// All properties but two. A time to live would have a dead letter vanish, and a retry come too early. A
+/// The properties of a dead letter: all but two of the message's. A time to live would have it vanish. A
 /// user id is checked against the connection's, which is not the publisher's.
-pub(super) fn properties(delivery: &Delivery, reason: Option<&Reason>) -> BasicProperties {
+pub(super) fn dead_letter(delivery: &Delivery, reason: &Reason) -> BasicProperties {
     let old = &delivery.properties;
     let mut new = BasicProperties::default().with_delivery_mode(PERSISTENT);
     macro_rules! keep {
@@ -74,12 +74,10 @@ pub(super) fn properties(delivery: &Delivery, reason: Option<&Reason>) -> BasicP
         cluster_id => with_cluster_id
     );
     let mut headers: FieldTable = old.headers().clone().unwrap_or_default();
-    if let Some(reason) = reason {
-        let mut tell = |name: &str, text: &str| {
-            headers.insert(ShortString::from(name), AMQPValue::LongString(text.into()));
-        };
-        tell(REASON, &reason.to_header());
-        tell(REASON_NAME, reason.name());
-    }
+    let mut tell = |name: &str, text: &str| {
+        headers.insert(ShortString::from(name), AMQPValue::LongString(text.into()));
+    };
+    tell(REASON, &reason.to_header());
+    tell(REASON_NAME, reason.name());
     new.with_headers(headers)
 }

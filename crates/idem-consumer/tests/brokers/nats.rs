@@ -18,7 +18,11 @@ use idem_core::{Context, Failure, Scope};
 use idem_testbed::{Nats, skip_or_fail};
 use tokio::time::sleep;
 
-use super::{KEY, Seen, consumer, engine, in_time, watched};
+use super::{
+    KEY, Seen, consumer, engine, in_time,
+    kills::{Jetstream, effects_are_once_though_workers_and_the_broker_are_killed},
+    watched,
+};
 
 type Done = Result<(), Failure<String>>;
 
@@ -107,7 +111,7 @@ async fn quick(_: Context, _: Message) -> Done {
     Ok(())
 }
 
-/// One server for all that does not break it.
+/// One server for all, which the last one kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_one_server() {
     let Some(server) = skip_or_fail(Nats::start().await) else {
@@ -121,6 +125,8 @@ async fn on_one_server() {
         the_broker_id_is_stable_over_redelivery(&server),
         consumers_that_lose_messages_are_refused(&server),
     );
+    let broker = Jetstream::on(server).await;
+    effects_are_once_though_workers_and_the_broker_are_killed(&broker).await;
 }
 
 async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &Nats) {
@@ -301,36 +307,4 @@ async fn consumers_that_lose_messages_are_refused(server: &Nats) {
         let error = refused.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-}
-
-/// The server is killed and started again while messages are worked off: the source connects anew.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_outlives_a_kill_of_the_server() {
-    let Some(server) = skip_or_fail(Nats::start().await) else {
-        return;
-    };
-    let streams = Streams::on(&server, "kill").await;
-    for n in 0..40 {
-        streams.publish(&[&n.to_string()], "x").await;
-    }
-    let seen = Seen::default();
-    let consumer = consumer(&engine(), &seen);
-    let slow = |_: Context, _: Message| async {
-        sleep(Duration::from_millis(100)).await;
-        Ok::<_, Failure<String>>(())
-    };
-    let stop = async {
-        seen.at_least("done", 5).await;
-        server.kill();
-        server.restart().await.unwrap();
-        seen.at_least("done", 40).await;
-        // What was done and not confirmed comes again.
-        while streams.left().await > 0 {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let summary = in_time(consumer.run(streams.source().await, slow, stop))
-        .await
-        .unwrap();
-    assert_eq!(seen.of("done"), 40, "{summary:?}");
 }

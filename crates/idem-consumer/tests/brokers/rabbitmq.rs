@@ -21,7 +21,11 @@ use lapin::{
 };
 use tokio::time::sleep;
 
-use super::{KEY, Seen, consumer, engine, in_time, watched};
+use super::{
+    KEY, Seen, consumer, engine, in_time,
+    kills::{Rabbit, effects_are_once_though_workers_and_the_broker_are_killed},
+    watched,
+};
 
 /// Queues of one test on the shared node.
 struct Queues {
@@ -56,8 +60,7 @@ impl Queues {
     }
 
     fn source(&self) -> rabbitmq::Queue {
-        let delays = [200, 1000, 5000].map(Duration::from_millis);
-        rabbitmq::Queue::new(&self.url, self.name).delays(delays)
+        rabbitmq::Queue::new(&self.url, self.name)
     }
 
     async fn publish(&self, key: Option<&str>, body: &str) {
@@ -115,7 +118,7 @@ async fn quick(_: Context, _: Message) -> Result<(), Failure<String>> {
     Ok(())
 }
 
-/// One node for all, which is killed by the last.
+/// One node for all, which the last one kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_one_node() {
     let Some(server) = skip_or_fail(RabbitMq::start().await) else {
@@ -127,7 +130,8 @@ async fn on_one_node() {
         a_drained_run_gives_back_what_did_not_start(&server),
         a_queue_that_is_not_there_ends_the_run(&server),
     );
-    a_run_outlives_a_kill_of_the_node(&server).await;
+    let broker = Rabbit::on(server).await;
+    effects_are_once_though_workers_and_the_broker_are_killed(&broker).await;
 }
 
 async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &RabbitMq) {
@@ -197,9 +201,7 @@ async fn deferred_messages_come_again_after_the_delay(server: &RabbitMq) {
         .await
         .unwrap();
     assert_eq!((summary.done, summary.deferred), (1, 2));
-    for queue in ["again", "again.retry.200", "again.retry.1000"] {
-        assert_eq!(queues.left(queue).await, 0, "{queue}");
-    }
+    assert_eq!(queues.left("again").await, 0);
 }
 
 async fn a_drained_run_gives_back_what_did_not_start(server: &RabbitMq) {
@@ -238,32 +240,4 @@ async fn a_queue_that_is_not_there_ends_the_run(server: &RabbitMq) {
         matches!(&error, RunError::Source(e) if e.to_string().contains("NOT_FOUND")),
         "{error}"
     );
-}
-
-/// The node is killed and started again while messages are worked off, put off and wait to be tried
-/// again: the source connects anew, and none is lost.
-async fn a_run_outlives_a_kill_of_the_node(server: &RabbitMq) {
-    let queues = Queues::on(server, "kill").await;
-    for n in 0..60 {
-        queues.publish(Some(&n.to_string()), "x").await;
-    }
-    let seen = Seen::default();
-    let consumer = consumer(&engine(), &seen);
-    let second = |context: Context, _: Message| async move {
-        sleep(Duration::from_millis(50)).await;
-        match context.attempt() {
-            1 => Err(Failure::Retryable("no route".to_owned())),
-            _ => Ok(()),
-        }
-    };
-    let stop = async {
-        seen.at_least("done", 5).await;
-        server.kill();
-        server.restart().await.unwrap();
-        seen.at_least("done", 60).await;
-    };
-    let summary = in_time(consumer.run(queues.source(), second, stop))
-        .await
-        .unwrap();
-    assert_eq!(seen.of("done"), 60, "{summary:?}");
 }
