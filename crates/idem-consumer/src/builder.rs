@@ -5,8 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use idem_core::{Fingerprint, Idempotency, Scope, error::PolicyError};
 
 use crate::{
-    Backoff, Consumer, KeyFrom, KeyProblem, Message, Verdict,
-    consumer::{Outage, Tuned},
+    Backoff, Consumer, KeyFrom, KeyProblem, Message, Verdict, consumer::Tuned, outage::Outage,
 };
 
 /// How many attempts a message has where the engine's policy sets no limit.
@@ -55,7 +54,7 @@ impl Builder {
         self
     }
 
-    /// The delays after a failure without effect, and while the store is away.
+    /// The delays after a failure without effect, and while the store or the broker is away.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.tuned.backoff = backoff;
         self

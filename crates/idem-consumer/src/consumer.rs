@@ -1,30 +1,23 @@
 //! [`Consumer`]: a message, one run under a claim, one verdict.
 
-use std::{
-    any::Any,
-    fmt,
-    num::NonZeroU32,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
+use crate::{
+    Backoff, Builder, Deferral, Done, KeyFrom, KeyProblem, Message, Reason, Verdict,
+    ended::{Ended, catching},
+    failure, observe,
+    outage::Outage,
+};
 use bytes::Bytes;
 use idem_core::{
     Claim, Context, Execution, Failure, Fingerprint, Idempotency, OnPanic, RecordKey, Recording,
     Refused, Scope,
     error::Superseded,
     machine::Ending,
-    spi::{Ran, Stopped, panic_message},
+    spi::{Ran, Stopped},
     store::{StoreError, StoreErrorKind},
 };
 use serde::Serialize;
-use tokio::time::Instant;
-
-use crate::{
-    Backoff, Builder, Deferral, Done, KeyFrom, KeyProblem, Message, Reason, Verdict, failure,
-    observe,
-};
 
 /// Works messages off once each, however often they are delivered. Cheap to clone.
 ///
@@ -333,74 +326,10 @@ impl fmt::Debug for Consumer {
     }
 }
 
-/// What came out of a handler.
-enum Ended {
-    Completed(Bytes),
-    Failed(String),
-    Retryable(String),
-    Released(String),
-}
-
-impl Ended {
-    fn of<T: Serialize, E: fmt::Display>(result: Result<T, Failure<E>>) -> Self {
-        match result {
-            Ok(value) => match serde_json::to_vec(&value) {
-                Ok(json) => Self::Completed(json.into()),
-                // It ran, so it must not run again.
-                Err(error) => Self::Failed(format!("its answer does not serialise: {error}")),
-            },
-            Err(Failure::Final(error)) => Self::Failed(error.to_string()),
-            Err(Failure::Retryable(error)) => Self::Retryable(error.to_string()),
-            Err(Failure::Released(error)) => Self::Released(error.to_string()),
-        }
-    }
-}
-
 fn done(replayed: bool, answer: Bytes) -> Verdict {
     Verdict::Ack(Done { replayed, answer })
 }
 
 fn null() -> Bytes {
     Bytes::from_static(b"null")
-}
-
-/// Runs work to its end or its panic, and gives the panic's message.
-async fn catching<F: Future>(work: F) -> Result<F::Output, String> {
-    let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|cx| {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
-        match polled {
-            Ok(poll) => poll.map(Ok),
-            Err(panic) => {
-                let panic: &(dyn Any + Send) = &*panic;
-                std::task::Poll::Ready(Err(panic_message(panic)))
-            }
-        }
-    })
-    .await
-}
-
-/// How long the store has been away.
-#[derive(Default)]
-pub(crate) struct Outage(Mutex<Option<Instant>>);
-
-impl Outage {
-    /// A failure: how long to put a message off. As long as the outage has lasted, within the bounds:
-    /// that doubles by itself, and all who fail in one outage grow together.
-    fn delay(&self, backoff: &Backoff) -> Duration {
-        let since = *self.since().get_or_insert_with(Instant::now);
-        backoff.at_least(since.elapsed())
-    }
-
-    fn is_over(&self) {
-        *self.since() = None;
-    }
-
-    pub(crate) fn lasts(&self) -> bool {
-        self.since().is_some()
-    }
-
-    fn since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -7,12 +7,14 @@
 mod backoff;
 mod builder;
 mod consumer;
+mod ended;
 mod failure;
 mod key;
 mod message;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod observe;
+mod outage;
 mod pointer;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;

@@ -20,23 +20,21 @@
 //! it drops the message or dead-letters it: set `x-delivery-limit` to -1, attempts are bounded by the
 //! engine's policy.
 //!
+//! A delay of more than five minutes is cut to five: the message comes back and is deferred again.
+//!
 //! A worker that is killed between the publish of a dead letter and its acknowledgement leaves a second
 //! copy: dead letters come at least once.
 
 mod copy;
+mod link;
 
 use std::{fmt, pin::Pin, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::{
-    Acker, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind,
+    Acker, Channel, Confirmation, Connection, ConnectionProperties,
     message::Delivery as Received,
-    options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions,
-        BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    },
-    protocol::{AMQPErrorKind, AMQPSoftError},
-    types::FieldTable,
+    options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicPublishOptions},
 };
 use tokio::{
     sync::{Mutex, watch},
@@ -45,6 +43,8 @@ use tokio::{
 };
 
 use crate::{Message, Reason, Source, SourceError};
+
+use link::Link;
 
 pub use copy::{REASON, REASON_NAME};
 
@@ -83,15 +83,6 @@ pub struct Queue {
     held: Mutex<JoinSet<()>>,
     closed: watch::Sender<bool>,
     link: Mutex<Option<Link>>,
-}
-
-/// What is there while the connection holds.
-struct Link {
-    taking: Channel,
-    placing: Channel,
-    consumer: lapin::Consumer,
-    /// The channels close with it.
-    _connection: Connection,
 }
 
 impl Queue {
@@ -141,43 +132,6 @@ impl Queue {
     pub fn dead_letters(mut self, queue: impl Into<String>) -> Self {
         self.dead_letters = queue.into();
         self
-    }
-
-    async fn open(&self) -> Result<Link, SourceError> {
-        let connection = (self.connect)().await.map_err(SourceError::away)?;
-        let opened = async {
-            let placing = connection.create_channel().await?;
-            placing
-                .confirm_select(ConfirmSelectOptions::default())
-                .await?;
-            let durable = QueueDeclareOptions {
-                durable: true,
-                ..QueueDeclareOptions::default()
-            };
-            let dead_letters = self.dead_letters.as_str().into();
-            placing
-                .queue_declare(dead_letters, durable, FieldTable::default())
-                .await?;
-            let taking = connection.create_channel().await?;
-            taking
-                .basic_qos(self.prefetch, BasicQosOptions::default())
-                .await?;
-            let name = self.name.as_str().into();
-            let consuming = taking.basic_consume(
-                name,
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            );
-            Ok((placing, consuming.await?, taking))
-        };
-        let (placing, consumer, taking) = opened.await.map_err(opening)?;
-        Ok(Link {
-            taking,
-            placing,
-            consumer,
-            _connection: connection,
-        })
     }
 
     /// Publishes a dead letter, and returns once the broker has it safe.
@@ -321,20 +275,5 @@ impl Source for Queue {
         self.closed.send_replace(true);
         let mut held = self.held.lock().await;
         while held.join_next().await.is_some() {}
-    }
-}
-
-/// A queue that is not there, may not be used or was declared otherwise stays so.
-fn opening(error: lapin::Error) -> SourceError {
-    let ErrorKind::ProtocolError(protocol) = error.kind() else {
-        return SourceError::away(error);
-    };
-    match protocol.kind() {
-        AMQPErrorKind::Soft(
-            AMQPSoftError::NOTFOUND
-            | AMQPSoftError::ACCESSREFUSED
-            | AMQPSoftError::PRECONDITIONFAILED,
-        ) => SourceError::config(error),
-        _ => SourceError::away(error),
     }
 }

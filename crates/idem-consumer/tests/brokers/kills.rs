@@ -1,7 +1,7 @@
 //! Workers and the broker are killed under load (SIGKILL, at random moments): each job has its effect
 //! once downstream, none is lost, none is stuck.
 //!
-//! `IDEM_KILLS=200` kills so many workers, and a tenth as many brokers; 20 and 2 unless set.
+//! `IDEM_KILLS=200` kills so many workers, and a tenth as many brokers; 10 and 1 unless set.
 
 mod broker;
 mod downstream;
@@ -25,7 +25,7 @@ const STUCK: Duration = Duration::from_secs(60);
 pub(crate) async fn effects_are_once_though_workers_and_the_broker_are_killed(
     broker: &impl Broker,
 ) {
-    let kills = std::env::var("IDEM_KILLS").map_or(20, |kills| kills.parse().unwrap());
+    let kills = std::env::var("IDEM_KILLS").map_or(10, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let downstream = Downstream::listen().await;
     let start = || Worker::start(broker, folder.path(), downstream.address);

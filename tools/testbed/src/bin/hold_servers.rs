@@ -3,12 +3,12 @@
 //! For trying things by hand, and for the test of what is left behind when nobody cleans up:
 //!
 //! ```text
-//! hold-servers redis sentinel cluster postgres standby pgbouncer
+//! hold-servers redis sentinel cluster postgres standby pgbouncer nats rabbitmq
 //! ```
 
 use std::{any::Any, env, error::Error, io::Write as _, process::ExitCode, thread};
 
-use idem_testbed::{Cluster, PgBouncer, Postgres, Redis, Replication, Sentinel};
+use idem_testbed::{Cluster, Nats, PgBouncer, Postgres, RabbitMq, Redis, Replication, Sentinel};
 use tokio::runtime::Builder;
 
 /// A server that goes when this is dropped.
@@ -69,6 +69,16 @@ async fn start(kind: &str) -> Result<Held, Box<dyn Error>> {
             let bouncer = PgBouncer::start(postgres.address()).await?;
             say(kind, &bouncer.url())?;
             Ok(Box::new((postgres, bouncer)))
+        }
+        "nats" => {
+            let nats = Nats::start().await?;
+            say(kind, &nats.url())?;
+            Ok(Box::new(nats))
+        }
+        "rabbitmq" => {
+            let rabbitmq = RabbitMq::start().await?;
+            say(kind, &rabbitmq.url())?;
+            Ok(Box::new(rabbitmq))
         }
         other => Err(format!("`{other}` is no kind of server that is known here").into()),
     }
