@@ -78,11 +78,15 @@ pub mod console {
     doctest,
     feature = "actix",
     feature = "axum",
+    feature = "console",
     feature = "mysql",
+    feature = "nats",
     feature = "postgres",
+    feature = "rabbitmq",
     feature = "redis",
     feature = "replay-cache",
     feature = "reqwest",
-    feature = "sqlite"
+    feature = "sqlite",
+    feature = "webhook"
 ))]
 mod book;
