@@ -4,6 +4,8 @@
 //! takes a message and gives one [`Verdict`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "apalis")]
+pub mod apalis;
 mod backoff;
 mod builder;
 mod consumer;
