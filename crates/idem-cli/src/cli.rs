@@ -72,8 +72,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// List records
     ///
-    /// The filters are applied while reading: a filter that few records pass
-    /// reads the whole store, answers included.
+    /// A filter that few records pass goes through the whole store.
     List(ListArgs),
     /// Show a record, and what was done to it by hand
     Show(ShowArgs),

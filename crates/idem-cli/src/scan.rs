@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Stored},
+    store::{Browse, Cursor, Filter, StateKind, Stored},
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,13 @@ use crate::{failure::Failure, words};
 
 /// Few enough that a page of large answers fits into memory, many enough to get on.
 const PAGE: usize = 200;
+/// Of records that have no answer.
+const PAGE_WITHOUT_ANSWERS: usize = 2000;
 
-/// Reads all records, in the order of the store.
+/// Reads the records that a filter lets through, in the order of the store.
 pub(crate) struct Scan<'a> {
     browse: &'a dyn Browse,
+    filter: Filter,
     /// Where the page in hand started.
     page: Option<Cursor>,
     /// Where the next one starts.
@@ -24,7 +27,7 @@ pub(crate) struct Scan<'a> {
     started: bool,
     /// The last record that was given out of the page in hand.
     last: Option<RecordKey>,
-    pub(crate) read: usize,
+    pub(crate) listed: usize,
 }
 
 /// A place in a listing: a page, and the last record of it that was listed.
@@ -35,26 +38,31 @@ struct Mark {
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(browse: &'a dyn Browse) -> Self {
+    pub(crate) fn new(browse: &'a dyn Browse, filter: &Filter) -> Self {
         Self {
             browse,
+            filter: filter.clone(),
             page: None,
             next: None,
             records: VecDeque::new(),
             started: false,
             last: None,
-            read: 0,
+            listed: 0,
         }
     }
 
     /// Goes on behind a place that [`mark`](Self::mark) gave. A record that is there from the first
     /// page to the last is listed at least once, as the store promises: where the last record is
     /// gone, its page is listed again.
-    pub(crate) async fn behind(browse: &'a dyn Browse, mark: &str) -> Result<Self, Failure> {
+    pub(crate) async fn behind(
+        browse: &'a dyn Browse,
+        filter: &Filter,
+        mark: &str,
+    ) -> Result<Self, Failure> {
         let foreign = || Failure::usage("--after: take the text that an earlier list printed");
         let bytes = words::from_hex(mark).ok_or_else(foreign)?;
         let mark: Mark = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
-        let mut scan = Self::new(browse);
+        let mut scan = Self::new(browse, filter);
         scan.next = mark.page.map(Cursor);
         scan.load().await?;
         let last = mark.last;
@@ -82,7 +90,7 @@ impl<'a> Scan<'a> {
         }
         let record = self.records.pop_front();
         self.last = record.as_ref().map(|(key, _)| key.clone());
-        self.read += 1;
+        self.listed += 1;
         Ok(record)
     }
 
@@ -96,7 +104,13 @@ impl<'a> Scan<'a> {
     }
 
     async fn load(&mut self) -> Result<(), Failure> {
-        let page = self.browse.browse(self.next.as_ref(), PAGE).await?;
+        let has_answers = [StateKind::Completed, StateKind::Failed];
+        let limit = match has_answers.iter().any(|state| self.filter.takes(*state)) {
+            true => PAGE,
+            false => PAGE_WITHOUT_ANSWERS,
+        };
+        let next = self.next.as_ref();
+        let page = self.browse.browse_where(&self.filter, next, limit).await?;
         self.started = true;
         self.last = None;
         self.page = std::mem::replace(&mut self.next, page.next);

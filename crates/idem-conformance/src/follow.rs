@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use idem_core::{
     RecordKey,
     store::{
-        Browse, Created, Cursor, Deleted, Page, Record, Store, StoreError, Stored, Sweep, Updated,
-        Version, Watch,
+        Browse, Created, Cursor, Deleted, Filter, Page, Record, Store, StoreError, Stored, Sweep,
+        Updated, Version, Watch,
     },
 };
 
@@ -276,6 +276,16 @@ impl Browse for Wrapped<Arc<dyn Browse>> {
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         let page = self.inner.browse(after, limit);
         self.calls.during("browse", page).await
+    }
+
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let page = self.inner.browse_where(filter, after, limit);
+        self.calls.during("browse_where", page).await
     }
 }
 

@@ -51,7 +51,7 @@ use tracing::{Level, Span, field::Empty, level_filters::LevelFilter};
 use crate::{
     Claim, RecordKey,
     error::ClaimError,
-    store::{Browse, State, StoreError, StoreErrorKind},
+    store::{Browse, Filter, State, StateKind, StoreError, StoreErrorKind},
 };
 
 pub use describe::describe;
@@ -240,7 +240,8 @@ pub(crate) fn taken_over(key: &RecordKey, after: Duration, lease: Duration) {
 /// they wait for [`resolve`](crate::Idempotency::resolve); otherwise for their next claim.
 ///
 /// A process cannot know this number by itself: most abandoned keys were held by a process that is
-/// gone. So this reads every record of the store, page by page. Call it from one process, every few
+/// gone. So this goes through all records of the store, page by page; where the store has the state in a
+/// column, without their answers. Call it from one process, every few
 /// minutes.
 ///
 /// ```
@@ -262,11 +263,15 @@ pub(crate) fn taken_over(key: &RecordKey, after: Duration, lease: Duration) {
 /// Dropping the future leaves the gauge as it was.
 pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, StoreError> {
     const PAGE: usize = 1000;
+    let filter = Filter {
+        states: vec![StateKind::InFlight],
+        ..Filter::default()
+    };
     // A key may be listed twice.
     let mut abandoned = HashSet::new();
     let mut cursor = None;
     loop {
-        let page = store.browse(cursor.as_ref(), PAGE).await?;
+        let page = store.browse_where(&filter, cursor.as_ref(), PAGE).await?;
         let is_abandoned = |state: &State, age: Option<Duration>| match state {
             State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
             _ => false,

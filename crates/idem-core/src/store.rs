@@ -8,6 +8,7 @@
 //! state cannot keep the rules.
 
 pub mod codec;
+mod filter;
 mod optional;
 mod record;
 
@@ -17,8 +18,9 @@ use async_trait::async_trait;
 
 use crate::RecordKey;
 
+pub use filter::{Filter, Within};
 pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
-pub use record::{ClaimToken, Record, State, Stored, Version};
+pub use record::{ClaimToken, Record, State, StateKind, Stored, Version};
 
 /// Where records live. Implement it to plug in a store of your own, then run the suite of
 /// `idem-conformance` against it.

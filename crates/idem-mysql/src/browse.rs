@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError},
+    store::{Browse, Cursor, Filter, Page, StoreError},
 };
 use idem_sql::batch::Answer;
 
@@ -17,6 +17,16 @@ impl Browse for MySqlStore {
     /// In the order of key and scope, byte by byte. It waits for nobody: a record whose time runs out
     /// while an update of it is under way may be missing, although the update then stands.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.browse_where(&Filter::default(), after, limit).await
+    }
+
+    /// Reads `limit` records at most, of those in other states no more than their keys.
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let after = after.map(place).transpose()?;
         // No key is empty, so all come after this.
         let behind = after.as_ref().map_or((&b""[..], &b""[..]), |after| {
@@ -24,7 +34,7 @@ impl Browse for MySqlStore {
         });
         let sessions = self.sessions();
         let mut own = sessions.own().spare().await?;
-        let rows = sessions.read_behind(&mut own, sql::page(), behind, limit);
+        let rows = sessions.read_behind(&mut own, sql::page(filter), behind, limit);
         let rows = rows.await.map_err(Failure::into_store_error)?;
         let rows: Vec<_> = rows.into_iter().map(Found::new).collect();
         let next = match rows.last() {
@@ -34,11 +44,12 @@ impl Browse for MySqlStore {
             _ => None,
         };
         let mut records = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows.iter().filter(|row| row.has_body()) {
             if let Answer::Found(found) = row.answer()? {
                 records.push((row.key()?, found));
             }
         }
+        records.retain(|(key, stored)| filter.passes(key, stored));
         Ok(Page { records, next })
     }
 }

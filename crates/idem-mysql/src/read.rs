@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use idem_core::{RecordKey, store::StoreError};
 use idem_sql::{Stage, batch::Answer, row};
-use sqlx::{Row as _, mysql::MySqlRow};
+use sqlx::{Row as _, ValueRef as _, mysql::MySqlRow};
 
 use crate::error::store_error;
 
@@ -34,6 +34,11 @@ impl Found {
     /// Whether this statement wrote it.
     pub(crate) fn is_by(&self, writer: i64) -> bool {
         self.0.try_get(5).is_ok_and(|by: i64| by == writer)
+    }
+
+    /// Whether its record was read, too.
+    pub(crate) fn has_body(&self) -> bool {
+        self.0.try_get_raw(6).is_ok_and(|body| !body.is_null())
     }
 
     /// What it says: [`Answer::Found`], or [`Answer::Expired`] past its ttl.

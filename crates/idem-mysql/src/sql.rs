@@ -11,7 +11,7 @@
 use std::{fmt::Write as _, sync::LazyLock};
 
 use bytes::Bytes;
-use idem_core::RecordKey;
+use idem_core::{RecordKey, store::Filter};
 use idem_sql::row::Row;
 
 /// A body from this length on is an argument.
@@ -180,12 +180,20 @@ pub(crate) fn find_decided(keys: &[&RecordKey], writer: i64) -> String {
 }
 
 /// A page of live records behind a key, in the columns of [`find`]. Arguments: key twice, scope, and
-/// how many.
-pub(crate) fn page() -> String {
+/// how many. Without the body of a record whose state is not one that is asked for.
+pub(crate) fn page(filter: &Filter) -> String {
+    let found = match &*filter.states {
+        [] => found("NULL"),
+        states => {
+            // Names of the code's own: no text of anybody else's is in a statement.
+            let names = states.iter().map(|state| format!("'{}'", state.name()));
+            let wanted = format!("IF(status IN ({}), body, NULL)", join(names, ", "));
+            found("NULL").replace("IF(writer <=> NULL, NULL, body)", &wanted)
+        }
+    };
     format!(
-        "{} WHERE `key` >= ? AND (`key` > ? OR scope > ?) AND expires_at > {NOW} \
-         ORDER BY `key`, scope LIMIT ?",
-        found("NULL")
+        "{found} WHERE `key` >= ? AND (`key` > ? OR scope > ?) AND expires_at > {NOW} \
+         ORDER BY `key`, scope LIMIT ?"
     )
 }
 

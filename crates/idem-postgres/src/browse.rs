@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError, Stored},
+    store::{Browse, Cursor, Filter, Page, StoreError, Stored},
 };
-use idem_sql::batch::Answer;
+use idem_sql::{batch::Answer, row};
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
@@ -23,31 +23,47 @@ impl Browse for PostgresStore {
     /// however far the listing has got. It waits for nobody: a record whose time runs out while an
     /// update of it is under way may be missing, although the update then stands.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.browse_where(&Filter::default(), after, limit).await
+    }
+
+    /// Reads `limit` rows at most, of those in other states neither payload nor checkpoint.
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let after = after.map(place).transpose()?;
-        let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let most = Argument::One(Scalar::Int(Some(most)));
-        let sql = self.sessions().sql();
-        let rows = match &after {
-            Some(key) => {
-                let [scope, key] =
-                    [key.scope(), key.key()].map(|text| Argument::One(Scalar::Text(text)));
-                self.sessions()
-                    .ask(&sql.browse, &[scope, key, most])
-                    .await?
-            }
-            None => self.sessions().ask(&sql.browse_first, &[most]).await?,
+        // No key is empty, so all come after this.
+        let (scope, behind) = match &after {
+            Some(after) => (after.scope(), after.key()),
+            None => ("", ""),
         };
+        let states = row::state_list(filter);
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let arguments = [
+            Scalar::Text(scope),
+            Scalar::Text(behind),
+            Scalar::Int(Some(most)),
+            Scalar::Text(&states),
+        ]
+        .map(Argument::One);
+        let sql = &self.sessions().sql().browse;
+        let rows = self.sessions().ask(sql, &arguments).await?;
         let next = match rows.last() {
             Some(last) if rows.len() == limit => {
                 Some(Cursor(format!("{MARK}{}", key(last)?.as_str())))
             }
             _ => None,
         };
-        let records = rows.iter().filter_map(|row| entry(row).transpose());
-        Ok(Page {
-            records: records.collect::<Result<_, _>>()?,
-            next,
-        })
+        let wanted = rows.iter().filter(|row| {
+            let status: &str = row.try_get(1).unwrap_or_default();
+            states.is_empty() || states.contains(&format!(",{status},"))
+        });
+        let records = wanted.filter_map(|row| entry(row).transpose());
+        let mut records: Vec<_> = records.collect::<Result<_, _>>()?;
+        records.retain(|(key, stored)| filter.passes(key, stored));
+        Ok(Page { records, next })
     }
 }
 

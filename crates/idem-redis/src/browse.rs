@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::future;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError, StoreErrorKind, Stored},
+    store::{Browse, Cursor, Filter, Page, StoreError, StoreErrorKind, Stored},
 };
 use redis::{Value, from_redis_value};
 
@@ -20,6 +20,16 @@ const SCAN_COUNT: std::ops::RangeInclusive<usize> = 10..=1000;
 #[async_trait]
 impl Browse for RedisStore {
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        self.browse_where(&Filter::default(), after, limit).await
+    }
+
+    /// Reads no record of another scope.
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let shared = self.shared();
         let mut place = match after {
             Some(cursor) => Some(Place::parse(cursor)?),
@@ -37,7 +47,7 @@ impl Browse for RedisStore {
             place = shared.scan(here, limit).await?;
         }
         Ok(Page {
-            records: shared.records(names).await?,
+            records: shared.records(names, filter).await?,
             next: place.map(|place| place.cursor()),
         })
     }
@@ -113,17 +123,31 @@ impl Shared {
         }))
     }
 
-    async fn records(&self, names: Vec<String>) -> Result<Vec<(RecordKey, Stored)>, StoreError> {
-        let reads = names.iter().map(|name| self.record(name));
+    async fn records(
+        &self,
+        names: Vec<String>,
+        filter: &Filter,
+    ) -> Result<Vec<(RecordKey, Stored)>, StoreError> {
+        let reads = names.iter().map(|name| self.record(name, filter));
         let records = future::try_join_all(reads).await?;
-        Ok(records.into_iter().flatten().collect())
+        let records = records.into_iter().flatten();
+        Ok(records
+            .filter(|(key, stored)| filter.passes(key, stored))
+            .collect())
     }
 
-    async fn record(&self, name: &str) -> Result<Option<(RecordKey, Stored)>, StoreError> {
+    async fn record(
+        &self,
+        name: &str,
+        filter: &Filter,
+    ) -> Result<Option<(RecordKey, Stored)>, StoreError> {
         let Some(key) = self.names.parse(name) else {
             tracing::warn!("a key under this prefix is the name of no record; left out");
             return Ok(None);
         };
+        if !filter.takes_scope(key.scope()) {
+            return Ok(None);
+        }
         match self.link.read(name).await {
             Ok(stored) => Ok(stored.map(|stored| (key, stored))),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use idem_core::store::{
-    Record, StoreError, Stored, Version,
+    Filter, Record, StoreError, Stored, Version,
     codec::{self, VersionPrefix},
 };
 
@@ -38,6 +38,21 @@ impl Row {
             ttl_ms: i64::try_from(ttl_ms).unwrap_or(i64::MAX),
             status: record.state.name(),
         }
+    }
+}
+
+/// The names of a filter's states, each between commas; empty where any state passes. For a statement
+/// that leaves the other records' bytes behind.
+#[must_use]
+pub fn state_list(filter: &Filter) -> String {
+    let names = filter
+        .states
+        .iter()
+        .map(|state| format!(",{}", state.name()));
+    let list: String = names.collect();
+    match list.is_empty() {
+        true => list,
+        false => list + ",",
     }
 }
 

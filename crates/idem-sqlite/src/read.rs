@@ -7,7 +7,7 @@ use idem_core::{
     store::{StoreError, Stored},
 };
 use idem_sql::{batch::Answer, row};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, ValueRef as _, sqlite::SqliteRow};
 
 use crate::{error::store_error, sql::Statements};
 
@@ -30,6 +30,11 @@ impl Found {
             StoreError::corrupt("a row has an invalid key; was it written by hand?")
                 .with_source(error)
         })
+    }
+
+    /// Whether its record was read, too.
+    pub(crate) fn has_body(&self) -> bool {
+        self.0.try_get_raw(5).is_ok_and(|body| !body.is_null())
     }
 
     /// What it says at this time: [`Answer::Found`], or [`Answer::Expired`] past its ttl.

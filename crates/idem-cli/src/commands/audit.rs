@@ -1,5 +1,10 @@
 //! `idem audit`
 
+use idem_core::{
+    Scope,
+    store::{Filter, Within},
+};
+
 use crate::{
     audit::{self, Entry, Trail},
     cli::AuditArgs,
@@ -45,11 +50,15 @@ pub(crate) async fn run(opened: &Opened, args: &AuditArgs, output: &Output) -> R
 }
 
 async fn all(opened: &Opened, output: &Output) -> Result<Vec<Trail>, Failure> {
-    let progress = output.progress("records read", None);
+    let progress = output.progress("records found", None);
     let mut trails = Vec::new();
-    let mut scan = Scan::new(&*opened.browse);
+    let filter = Filter {
+        within: Some(Within::Only(Scope::audit().as_str().to_owned())),
+        ..Filter::default()
+    };
+    let mut scan = Scan::new(&*opened.browse, &filter);
     while let Some((key, stored)) = scan.next().await? {
-        progress.set_position(scan.read as u64);
+        progress.set_position(scan.listed as u64);
         if audit::is_entry(&key) {
             trails.extend(audit::read(&stored.record));
         }

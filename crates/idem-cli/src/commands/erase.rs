@@ -4,7 +4,7 @@ use http::StatusCode;
 use idem_console::operate::{self, OperateError};
 use idem_core::{
     Bytes,
-    store::{Record, State},
+    store::{Record, State, Within},
 };
 use idem_http::{StoredBody, StoredResponse, encode_answer};
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::{
     cli::EraseArgs,
     commands,
     failure::{Failure, Kind},
-    filter::{Filter, Within},
+    filter::Filter,
     output::{BOLD, GOOD, Output, printable},
     place::Opened,
     scan::Scan,
@@ -142,13 +142,13 @@ async fn walk(
 ) -> Result<Count, Failure> {
     let progress = match erase {
         Some(total) => output.progress("erased", Some(total)),
-        None => output.progress("records read", None),
+        None => output.progress("records found", None),
     };
     let mut count = Count::default();
-    let mut scan = Scan::new(&*opened.browse);
+    let mut scan = Scan::new(&*opened.browse, &filter.asked);
     while let Some((key, stored)) = scan.next().await? {
         if erase.is_none() {
-            progress.set_position(scan.read as u64);
+            progress.set_position(scan.listed as u64);
         }
         if !filter.passes(&key, &stored) {
             continue;

@@ -16,21 +16,21 @@ pub(crate) async fn run(opened: &Opened, args: &ListArgs, output: &Output) -> Re
     }
     let filter = Filter::of(&args.filter);
     let mut scan = match &args.after {
-        Some(mark) => Scan::behind(&*opened.browse, mark).await?,
-        None => Scan::new(&*opened.browse),
+        Some(mark) => Scan::behind(&*opened.browse, &filter.asked, mark).await?,
+        None => Scan::new(&*opened.browse, &filter.asked),
     };
     let most = if args.all { usize::MAX } else { args.limit };
     let mut listed = 0;
-    let progress = output.progress("records read", None);
+    let progress = output.progress("records found", None);
     while listed < most {
         let Some((key, stored)) = scan.next().await? else {
             progress.finish_and_clear();
             if listed == 0 {
-                output.note(&format!("no such record, of {} that were read", scan.read));
+                output.note("no such record");
             }
             return Ok(());
         };
-        progress.set_position(scan.read as u64);
+        progress.set_position(scan.listed as u64);
         if !filter.passes(&key, &stored) {
             continue;
         }

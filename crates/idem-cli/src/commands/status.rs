@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use idem_core::RecordKey;
+use idem_core::{RecordKey, store::Filter};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -31,9 +31,9 @@ pub(crate) async fn run(place: &Place, args: &StatusArgs, output: &Output) -> Re
     let opened = place.open().await?;
     let progress = output.progress("records read", None);
     let mut counts = Counts::default();
-    let mut scan = Scan::new(&*opened.browse);
+    let mut scan = Scan::new(&*opened.browse, &Filter::default());
     while let Some((key, stored)) = scan.next().await? {
-        progress.set_position(scan.read as u64);
+        progress.set_position(scan.listed as u64);
         if audit::is_entry(&key) {
             continue;
         }

@@ -8,7 +8,7 @@ use std::{
 
 use idem_core::{
     Claim, IdempotencyKey, OnBusy, RecordKey, Scope,
-    store::{Cursor, StoreErrorKind, Watcher},
+    store::{Cursor, Filter, Record, State, StateKind, StoreErrorKind, Watcher, Within},
 };
 
 use crate::{
@@ -214,6 +214,94 @@ pub async fn browse_lists_every_record_while_others_go(harness: &dyn Harness) ->
     Ok(())
 }
 
+/// **Browse.** A filtered listing has every record that passes and no other, in pages of any size: also
+/// where a page has none that passes, and there are more behind it.
+pub async fn browse_where_lists_what_passes_and_nothing_else(harness: &dyn Harness) -> Verdict {
+    let browsing = needs(harness.browse().await, BROWSE)?;
+    let keys = Keys::draw(harness);
+    let own = keys.scope().as_str().to_owned();
+    let mut written = HashMap::new();
+    for n in 0..30_u32 {
+        let key = match n % 3 {
+            0 => keys.random(),
+            1 => sample::key_in(&child(&keys, "below"), &format!("below-{n}")),
+            _ => sample::key_in(&child(&keys, "below2"), &format!("beside-{n}")),
+        };
+        let in_flight = sample::claim();
+        let mut record = match n % 5 {
+            0 => in_flight,
+            1 => sample::completed(&in_flight, "answer"),
+            2 => sample::next(
+                &in_flight,
+                State::Failed {
+                    payload: "failure".into(),
+                },
+            ),
+            3 => sample::next(&in_flight, State::Retryable { checkpoint: None }),
+            _ => sample::next(&in_flight, State::Released),
+        };
+        record.attempt = 1 + n % 2;
+        put(&*browsing.store, &key, &record, LONG).await;
+        written.insert(key, record);
+    }
+    let of_scope = |within| Filter {
+        within: Some(within),
+        ..Filter::default()
+    };
+    let under = of_scope(Within::Under(own.clone()));
+    let below = format!("{own}/below");
+    for filter in [
+        under.clone(),
+        of_scope(Within::Only(own.clone())),
+        of_scope(Within::Under(below.clone())),
+        of_scope(Within::Only(below)),
+        Filter {
+            states: vec![StateKind::InFlight],
+            ..under.clone()
+        },
+        Filter {
+            states: vec![StateKind::Retryable, StateKind::Failed, StateKind::Released],
+            attempts: Some(2),
+            ..under.clone()
+        },
+        Filter {
+            states: vec![StateKind::Completed],
+            newer: Some(LONG),
+            ..under.clone()
+        },
+        Filter {
+            older: Some(LONG),
+            ..under
+        },
+    ] {
+        let passes = |key: &RecordKey, record: &Record| {
+            let scope = filter
+                .within
+                .as_ref()
+                .is_none_or(|within| within.holds(key.scope()));
+            let state = filter.states.is_empty() || filter.states.contains(&record.state.kind());
+            scope
+                && state
+                && filter.older.is_none()
+                && filter.attempts.is_none_or(|least| record.attempt >= least)
+        };
+        let expected = written.iter().filter(|(key, record)| passes(key, record));
+        let expected: HashMap<_, _> = expected
+            .map(|(key, record)| (key.clone(), record.clone()))
+            .collect();
+        for limit in [2, 1000] {
+            let listed = list_where(&browsing, &filter, limit).await.into_iter();
+            let listed: HashMap<_, _> = listed.map(|(key, stored)| (key, stored.record)).collect();
+            assert_eq!(
+                (listed.len(), listed == expected),
+                (expected.len(), true),
+                "Browse: what passes {filter:?} is listed, and nothing else"
+            );
+        }
+    }
+    Ok(())
+}
+
 /// **Browse.** What is deleted is not listed any more.
 pub async fn browse_lists_nothing_that_is_gone(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
@@ -263,6 +351,24 @@ pub(super) async fn list(
             "browse",
             browsing.browse.browse(after.as_ref(), limit).await,
         );
+        listed.extend(page.records);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return listed,
+        }
+    }
+    panic!("Browse: no end after {MOST_PAGES} pages")
+}
+
+async fn list_where(
+    browsing: &crate::Browsing,
+    filter: &Filter,
+    limit: usize,
+) -> HashMap<RecordKey, idem_core::store::Stored> {
+    let (mut listed, mut after) = (HashMap::new(), None);
+    for _ in 0..MOST_PAGES {
+        let page = browsing.browse.browse_where(filter, after.as_ref(), limit);
+        let page = ok("browse_where", page.await);
         listed.extend(page.records);
         match page.next {
             Some(next) => after = Some(next),

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     RecordKey,
-    store::{StoreError, Stored},
+    store::{Filter, StoreError, Stored},
 };
 
 /// Wakes a waiter when a record changes, for stores that can.
@@ -122,6 +122,26 @@ pub trait Browse: Send + Sync {
     /// As for any store call, and [`Config`](crate::store::StoreErrorKind::Config) for a cursor that this
     /// store did not give.
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
+
+    /// As [`browse`](Self::browse), of the records that pass a filter. A page may have fewer than `limit`
+    /// of them, or none, and there may be more behind it.
+    ///
+    /// This reads all records and leaves some out. A store that can tell without reading a record, by a
+    /// column or by its key, does better.
+    ///
+    /// # Errors
+    /// As [`browse`](Self::browse).
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = self.browse(after, limit).await?;
+        page.records
+            .retain(|(key, stored)| filter.passes(key, stored));
+        Ok(page)
+    }
 }
 
 /// Where a page ended; opaque, and good for the store that gave it.

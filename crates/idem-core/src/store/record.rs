@@ -127,15 +127,50 @@ impl State {
         }
     }
 
+    /// Which state it is, without what it holds.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        match self {
+            Self::InFlight { .. } => StateKind::InFlight,
+            Self::Retryable { .. } => StateKind::Retryable,
+            Self::Released => StateKind::Released,
+            Self::Completed { .. } => StateKind::Completed,
+            Self::Failed { .. } => StateKind::Failed,
+        }
+    }
+
     /// `in-flight`, `retryable`, `released`, `completed` or `failed`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+}
+
+/// A [`State`] without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// [`State::InFlight`].
+    InFlight,
+    /// [`State::Retryable`].
+    Retryable,
+    /// [`State::Released`].
+    Released,
+    /// [`State::Completed`].
+    Completed,
+    /// [`State::Failed`].
+    Failed,
+}
+
+impl StateKind {
+    /// `in-flight`, `retryable`, `released`, `completed` or `failed`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::InFlight { .. } => "in-flight",
-            Self::Retryable { .. } => "retryable",
+            Self::InFlight => "in-flight",
+            Self::Retryable => "retryable",
             Self::Released => "released",
-            Self::Completed { .. } => "completed",
-            Self::Failed { .. } => "failed",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
         }
     }
 }

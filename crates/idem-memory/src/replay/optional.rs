@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, Store, StoreError, Sweep, Watch, Watcher},
+    store::{Browse, Cursor, Filter, Page, Store, StoreError, Sweep, Watch, Watcher},
 };
 
 use super::ReplayCache;
@@ -26,5 +26,14 @@ impl<S: Store + Sweep> Sweep for ReplayCache<S> {
 impl<S: Store + Browse> Browse for ReplayCache<S> {
     async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
         self.store().browse(after, limit).await
+    }
+
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.store().browse_where(filter, after, limit).await
     }
 }

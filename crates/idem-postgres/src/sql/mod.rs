@@ -29,7 +29,7 @@ use crate::config::Schema;
 use claim::{CLAIM, CLAIM_IN_TX, CLAIM_MANY};
 use create::{CREATE, CREATE_IN_TX, CREATE_MANY};
 use end::{END, END_IN_TX, END_MANY, END_OWN_IN_TX};
-use read::{BROWSE, BROWSE_FIRST, GET, GET_DECIDED, GET_MANY, LOCK};
+use read::{BROWSE, GET, GET_DECIDED, GET_MANY, LOCK};
 use replace::{DELETE, DELETE_MANY, UPDATE, UPDATE_IN_TX, UPDATE_MANY};
 use sweep::{SWEEP, SWEEP_TURN};
 
@@ -57,7 +57,6 @@ pub(crate) struct Statements {
     pub(crate) end_own_in_tx: Arc<str>,
     pub(crate) lock: Arc<str>,
     pub(crate) browse: Arc<str>,
-    pub(crate) browse_first: Arc<str>,
     pub(crate) sweep: Arc<str>,
     pub(crate) sweep_turn: Arc<str>,
 }
@@ -84,7 +83,6 @@ impl Statements {
             end_own_in_tx: only(END_OWN_IN_TX),
             lock: only(LOCK),
             browse: only(BROWSE),
-            browse_first: only(BROWSE_FIRST),
             sweep: only(SWEEP),
             sweep_turn: only(SWEEP_TURN),
         }

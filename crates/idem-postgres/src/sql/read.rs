@@ -44,16 +44,13 @@ pub(super) const LOCK: &str = concat!(
 pub(super) const BROWSE: &str = concat!(
     "SELECT ",
     found!("1"),
-    ", r.scope, r.key FROM idem.records r WHERE (r.key, r.scope) > ($2::text, $1::text) AND ",
+    ", r.scope, r.key FROM (SELECT l.status, l.attempt, l.token, l.revision, l.fingerprint, l.lease_ms, \
+     CASE WHEN $4::text = '' OR strpos($4::text, ',' || l.status || ',') > 0 THEN l.checkpoint END \
+     AS checkpoint, \
+     CASE WHEN $4::text = '' OR strpos($4::text, ',' || l.status || ',') > 0 THEN l.payload END \
+     AS payload, \
+     l.created_at, l.updated_at, l.expires_at, l.scope, l.key FROM idem.records l) r \
+     WHERE (r.key, r.scope) > ($2::text, $1::text) AND ",
     live!("r"),
     " ORDER BY r.key, r.scope LIMIT $3::int8"
-);
-
-/// The first page of [`BROWSE`].
-pub(super) const BROWSE_FIRST: &str = concat!(
-    "SELECT ",
-    found!("1"),
-    ", r.scope, r.key FROM idem.records r WHERE ",
-    live!("r"),
-    " ORDER BY r.key, r.scope LIMIT $1::int8"
 );

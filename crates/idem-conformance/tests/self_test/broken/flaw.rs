@@ -260,6 +260,10 @@ pub(crate) enum Flaw {
     BrowseByOffset,
     /// Takes a page that expired records made short for the last.
     BrowseEndsAtShortPage,
+    /// Lists all records, whatever the filter.
+    BrowseFilterIgnored,
+    /// Takes a page of which nothing passes the filter for the last.
+    BrowseFilterEndsEarly,
     /// Lists what expired.
     BrowseListsExpired,
     /// Takes any cursor for the beginning.

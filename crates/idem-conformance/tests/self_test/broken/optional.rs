@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use idem_conformance::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError, Stored, Sweep, Watch, Watcher},
+    store::{Browse, Cursor, Filter, Page, StoreError, Stored, Sweep, Watch, Watcher},
 };
 use tokio::sync::Notify;
 
@@ -184,5 +184,22 @@ impl Browse for BrokenOptional {
             }
             _ => self.raw.browse(after, limit).await,
         }
+    }
+
+    async fn browse_where(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = self.browse(after, limit).await?;
+        if self.flaw != Flaw::BrowseFilterIgnored {
+            page.records
+                .retain(|(key, stored)| filter.passes(key, stored));
+        }
+        if self.flaw == Flaw::BrowseFilterEndsEarly && page.records.is_empty() {
+            page.next = None;
+        }
+        Ok(page)
     }
 }
