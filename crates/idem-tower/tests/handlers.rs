@@ -65,10 +65,10 @@ async fn a_route_can_answer_problems_in_its_own_words() {
 async fn words_that_panic_cost_no_answer() {
     let charges = Runs::default();
     let charging = charges.clone();
-    let handler = move || {
+    let handler = async move || {
         charging.count();
         let fails: fn() = || panic!("after the charge");
-        std::future::ready(fails())
+        fails();
     };
     let layer = layer(&memory()).on_error(|_| panic!("no words"));
     let app: Router = Router::new().fallback(any(handler)).layer(layer);

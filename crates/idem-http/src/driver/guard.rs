@@ -129,7 +129,7 @@ impl Guard {
     /// request did for ever: a layer further out, in this process or another, must not store them.
     pub(super) fn problem(&self, problem: Problem) -> Response<Bytes> {
         let is_final = problem.code == Code::HandlerFailed;
-        let mut response = self.in_words(&problem);
+        let mut response = self.in_words(problem);
         if !is_final {
             let retryable = http::HeaderValue::from_static("retryable");
             response
@@ -141,12 +141,13 @@ impl Guard {
     }
 
     /// A hook that panics costs the request its words and not its ending.
-    fn in_words(&self, problem: &Problem) -> Response<Bytes> {
-        let own = self.0.on_error.as_ref().and_then(|on_error| {
-            let words = || on_error(problem.clone());
-            catch_unwind(AssertUnwindSafe(words)).ok()
-        });
-        own.unwrap_or_else(|| self.0.profile.problem(problem))
+    fn in_words(&self, problem: Problem) -> Response<Bytes> {
+        let Some(on_error) = &self.0.on_error else {
+            return self.0.profile.problem(&problem);
+        };
+        let kept = problem.clone();
+        let words = catch_unwind(AssertUnwindSafe(|| on_error(problem)));
+        words.unwrap_or_else(|_| self.0.profile.problem(&kept))
     }
 
     pub(super) fn refuse(&self, problem: Problem) -> Answer {
