@@ -17,7 +17,7 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 9] = [
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
@@ -47,11 +47,6 @@ const NEEDS: [Need; 10] = [
         package: "strace",
         purpose: "the SQLite store's power cut",
         is_there: || find_program("strace").is_some(),
-    },
-    Need {
-        package: "libfaketime",
-        purpose: "the Redis store's tests of clocks that step",
-        is_there: has_faketime,
     },
     Need {
         package: "chromium",
@@ -168,13 +163,6 @@ fn by_hand(packages: &[&str]) -> String {
 fn has_redis() -> bool {
     env::var_os("IDEM_REDIS_SERVER").is_some_and(|path| is_executable(Path::new(&path)))
         || find_program("redis-server").is_some()
-}
-
-/// Debian keeps it in a folder that is named for the machine.
-fn has_faketime() -> bool {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    libraries.any(|library| library.exists())
 }
 
 /// Debian keeps the server outside of most users' `PATH`.
