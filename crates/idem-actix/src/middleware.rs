@@ -168,6 +168,10 @@ impl IdempotencyMiddleware {
     /// policy. `None` for a route that has nothing. [`RouteKnobs`] in the request's extensions, left
     /// there by a middleware outside of this one, come first.
     ///
+    /// A path is shown as it was sent, and actix-web routes by the decoded one: `/%70ayouts` reaches
+    /// `/payouts` and is in no map of paths. So give the middleware itself the strictest policy, and let
+    /// routes relax it.
+    ///
     /// ```
     /// use actix_web::dev::ServiceRequest;
     /// use idem_actix::{IdempotencyMiddleware, Profile, RouteKnobs};

@@ -28,7 +28,7 @@ Exit codes:
   1  error: the store or the command failed
   2  wrong command line
   3  no such record
-  4  the record changed since it was shown; nothing was written
+  4  the record changed since it was shown
   5  `doctor` or `migrate --check` found something
   6  the record's state does not allow it
 

@@ -60,6 +60,8 @@ impl Journal for Folder {
         let half = path.with_extension("half");
         let mut file = fs::File::create(&half).await?;
         file.write_all(&written).await?;
+        // A write may fail in the background: this tells.
+        file.flush().await?;
         file.sync_all().await?;
         fs::rename(&half, &path).await?;
         Ok(self.sync().await?)

@@ -42,7 +42,10 @@ async fn work(
     for entry in journal.open().await? {
         let intent = entry.resume(SystemTime::now(), RetryRules::default());
         println!("resumed; it may have run: {}", intent.may_have_run());
-        settle(journal, url, &entry, intent).await?;
+        // One without an outcome holds up no other.
+        if let Err(error) = settle(journal, url, &entry, intent).await {
+            eprintln!("{} stays in the journal: {error:#}", entry.key.as_str());
+        }
     }
     if let Some(order) = order {
         let entry = Entry::new(order, SystemTime::now());
@@ -76,13 +79,14 @@ async fn send(
     entry: &Entry,
     intent: Intent,
 ) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-    let layer = IntentLayer::default().not_sent(|error| {
-        let error = error.downcast_ref::<Error>();
-        error.is_some_and(Error::is_connect)
-    });
+    let layer = IntentLayer::default()
+        .timeout(Duration::from_secs(10))
+        .not_sent(|error| {
+            let error = error.downcast_ref::<Error>();
+            error.is_some_and(Error::is_connect)
+        });
     let client = ServiceBuilder::new()
         .layer(layer)
-        .timeout(Duration::from_secs(10))
         .service(Client::builder(TokioExecutor::new()).build_http());
     let mut request = Request::post(url).body(Full::<Bytes>::from(entry.request.clone()))?;
     request.extensions_mut().insert(intent);

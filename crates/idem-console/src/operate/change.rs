@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use idem_core::{
     Idempotency, Policy, RecordKey, Resolution,
-    store::{ClaimToken, Record, State, Store, StoreError, Stored, Updated, Version},
+    store::{
+        ClaimToken, Record, State, Store, StoreError, StoreErrorKind, Stored, Updated, Version,
+    },
 };
 use tokio::time::sleep;
 
@@ -32,6 +34,9 @@ impl Author {
     /// How long an entry is kept where nobody says.
     pub const KEEP: Duration = Duration::from_secs(400 * 24 * 3600);
 
+    /// How long each of the two texts may be, in bytes.
+    pub const LONGEST: usize = 2000;
+
     fn check(&self) -> Result<(), OperateError> {
         for (text, missing) in [
             (&self.who, "say who does it"),
@@ -39,6 +44,10 @@ impl Author {
         ] {
             if text.trim().is_empty() {
                 return Err(OperateError::new(Kind::Usage, missing));
+            }
+            if text.len() > Self::LONGEST {
+                let long = format!("at most {} bytes say who, and why", Self::LONGEST);
+                return Err(OperateError::new(Kind::Usage, long));
             }
         }
         Ok(())
@@ -61,7 +70,7 @@ pub async fn audited(
     let outcome = match &changed {
         Ok(()) => "done",
         Err(failure) => match failure.kind {
-            Kind::Changed => "not done, the record had changed",
+            Kind::Changed => "the record had changed",
             Kind::NotAllowed => "not done, its state does not allow it",
             _ => "unknown, the store failed",
         },
@@ -111,10 +120,28 @@ pub fn check_release(stored: &Stored, completed: bool) -> Result<&'static str, O
         ),
         Standing::Completed => Ok("Its answer is lost, and the next request has its effect AGAIN."),
         Standing::Failed => Ok("Its failure is lost, and the next request runs."),
+        Standing::Abandoned | Standing::Halted | Standing::Retryable if has_checkpoint(stored) => {
+            Ok(
+                "The next request runs: be sure that the vanished one had no effect. Its checkpoint is \
+             dropped, and with it the body of an accepted webhook; to settle it as *run again* keeps it.",
+            )
+        }
         Standing::Abandoned | Standing::Halted | Standing::Retryable => {
             Ok("The next request runs: be sure that the vanished one had no effect.")
         }
     }
+}
+
+fn has_checkpoint(stored: &Stored) -> bool {
+    matches!(
+        &stored.record.state,
+        State::InFlight {
+            checkpoint: Some(_),
+            ..
+        } | State::Retryable {
+            checkpoint: Some(_)
+        }
+    )
 }
 
 fn intent<'a>(key: &RecordKey, stored: &Stored, action: &'a str, to: &str) -> Intent<'a> {
@@ -198,21 +225,25 @@ pub async fn replace(
     ttl: Duration,
 ) -> Result<(), OperateError> {
     let mut pause = Duration::from_millis(100);
-    for _ in 1..TRIES {
+    let mut may_be_done = false;
+    for left in (0..TRIES).rev() {
         match once(store, key, before, record, ttl).await {
-            Err(error) if error.kind().is_transient() => {
+            Err(error) if error.kind().is_transient() && left > 0 => {
+                may_be_done |= error.kind() == StoreErrorKind::Unknown;
                 sleep(pause).await;
                 pause *= 2;
             }
             Ok(true) => return Ok(()),
+            Ok(false) if may_be_done => {
+                let why = "a reply was lost, and the record has changed since: this may have been \
+                           done before; look at it again";
+                return Err(OperateError::new(Kind::Failed, why));
+            }
             Ok(false) => return Err(OperateError::changed()),
             Err(error) => return Err(error.into()),
         }
     }
-    match once(store, key, before, record, ttl).await? {
-        true => Ok(()),
-        false => Err(OperateError::changed()),
-    }
+    Err(OperateError::changed())
 }
 
 async fn once(

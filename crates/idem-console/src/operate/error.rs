@@ -85,7 +85,11 @@ impl From<KeyError> for OperateError {
 impl From<ResolveError> for OperateError {
     fn from(error: ResolveError) -> Self {
         match error {
-            ResolveError::Changed => Self::changed(),
+            ResolveError::Changed => Self::new(
+                Kind::Changed,
+                "the record changed since it was shown, or, after a lost reply, since it was settled: \
+                 look at it again",
+            ),
             ResolveError::NotResolvable(why) => Self::new(Kind::NotAllowed, why.to_string()),
             ResolveError::Store(error) => error.into(),
             other => Self::new(Kind::Failed, other.to_string()),

@@ -237,8 +237,13 @@ function fill(record) {
   entries("history", record.history.toReversed(), false);
 }
 
+// An answer that comes late must not take the place of a record that was asked for after it.
+let asked = 0;
+
 async function load(key) {
-  fill(await ask("api/record", { key }));
+  const mine = ++asked;
+  const record = await ask("api/record", { key });
+  if (mine === asked) fill(record);
 }
 
 async function open(key) {

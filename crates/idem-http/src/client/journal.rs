@@ -94,8 +94,10 @@ impl fmt::Debug for Entry {
 /// async fn start(journal: &impl Journal<Error = Error>) -> Result<(), Error> {
 ///     for entry in journal.open().await? {
 ///         let intent = entry.resume(SystemTime::now(), RetryRules::default());
-///         send(intent, &entry.request).await?;
-///         journal.remove(&entry.key).await?;
+///         // One without an outcome stays, and holds up no other.
+///         if send(intent, &entry.request).await.is_ok() {
+///             journal.remove(&entry.key).await?;
+///         }
 ///     }
 ///     Ok(())
 /// }

@@ -3,7 +3,7 @@
 mod body;
 mod service;
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
@@ -22,13 +22,15 @@ type IsNotSent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 ///
 /// ```
 /// use bytes::Bytes;
+/// use std::time::Duration;
+///
 /// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use idem_http::client::{IntentLayer, RetryRules, SentBody};
 /// use tower_layer::Layer;
 /// use tower_service::Service;
 ///
-/// /// `client` may be `hyper_util::client::legacy::Client`, inside of a timeout.
+/// /// `client` may be `hyper_util::client::legacy::Client`.
 /// async fn pay<C>(client: C) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 /// where
 ///     C: Service<Request<SentBody<Full<Bytes>>>, Response = Response<Full<Bytes>>>,
@@ -36,7 +38,9 @@ type IsNotSent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 ///     C::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 ///     C::Future: Send,
 /// {
-///     let mut client = IntentLayer::new(RetryRules::default()).layer(client);
+///     let mut client = IntentLayer::new(RetryRules::default())
+///         .timeout(Duration::from_secs(10))
+///         .layer(client);
 ///     let request = Request::post("http://shop.example/payments").body(Full::from("500"))?;
 ///     let answer = client.call(request).await?;
 ///     println!("{}", answer.status());
@@ -45,8 +49,9 @@ type IsNotSent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 /// ```
 ///
 /// # Timeouts
-/// Put a timeout inside of this layer, around the client: without one, a lost answer is waited for
-/// without end. Its error counts as a lost answer.
+/// [`timeout`](Self::timeout) bounds each sending, the body of its answer included; past it the answer
+/// counts as lost. Without one, a lost answer is waited for without end. A timeout layer inside of this
+/// one is not enough: most end at the head of an answer, and a body can stall.
 ///
 /// # gRPC
 /// Give each call that is to happen once an `Intent`:
@@ -70,6 +75,7 @@ type IsNotSent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 pub struct IntentLayer {
     rules: RetryRules,
     body_limit: usize,
+    timeout: Option<Duration>,
     is_not_sent: Option<IsNotSent>,
 }
 
@@ -90,6 +96,7 @@ impl IntentLayer {
         Self {
             rules,
             body_limit: Self::DEFAULT_BODY_LIMIT,
+            timeout: None,
             is_not_sent: None,
         }
     }
@@ -98,6 +105,14 @@ impl IntentLayer {
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// How long one sending may take, from the call of the client to the end of its answer's body. Past
+    /// it the answer counts as lost, and the request is sent again under its key.
+    #[must_use]
+    pub fn timeout(mut self, longest: Duration) -> Self {
+        self.timeout = Some(longest);
         self
     }
 
@@ -136,6 +151,7 @@ impl fmt::Debug for IntentLayer {
         f.debug_struct("IntentLayer")
             .field("rules", &self.rules)
             .field("body_limit", &self.body_limit)
+            .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body::Body;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::{
@@ -154,16 +154,26 @@ impl IntentLayer {
         poll_fn(|cx| inner.poll_ready(cx))
             .await
             .map_err(|error| (Sent::NotSent, error.into()))?;
-        let response = inner.call(request).await.map_err(|error| {
-            let error = error.into();
-            let proves = self.is_not_sent.as_ref();
-            match proves.is_some_and(|proves| proves(&*error)) {
-                true => (Sent::NotSent, error),
-                false => (Sent::Lost, error),
-            }
-        })?;
-        let held = Held::read(response, self.body_limit).await;
-        held.map_err(|error| (Sent::Lost, error.into()))
+        let sending = async {
+            let response = inner.call(request).await.map_err(|error| {
+                let error = error.into();
+                let proves = self.is_not_sent.as_ref();
+                match proves.is_some_and(|proves| proves(&*error)) {
+                    true => (Sent::NotSent, error),
+                    false => (Sent::Lost, error),
+                }
+            })?;
+            let held = Held::read(response, self.body_limit).await;
+            held.map_err(|error| (Sent::Lost, error.into()))
+        };
+        let Some(longest) = self.timeout else {
+            return sending.await;
+        };
+        let sent = timeout(longest, sending).await;
+        sent.unwrap_or_else(|_| {
+            let late = format!("no whole answer within {longest:?}");
+            Err((Sent::Lost, late.into()))
+        })
     }
 }
 
