@@ -1,6 +1,9 @@
 //! The client's half as a tower layer over the client of hyper-util.
 
-use std::{net::SocketAddr, time::SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -13,6 +16,7 @@ use hyper_util::{
 };
 use idem_core::IdempotencyKey;
 use idem_http::client::{GaveUp, HeldBody, Intent, IntentError, IntentLayer, SentBody, StopReason};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 use tower::{Layer, ServiceExt};
 
 use super::{
@@ -60,6 +64,29 @@ async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
     assert!(answer.extensions().get::<IdempotencyKey>().is_some());
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!((&body[..], runs.get()), (&br#"{"id":1}"#[..], 1));
+}
+
+/// A timeout around the client ends at the head of an answer.
+#[tokio::test]
+async fn an_answer_whose_body_stalls_counts_as_lost() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stalling = tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let head = b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{";
+            client.write_all(head).await.unwrap();
+            held.push(client);
+        }
+    });
+    let client: Client<HttpConnector, SentBody<Full<Bytes>>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let layer = IntentLayer::new(rules(2)).timeout(Duration::from_millis(20));
+    let answer = layer.layer(client).oneshot(payment(address)).await;
+    let unknown = GaveUp::OutcomeUnknown(StopReason::SendingsSpent);
+    assert_eq!(gave_up(answer), unknown);
+    stalling.abort();
 }
 
 #[tokio::test]
