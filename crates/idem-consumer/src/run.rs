@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 
-use crate::{Consumer, Message, Source, SourceError, SourceErrorKind, Verdict, observe};
+use crate::{
+    Consumer, Deferral, Message, Source, SourceError, SourceErrorKind, Verdict, ended::catching,
+    observe,
+};
 
 /// How many deliveries came to which verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -170,7 +173,12 @@ impl Consumer {
         // start its timer before work that may block the thread.
         tokio::task::yield_now().await;
         let work = |context| handler(context, message.clone());
-        let verdict = self.handle(&message, work).await;
+        // The application's own functions for key, scope and fingerprint may panic.
+        let handled = catching(self.handle(&message, work)).await;
+        let verdict = handled.unwrap_or_else(|error| Verdict::Defer {
+            delay: self.tuned.backoff.after(u32::MAX),
+            cause: Deferral::Failed { attempt: 0, error },
+        });
         drop(extending);
         let name = verdict.name();
         let settled = match verdict {

@@ -9,12 +9,14 @@
 //! not driven must not hold up requests that were made on another one.
 //!
 //! Large requests have batches and a connection of their own: one that is long under way, or gets stuck,
-//! holds up no other. A renewal that waited behind a large answer would cost its holder the key (G1).
+//! holds up no other. A renewal that waited behind a large answer would cost its holder the key (G1). What
+//! is written of the same record goes behind it all the same ([`Apart`]).
 //!
 //! Each request has its own answer. If the server refuses the commands that stand for several requests,
 //! each request is sent again by itself. A request whose caller is gone is dropped unless it was sent
 //! already (rule S10).
 
+mod apart;
 mod exchange;
 mod line;
 mod task;
@@ -31,6 +33,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
+use self::apart::Apart;
 use crate::{
     connection::{Replied, io_error},
     error::Failure,
@@ -93,6 +96,8 @@ pub(crate) struct Batches {
     tasks: RwLock<Vec<(runtime::Id, mpsc::Sender<Call>)>>,
     /// The large ones, where another connection can be opened for them.
     large: Option<Box<Batches>>,
+    /// What went there last, as far as it has no answer.
+    apart: Apart,
 }
 
 impl Batches {
@@ -107,6 +112,7 @@ impl Batches {
             under_way: Arc::default(),
             tasks: RwLock::default(),
             large,
+            apart: Apart::default(),
         }
     }
 
@@ -116,9 +122,9 @@ impl Batches {
     pub(crate) async fn send(&self, request: Request) -> Answered {
         let bytes = request.bytes();
         if let Some(large) = &self.large
-            && bytes >= LARGE
+            && (bytes >= LARGE || self.apart.goes_behind(&request))
         {
-            return Box::pin(large.send(request)).await;
+            return Box::pin(self.send_apart(large, request)).await;
         }
         self.line.admit(bytes)?;
         let others = self.under_way.fetch_add(1, Ordering::Relaxed);
@@ -139,6 +145,18 @@ impl Batches {
             task.send(call).await.map_err(|_| gone())?;
         }
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn send_apart(&self, large: &Self, request: Request) -> Answered {
+        let name = request.name();
+        if request.bytes() >= LARGE {
+            self.apart.add(&name);
+        }
+        let answered = large.send(request).await;
+        if answered.is_ok() {
+            self.apart.remove(&name);
+        }
+        answered
     }
 
     /// The task of this runtime, spawned if there is none.

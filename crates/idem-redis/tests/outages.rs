@@ -9,7 +9,10 @@ use std::{
 };
 
 use common::{acquire, fingerprint, key, replayed};
-use idem_core::{Claim, Failure, Idempotency, Policy, Recording, Refused, store::State};
+use idem_core::{
+    Claim, Failure, Idempotency, Policy, Recording, Refused,
+    store::{Record, State, Store, Updated, Version},
+};
 use idem_redis::RedisStore;
 use idem_testbed::{AppendFsync, Fault, FaultyProxy, Redis, Sentinel, skip_or_fail};
 
@@ -98,6 +101,53 @@ async fn g1_a_large_answer_on_its_way_holds_up_no_other_key() {
     ending.await.unwrap().unwrap();
     idem.wait_idle().await;
     assert_eq!(replayed(&idem, &key("large")).await.len(), 1 << 20);
+}
+
+/// G5: a renewal that overtook its own ending would have it refused, again with each attempt.
+#[tokio::test]
+async fn g5_nothing_overtakes_a_large_answer_of_the_same_key() {
+    let Some(server) = skip_or_fail(Redis::start().await) else {
+        return;
+    };
+    let proxy = FaultyProxy::start(server.address()).unwrap();
+    let store = RedisStore::connect(&proxy.url(&server.url()))
+        .await
+        .unwrap();
+    let key = key("large");
+    let claim = common::claim_record();
+    store.create(&key, &claim, common::PATIENCE).await.unwrap();
+    let written = |revision, state| Record {
+        version: Version {
+            revision,
+            ..claim.version
+        },
+        state,
+        ..claim.clone()
+    };
+    let payload = vec![b'x'; 1 << 20].into();
+    let large = written(2, State::Completed { payload });
+    let small = written(3, claim.state.clone());
+    let update = |record: Record| {
+        let (store, key, expected) = (store.clone(), key.clone(), claim.version);
+        tokio::spawn(async move {
+            store
+                .update(&key, expected, &record, common::PATIENCE)
+                .await
+        })
+    };
+    let on_its_way = proxy.arm(Fault::HangRequest.always().larger_than(100_000));
+    let ending = update(large);
+    while proxy.counts().hung_requests == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let renewal = update(small);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    on_its_way.release();
+    assert_eq!(ending.await.unwrap().unwrap(), Updated::Done);
+    assert!(matches!(
+        renewal.await.unwrap().unwrap(),
+        Updated::Conflict(_)
+    ));
 }
 
 /// G5: replies to claim, checkpoint, ending and release are lost, one after the other.

@@ -49,7 +49,7 @@ fn text(value: &AMQPValue) -> Option<Bytes> {
     }
 }
 
-/// The properties of a dead letter: all but two of the message's. A time to live would have it vanish. A
+/// The properties of a dead letter: all but two of the message's, and all headers but `CC` and `BCC`. A time to live would have it vanish. A
 /// user id is checked against the connection's, which is not the publisher's.
 pub(super) fn dead_letter(delivery: &Delivery, reason: &Reason) -> BasicProperties {
     let old = &delivery.properties;
@@ -73,7 +73,13 @@ pub(super) fn dead_letter(delivery: &Delivery, reason: &Reason) -> BasicProperti
         app_id => with_app_id,
         cluster_id => with_cluster_id
     );
-    let mut headers: FieldTable = old.headers().clone().unwrap_or_default();
+    let mut headers = FieldTable::default();
+    for (name, value) in old.headers().iter().flat_map(FieldTable::inner) {
+        // The broker routes by these two: the copy would go where the message came from.
+        if !matches!(name.as_str(), "CC" | "BCC") {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
     let mut tell = |name: &str, text: &str| {
         headers.insert(ShortString::from(name), AMQPValue::LongString(text.into()));
     };

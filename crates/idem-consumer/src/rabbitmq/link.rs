@@ -58,12 +58,18 @@ impl Queue {
     }
 }
 
-/// A queue that is not there, may not be used or was declared otherwise stays so.
+/// A queue that is not there, may not be used or was declared otherwise stays so. One whose node is away is
+/// *not found* as well, in other words.
 fn opening(error: lapin::Error) -> SourceError {
     let ErrorKind::ProtocolError(protocol) = error.kind() else {
         return SourceError::away(error);
     };
     match protocol.kind() {
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+            if !protocol.get_message().as_str().contains("no queue") =>
+        {
+            SourceError::away(error)
+        }
         AMQPErrorKind::Soft(
             AMQPSoftError::NOTFOUND
             | AMQPSoftError::ACCESSREFUSED

@@ -127,8 +127,15 @@ impl Schedule {
     fn insert(&mut self, job: Job) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        if job.class != Class::Renewal {
-            self.by_key.insert(job.held.key.clone(), id);
+        match job.class {
+            Class::Renewal => {}
+            Class::Ending => {
+                self.by_key.insert(job.held.key.clone(), id);
+            }
+            // An ending says how the key ended: claims wait for it, and not for a claim that is given back.
+            Class::Release => {
+                self.by_key.entry(job.held.key.clone()).or_insert(id);
+            }
         }
         if let Some(due) = job.due {
             self.due[job.class as usize].insert((due, id));

@@ -52,8 +52,8 @@ struct Run {
     went_on: Option<Instant>,
 }
 
-/// Writes that fail further apart than this are single failures: where a process writes seldom, nothing
-/// that is applied comes between them.
+/// Writes that fail further apart than this, and than the time of a renewal, are single failures: where a
+/// process writes seldom, nothing that is applied comes between them.
 const APART: Duration = Duration::from_secs(10);
 
 /// An outage that is over.
@@ -172,7 +172,7 @@ impl Failures {
 
     fn failed_to_write(&mut self, lease: Duration) {
         if let Some(run) = self.failing
-            && run.latest.elapsed() > APART
+            && run.latest.elapsed() > APART.max(renewal(lease))
             && run.lasted() < renewal(lease)
         {
             self.ended(run.latest);
@@ -269,6 +269,19 @@ mod tests {
             assert_eq!(outage.grace(LEASE), Duration::ZERO);
             advance(LEASE / 2).await;
         }
+    }
+
+    /// A process that writes seldom, by its lease, notices all the same.
+    #[tokio::test(start_paused = true)]
+    async fn g1_failures_within_the_time_of_a_renewal_are_one_outage() {
+        let outage = Outage::default();
+        for _ in 0..4 {
+            outage.full(10 * LEASE);
+            outage.succeeded(false, 10 * LEASE);
+            advance(2 * LEASE).await;
+        }
+        outage.full(10 * LEASE);
+        assert_eq!(outage.grace(10 * LEASE), 10 * LEASE / 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -156,3 +156,33 @@ async fn a_claim_that_cannot_be_given_back_is_free_after_its_lease() {
     }
     panic!("the key is still held");
 }
+
+/// A claim gave up meanwhile, and what it may have claimed is to be given back.
+#[tokio::test(start_paused = true)]
+async fn g1_a_claim_waits_for_the_ending_of_its_key_and_not_for_the_release_of_another_claim() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, Policy::default().retry_budget(Duration::ZERO));
+    let execution = acquire(&idem, "k").await;
+    store.hang_answers(true);
+    store.refuse_renewals(true);
+    let ending = execution.complete("done").await;
+    assert_eq!(ending, Ok(Recording::Pending));
+    // Other keys are answered: the store is not away.
+    let reader = idem.clone();
+    let reads = tokio::spawn(async move {
+        loop {
+            reader.lookup(&key("other")).await.unwrap();
+            sleep(LEASE / 50).await;
+        }
+    });
+    sleep(LEASE * 2).await;
+    store.fault(Op::Create, Fault::Hang);
+    idem.claim(&key("k"), &print("a")).await.unwrap_err();
+    store.hang_answers(false);
+    store.refuse_renewals(false);
+    let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
+    assert!(!matches!(claim, Claim::Acquired(_)), "{claim:?}");
+    reads.abort();
+    idem.wait_idle().await;
+    assert_eq!(&replayed(&idem, "k").await[..], b"done");
+}

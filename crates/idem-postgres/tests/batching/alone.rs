@@ -89,6 +89,41 @@ async fn g1_large_answers_on_their_way_hold_up_no_other_key() {
     }
 }
 
+/// G5: a renewal that overtook its own ending would have it refused, again with each attempt.
+#[tokio::test]
+async fn g5_nothing_overtakes_a_large_answer_of_the_same_key() {
+    let Some(world) = World::open().await else {
+        return;
+    };
+    let (store, key) = (&world.store, key("key-0000"));
+    let created = create(store.clone(), key.clone(), claim(1)).await;
+    assert_eq!(created.unwrap(), Created::New);
+    let large = Record {
+        state: State::Completed {
+            payload: vec![b'x'; 1 << 20].into(),
+        },
+        ..completed(&claim(1), "large")
+    };
+    let hangs = Fault::HangRequest.always().larger_than(100_000);
+    let on_its_way = world.proxy.arm(hangs);
+    let ending = {
+        let (store, key) = (store.clone(), key.clone());
+        tokio::spawn(async move { store.update(&key, claim(1).version, &large, LONG).await })
+    };
+    while world.proxy.counts().hung_requests == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let small = tokio::spawn(complete(store.clone(), key, claim(1)));
+    world.let_them_queue().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    on_its_way.release();
+    assert_eq!(ending.await.unwrap().unwrap(), Updated::Done);
+    assert!(matches!(
+        small.await.unwrap().unwrap(),
+        Updated::Conflict(_)
+    ));
+}
+
 /// It may be one arm of a `select!` whose other arm takes long.
 #[tokio::test]
 async fn s10_a_caller_that_does_not_look_at_its_call_holds_up_nobody() {

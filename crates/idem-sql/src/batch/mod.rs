@@ -5,7 +5,8 @@
 //! Nothing waits for a timer.
 //!
 //! A large call goes out on a lane of its own, one after the other: over a slow way it would keep the
-//! small ones waiting, renewals among them, and their holders would lose their keys.
+//! small ones waiting, renewals among them, and their holders would lose their keys. What is written of
+//! the same key meanwhile goes behind it: a renewal that overtook its own ending would refuse it.
 //!
 //! Batches are sent on tasks of their own: a caller that goes away leaves no connection in the
 //! middle of a statement.
@@ -107,6 +108,7 @@ impl<L: Lanes> Batcher<L> {
         let lanes = Arc::new(lanes);
         let alone = Limits {
             lanes: NonZeroUsize::MIN,
+            rows: NonZeroUsize::MIN,
             ..limits
         };
         Self {
@@ -121,6 +123,14 @@ impl<L: Lanes> Batcher<L> {
         self.shared.seen.has(key.as_str())
     }
 
+    fn goes_apart(&self, key: &RecordKey, job: &Job) -> bool {
+        let large = self.shared.limits.large;
+        if large == usize::MAX || matches!(job, Job::Get) {
+            return false;
+        }
+        job.weight() >= large || self.large.queues().writes_to(key)
+    }
+
     /// Sends a call with whatever else is there to be sent.
     ///
     /// # Errors
@@ -131,7 +141,7 @@ impl<L: Lanes> Batcher<L> {
     /// # Cancel safety
     /// Dropping the future before the call was sent takes it back; later it changes nothing.
     pub async fn submit(&self, key: RecordKey, mut job: Job) -> Reply {
-        let shared = match job.weight() >= self.shared.limits.large {
+        let shared = match self.goes_apart(&key, &job) {
             true => &self.large,
             false => &self.shared,
         };

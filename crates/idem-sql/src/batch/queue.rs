@@ -70,6 +70,11 @@ impl<K: Kind> Queues<K> {
         (id, self.take_lane())
     }
 
+    /// Whether a write of this key waits or is under way.
+    pub(super) fn writes_to(&self, key: &RecordKey) -> bool {
+        self.writes.entries.contains_key(key)
+    }
+
     /// Takes a call back that was not sent: `false` when it was.
     pub(super) fn withdraw(&mut self, key: &RecordKey, id: u64) -> bool {
         self.writes.withdraw(key, id) || self.reads.withdraw(key, id)
