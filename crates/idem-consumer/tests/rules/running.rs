@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use idem_conformance::CallFault;
 use idem_consumer::{Message, RunError, Source, SourceError};
 use idem_core::{
-    Context, Failure, Idempotency, Policy, RecordKey,
+    Context, Failure, Fingerprint, Idempotency, Policy, RecordKey,
     store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
 use tokio::{
@@ -53,6 +53,22 @@ async fn each_message_is_worked_off_once_however_often_it_is_delivered() {
     assert_eq!((summary.done, summary.repeats), (20, 40));
     assert_eq!(queue.state().acked, 60);
     assert!(queue.state().closed);
+}
+
+/// The message must not be lost with its task, nor keep its place at the broker.
+#[tokio::test(start_paused = true)]
+async fn a_fingerprint_that_panics_puts_its_message_off() {
+    let (_, idem) = world(Policy::default());
+    let asked = AtomicUsize::new(0);
+    let fails_once = move |_: &Message| {
+        assert!(asked.fetch_add(1, Ordering::Relaxed) > 0, "no fingerprint");
+        Fingerprint::of("orders", b"")
+    };
+    let consumer = builder(&idem).fingerprint(fails_once).build().unwrap();
+    let queue = Queue::of([message("a")]);
+    let quick = |_: Context, _: Message| async { Ok::<_, Failure<String>>(()) };
+    let summary = consumer.run(queue.clone(), quick, pending()).await.unwrap();
+    assert_eq!((summary.done, summary.deferred, summary.dropped), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
