@@ -135,6 +135,14 @@ async fn g5_nothing_overtakes_a_large_answer_of_the_same_key() {
                 .await
         })
     };
+    // The server knows the script, so that each update is one request.
+    let other = common::key("warm");
+    store
+        .create(&other, &claim, common::PATIENCE)
+        .await
+        .unwrap();
+    let warm = store.update(&other, claim.version, &small, common::PATIENCE);
+    assert_eq!(warm.await.unwrap(), Updated::Done);
     let on_its_way = proxy.arm(Fault::HangRequest.always().larger_than(100_000));
     let ending = update(large);
     while proxy.counts().hung_requests == 0 {
