@@ -167,22 +167,23 @@ async fn g1_a_claim_waits_for_the_ending_of_its_key_and_not_for_the_release_of_a
     store.refuse_renewals(true);
     let ending = execution.complete("done").await;
     assert_eq!(ending, Ok(Recording::Pending));
-    // Other keys are answered: the store is not away.
-    let reader = idem.clone();
-    let reads = tokio::spawn(async move {
-        loop {
-            reader.lookup(&key("other")).await.unwrap();
+    // Other keys are written: the store is not away.
+    let writer = idem.clone();
+    let writes = tokio::spawn(async move {
+        for n in 0.. {
+            drop(acquire(&writer, &format!("other {n}")).await);
             sleep(LEASE / 50).await;
         }
     });
     sleep(LEASE * 2).await;
+    writes.abort();
+    let _ = writes.await;
     store.fault(Op::Create, Fault::Hang);
     idem.claim(&key("k"), &print("a")).await.unwrap_err();
     store.hang_answers(false);
     store.refuse_renewals(false);
     let claim = idem.claim(&key("k"), &print("a")).await.unwrap();
     assert!(!matches!(claim, Claim::Acquired(_)), "{claim:?}");
-    reads.abort();
     idem.wait_idle().await;
     assert_eq!(&replayed(&idem, "k").await[..], b"done");
 }
