@@ -110,7 +110,7 @@ impl<'a> Scan<'a> {
             false => PAGE_WITHOUT_ANSWERS,
         };
         let next = self.next.as_ref();
-        let page = self.browse.browse_where(&self.filter, next, limit).await?;
+        let page = self.browse.browse(&self.filter, next, limit).await?;
         self.started = true;
         self.last = None;
         self.page = std::mem::replace(&mut self.next, page.next);

@@ -273,19 +273,14 @@ impl Sweep for Wrapped<Arc<dyn Sweep>> {
 
 #[async_trait]
 impl Browse for Wrapped<Arc<dyn Browse>> {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let page = self.inner.browse(after, limit);
-        self.calls.during("browse", page).await
-    }
-
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let page = self.inner.browse_where(filter, after, limit);
-        self.calls.during("browse_where", page).await
+        let page = self.inner.browse(filter, after, limit);
+        self.calls.during("browse", page).await
     }
 }
 

@@ -129,7 +129,7 @@ macro_rules! __cases {
                 watch_wakes_a_waiting_claim
                 browse_lists_every_record
                 browse_lists_every_record_while_others_go
-                browse_where_lists_what_passes_and_nothing_else
+                browse_lists_what_passes_and_nothing_else
                 browse_lists_nothing_that_is_gone
                 browse_refuses_a_foreign_cursor
             }

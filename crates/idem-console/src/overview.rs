@@ -9,7 +9,7 @@ use std::{
 use idem_core::{
     RecordKey, Timestamp,
     spi::Printable,
-    store::{Browse, State, StoreError, Stored},
+    store::{Browse, Filter, State, StoreError, Stored},
 };
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -88,9 +88,9 @@ impl Overview {
         for standing in Standing::ALL {
             overview.states.insert(standing.name(), 0);
         }
-        let mut after = None;
+        let (all, mut after) = (Filter::default(), None);
         loop {
-            let page = browse.browse(after.as_ref(), PAGE).await?;
+            let page = browse.browse(&all, after.as_ref(), PAGE).await?;
             for (key, stored) in &page.records {
                 overview.add(key, stored);
             }

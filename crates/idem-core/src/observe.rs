@@ -271,7 +271,7 @@ pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, St
     let mut abandoned = HashSet::new();
     let mut cursor = None;
     loop {
-        let page = store.browse_where(&filter, cursor.as_ref(), PAGE).await?;
+        let page = store.browse(&filter, cursor.as_ref(), PAGE).await?;
         let is_abandoned = |state: &State, age: Option<Duration>| match state {
             State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
             _ => false,

@@ -2,14 +2,19 @@
 //! lives, whatever is written meanwhile.
 
 use async_trait::async_trait;
-use idem_core::store::{Browse, Cursor, Page, StoreError};
+use idem_core::store::{Browse, Cursor, Filter, Page, StoreError};
 
 use crate::{MemoryStore, error};
 
 #[async_trait]
 impl Browse for MemoryStore {
     /// Each page goes through one shard at least: about `records / shards` of them.
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let after = after.map(|cursor| self.position(cursor)).transpose()?;
         let limit = limit.max(1);
         let mut page = Page::default();
@@ -24,9 +29,11 @@ impl Browse for MemoryStore {
             page.records.extend(records);
             if let Some(last) = last.filter(|_| page.records.len() >= limit) {
                 page.next = Some(self.cursor(last));
-                return Ok(page);
+                break;
             }
         }
+        page.records
+            .retain(|(key, stored)| filter.passes(key, stored));
         Ok(page)
     }
 }

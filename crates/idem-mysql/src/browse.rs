@@ -16,12 +16,9 @@ const MARK: &str = "mysql1:";
 impl Browse for MySqlStore {
     /// In the order of key and scope, byte by byte. It waits for nobody: a record whose time runs out
     /// while an update of it is under way may be missing, although the update then stands.
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        self.browse_where(&Filter::default(), after, limit).await
-    }
-
+    ///
     /// Reads `limit` records at most, of those in other states no more than their keys.
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,

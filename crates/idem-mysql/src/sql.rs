@@ -104,7 +104,7 @@ pub(crate) fn replace_one(condition: &str) -> String {
 
 /// The row of a key and a scope, locked until the transaction ends. The columns are those of [`find`].
 pub(crate) static LOCK_ONE: LazyLock<String> =
-    LazyLock::new(|| format!("{} WHERE `key` = ? AND scope = ? FOR UPDATE", found("NULL")));
+    LazyLock::new(|| format!("{} WHERE `key` = ? AND scope = ? FOR UPDATE", found("body")));
 
 /// Files records, and then says what is there.
 pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> Statement {
@@ -169,9 +169,9 @@ pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> Statement {
 /// The rows of keys. Columns: key, scope, version, age and time to live in microseconds, writer, and
 /// the body unless this writer wrote it.
 pub(crate) fn find(keys: &[&RecordKey], writer: i64) -> String {
-    let writer = writer.to_string();
+    let body = format!("IF(writer <=> {writer}, NULL, body)");
     let places = keys.iter().map(|key| format!("({})", place(key)));
-    format!("{} WHERE {}", found(&writer), join(places, " OR "))
+    format!("{} WHERE {}", found(&body), join(places, " OR "))
 }
 
 /// [`find`], once nobody is writing to these rows.
@@ -182,18 +182,18 @@ pub(crate) fn find_decided(keys: &[&RecordKey], writer: i64) -> String {
 /// A page of live records behind a key, in the columns of [`find`]. Arguments: key twice, scope, and
 /// how many. Without the body of a record whose state is not one that is asked for.
 pub(crate) fn page(filter: &Filter) -> String {
-    let found = match &*filter.states {
-        [] => found("NULL"),
+    let body = match &*filter.states {
+        [] => "body".to_owned(),
         states => {
             // Names of the code's own: no text of anybody else's is in a statement.
             let names = states.iter().map(|state| format!("'{}'", state.name()));
-            let wanted = format!("IF(status IN ({}), body, NULL)", join(names, ", "));
-            found("NULL").replace("IF(writer <=> NULL, NULL, body)", &wanted)
+            format!("IF(status IN ({}), body, NULL)", join(names, ", "))
         }
     };
     format!(
-        "{found} WHERE `key` >= ? AND (`key` > ? OR scope > ?) AND expires_at > {NOW} \
-         ORDER BY `key`, scope LIMIT ?"
+        "{} WHERE `key` >= ? AND (`key` > ? OR scope > ?) AND expires_at > {NOW} \
+         ORDER BY `key`, scope LIMIT ?",
+        found(&body)
     )
 }
 
@@ -218,10 +218,10 @@ pub(crate) fn remove(places: &[(Vec<u8>, Vec<u8>)]) -> String {
     )
 }
 
-fn found(writer: &str) -> String {
+fn found(body: &str) -> String {
     format!(
         "SELECT `key`, scope, version, CAST({NOW} - updated_at AS SIGNED), \
-         CAST(expires_at - {NOW} AS SIGNED), writer, IF(writer <=> {writer}, NULL, body) \
+         CAST(expires_at - {NOW} AS SIGNED), writer, {body} \
          FROM idem_records FORCE INDEX (PRIMARY)"
     )
 }

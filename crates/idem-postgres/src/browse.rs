@@ -22,12 +22,9 @@ impl Browse for PostgresStore {
     /// In the order of key and scope, byte by byte. Costs a read of the index and nothing else,
     /// however far the listing has got. It waits for nobody: a record whose time runs out while an
     /// update of it is under way may be missing, although the update then stands.
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        self.browse_where(&Filter::default(), after, limit).await
-    }
-
+    ///
     /// Reads `limit` rows at most, of those in other states neither payload nor checkpoint.
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,

@@ -19,12 +19,8 @@ const SCAN_COUNT: std::ops::RangeInclusive<usize> = 10..=1000;
 /// a warning.
 #[async_trait]
 impl Browse for RedisStore {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        self.browse_where(&Filter::default(), after, limit).await
-    }
-
     /// Reads no record of another scope.
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,

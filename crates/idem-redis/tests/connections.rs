@@ -6,7 +6,7 @@ mod common;
 use common::{acquire, fingerprint, key, replayed};
 use idem_core::{
     Claim, Idempotency, Policy, Refused,
-    store::{Browse, StoreErrorKind, Watch},
+    store::{Browse, Filter, StoreErrorKind, Watch},
 };
 use idem_redis::{
     Connection, RedisConfig, RedisStore,
@@ -35,7 +35,7 @@ async fn exercise(store: &RedisStore, text: &str) {
     let released = acquire(&idem, &removed).await;
     released.release().await.unwrap();
     common::delete(store, &removed).await;
-    let page = store.browse(None, 1000).await.unwrap();
+    let page = store.browse(&Filter::default(), None, 1000).await.unwrap();
     assert!(
         page.records.iter().any(|(found, _)| *found == key),
         "{text}"
@@ -92,14 +92,22 @@ async fn a_cluster_connection() {
             Connection::from(connection),
         ] {
             let store = store_over(connection).await;
-            let before = store.browse(None, 1000).await.unwrap().records.len();
+            let before = store
+                .browse(&Filter::default(), None, 1000)
+                .await
+                .unwrap()
+                .records
+                .len();
             for n in 0..20 {
                 exercise(&store, &format!("{protocol:?}-{before}-{n}")).await;
             }
             let mut listed = 0;
             let mut after = None;
             loop {
-                let page = store.browse(after.as_ref(), 7).await.unwrap();
+                let page = store
+                    .browse(&Filter::default(), after.as_ref(), 7)
+                    .await
+                    .unwrap();
                 assert!(page.records.len() <= 7);
                 listed += page.records.len();
                 after = match page.next {

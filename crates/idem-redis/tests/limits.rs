@@ -8,7 +8,7 @@ use common::{acquire, fingerprint, key, replayed};
 use idem_core::{
     Claim, Failure, Idempotency, Recording, Refused,
     error::ExecuteError,
-    store::{Browse, StoreErrorKind, Watch},
+    store::{Browse, Filter, StoreErrorKind, Watch},
 };
 use idem_redis::{Durability, RedisConfig, RedisStore};
 use idem_testbed::{Redis, RedisBuilder, skip_or_fail};
@@ -128,7 +128,15 @@ async fn the_documented_rights_are_enough() {
         let released = acquire(&idem, &key("released")).await;
         assert_eq!(released.release().await, Ok(Recording::Stored));
         common::delete(&store, &key("released")).await;
-        assert_eq!(store.browse(None, 10).await.unwrap().records.len(), 1);
+        assert_eq!(
+            store
+                .browse(&Filter::default(), None, 10)
+                .await
+                .unwrap()
+                .records
+                .len(),
+            1
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use idem_core::{
     Claim, Execution, IdempotencyKey, OnPanic, RecordKey,
     error::Superseded,
     spi::{Ran, Stopped},
-    store::{Browse, State, StoreError, Stored},
+    store::{Browse, Filter, State, StateKind, StoreError, Stored, Within},
 };
 
 use crate::{BoxError, Event, Inbox, Receipt, event::unpack};
@@ -55,11 +55,16 @@ impl Inbox {
         F: Future<Output = Result<(), E>>,
         E: Into<BoxError>,
     {
+        let left = Filter {
+            states: vec![StateKind::InFlight, StateKind::Retryable],
+            within: Some(Within::Only(self.0.scope.as_str().to_owned())),
+            ..Filter::default()
+        };
         let (mut worked_off, mut after) = (WorkedOff::default(), None);
         loop {
-            let page = store.browse(after.as_ref(), 100).await?;
+            let page = store.browse(&left, after.as_ref(), 100).await?;
             for (key, stored) in page.records {
-                if key.scope() != self.0.scope.as_str() || !is_left(&stored) {
+                if !is_left(&stored) {
                     continue;
                 }
                 match self.take_over(&key, &stored, &handler).await {

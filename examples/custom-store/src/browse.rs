@@ -5,7 +5,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError},
+    store::{Browse, Cursor, Filter, Page, StoreError},
 };
 use redb::ReadableTable;
 
@@ -19,7 +19,12 @@ use crate::{
 #[async_trait]
 impl Browse for RedbStore {
     /// In the order of their keys; a cursor is the last key of its page.
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let after = after.map(|cursor| cursor.0.clone());
         if after
             .as_deref()
@@ -27,10 +32,13 @@ impl Browse for RedbStore {
         {
             return Err(StoreError::config("this cursor is not one of this store's"));
         }
-        self.on_a_thread(move |inner| {
+        let listing = self.on_a_thread(move |inner| {
             inner.read(|records, now| page(records, after.as_deref(), limit, now))
-        })
-        .await
+        });
+        let mut page = listing.await?;
+        page.records
+            .retain(|(key, stored)| filter.passes(key, stored));
+        Ok(page)
     }
 }
 

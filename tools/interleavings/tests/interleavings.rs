@@ -14,8 +14,8 @@ use std::{
 use idem_core::{
     Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
     store::{
-        Browse, ClaimToken, Created, Deleted, Record, State, Store, StoreErrorKind, Sweep, Updated,
-        Version, Watch,
+        Browse, ClaimToken, Created, Deleted, Filter, Record, State, Store, StoreErrorKind, Sweep,
+        Updated, Version, Watch,
     },
 };
 use memory_store::{ManualClock, MemoryConfig, MemoryStore};
@@ -207,7 +207,10 @@ fn s5_nobody_revives_what_another_was_told_is_gone() {
                     false
                 }
                 // A get would remove it, and hide what is looked for here.
-                1 => now(store.browse(None, 10)).unwrap().records.is_empty(),
+                1 => now(store.browse(&Filter::default(), None, 10))
+                    .unwrap()
+                    .records
+                    .is_empty(),
                 _ => {
                     let long = now(store.update(&key(0), version(1, 1), &completed(1), 2 * HOUR));
                     long.unwrap() == Updated::Done

@@ -163,7 +163,7 @@ pub async fn browse_lists_every_record(harness: &dyn Harness) -> Verdict {
     put(&*browsing.store, &key, &record, LONG).await;
     written.insert(key, record);
     for limit in [1, 7, 1000] {
-        let listed = list(&browsing, limit).await;
+        let listed = list(&browsing, &Filter::default(), limit).await;
         for (key, record) in &written {
             let found = listed.get(key).map(|stored| &stored.record);
             assert_eq!(found, Some(record), "Browse: {:?} is listed", key.as_str());
@@ -189,9 +189,9 @@ pub async fn browse_lists_every_record_while_others_go(harness: &dyn Harness) ->
             go.insert(key, record.version);
         }
     }
-    let mut after = None;
+    let (all, mut after) = (Filter::default(), None);
     for _ in 0..MOST_PAGES {
-        let page = browsing.browse.browse(after.as_ref(), LIMIT).await;
+        let page = browsing.browse.browse(&all, after.as_ref(), LIMIT).await;
         let page = ok("browse", page);
         for (key, _) in &page.records {
             stay.remove(key);
@@ -216,7 +216,7 @@ pub async fn browse_lists_every_record_while_others_go(harness: &dyn Harness) ->
 
 /// **Browse.** A filtered listing has every record that passes and no other, in pages of any size: also
 /// where a page has none that passes, and there are more behind it.
-pub async fn browse_where_lists_what_passes_and_nothing_else(harness: &dyn Harness) -> Verdict {
+pub async fn browse_lists_what_passes_and_nothing_else(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
     let keys = Keys::draw(harness);
     let own = keys.scope().as_str().to_owned();
@@ -290,7 +290,7 @@ pub async fn browse_where_lists_what_passes_and_nothing_else(harness: &dyn Harne
             .map(|(key, record)| (key.clone(), record.clone()))
             .collect();
         for limit in [2, 1000] {
-            let listed = list_where(&browsing, &filter, limit).await.into_iter();
+            let listed = list(&browsing, &filter, limit).await.into_iter();
             let listed: HashMap<_, _> = listed.map(|(key, stored)| (key, stored.record)).collect();
             assert_eq!(
                 (listed.len(), listed == expected),
@@ -309,7 +309,9 @@ pub async fn browse_lists_nothing_that_is_gone(harness: &dyn Harness) -> Verdict
     put(&*browsing.store, &key, &record, LONG).await;
     remove(&*browsing.store, &key, record.version).await;
     assert!(
-        !list(&browsing, 100).await.contains_key(&key),
+        !list(&browsing, &Filter::default(), 100)
+            .await
+            .contains_key(&key),
         "Browse: what is gone is not listed"
     );
     Ok(())
@@ -319,7 +321,11 @@ pub async fn browse_lists_nothing_that_is_gone(harness: &dyn Harness) -> Verdict
 pub async fn browse_refuses_a_foreign_cursor(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, BROWSE)?;
     let foreign = Cursor("'; not a cursor of yours *".to_owned());
-    match browsing.browse.browse(Some(&foreign), 10).await {
+    match browsing
+        .browse
+        .browse(&Filter::default(), Some(&foreign), 10)
+        .await
+    {
         Err(error) => assert_eq!(
             error.kind(),
             StoreErrorKind::Config,
@@ -343,32 +349,15 @@ fn child(keys: &Keys, segment: &str) -> Scope {
 /// All pages; a listing has an end.
 pub(super) async fn list(
     browsing: &crate::Browsing,
+    filter: &Filter,
     limit: usize,
 ) -> HashMap<RecordKey, idem_core::store::Stored> {
     let (mut listed, mut after) = (HashMap::new(), None);
     for _ in 0..MOST_PAGES {
         let page = ok(
             "browse",
-            browsing.browse.browse(after.as_ref(), limit).await,
+            browsing.browse.browse(filter, after.as_ref(), limit).await,
         );
-        listed.extend(page.records);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return listed,
-        }
-    }
-    panic!("Browse: no end after {MOST_PAGES} pages")
-}
-
-async fn list_where(
-    browsing: &crate::Browsing,
-    filter: &Filter,
-    limit: usize,
-) -> HashMap<RecordKey, idem_core::store::Stored> {
-    let (mut listed, mut after) = (HashMap::new(), None);
-    for _ in 0..MOST_PAGES {
-        let page = browsing.browse.browse_where(filter, after.as_ref(), limit);
-        let page = ok("browse_where", page.await);
         listed.extend(page.records);
         match page.next {
             Some(next) => after = Some(next),

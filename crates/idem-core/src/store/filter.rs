@@ -7,7 +7,7 @@ use crate::{
     store::{StateKind, Stored},
 };
 
-/// Which records [`Browse::browse_where`](crate::store::Browse::browse_where) lists: those that pass all
+/// Which records [`Browse`](crate::store::Browse) lists: those that pass all
 /// parts of it. By default every record does.
 ///
 /// ```

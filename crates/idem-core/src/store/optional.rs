@@ -93,13 +93,14 @@ pub trait Sweep: Send + Sync {
 /// Lists records, for tools.
 ///
 /// ```
-/// use idem_core::store::{Browse, State, StoreError};
+/// use idem_core::store::{Browse, Filter, State, StateKind, StoreError};
 ///
 /// /// The keys that are in flight.
 /// async fn in_flight(store: &impl Browse) -> Result<Vec<String>, StoreError> {
+///     let filter = Filter { states: vec![StateKind::InFlight], ..Filter::default() };
 ///     let (mut found, mut after) = (Vec::new(), None);
 ///     loop {
-///         let page = store.browse(after.as_ref(), 100).await?;
+///         let page = store.browse(&filter, after.as_ref(), 100).await?;
 ///         for (key, stored) in page.records {
 ///             if let State::InFlight { lease, .. } = stored.record.state {
 ///                 found.push(format!("{key}: {:?} of {lease:?}", stored.age));
@@ -114,34 +115,24 @@ pub trait Sweep: Send + Sync {
 /// ```
 #[async_trait]
 pub trait Browse: Send + Sync {
-    /// One page of records, in an order of the store's choice, starting where `after` ended.
+    /// One page of the records that pass the filter, in an order of the store's choice, starting where
+    /// `after` ended. A page may have fewer than `limit` of them, or none, and there may be more behind it.
     ///
     /// A record that is there from the first page to the last is listed at least once.
+    ///
+    /// A store that can tell without reading a record whether it passes, by a column or by its key, leaves
+    /// those that do not where they are. Every store leaves out of the page what does not
+    /// [pass](Filter::passes).
     ///
     /// # Errors
     /// As for any store call, and [`Config`](crate::store::StoreErrorKind::Config) for a cursor that this
     /// store did not give.
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
-
-    /// As [`browse`](Self::browse), of the records that pass a filter. A page may have fewer than `limit`
-    /// of them, or none, and there may be more behind it.
-    ///
-    /// This reads all records and leaves some out. A store that can tell without reading a record, by a
-    /// column or by its key, does better.
-    ///
-    /// # Errors
-    /// As [`browse`](Self::browse).
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Page, StoreError> {
-        let mut page = self.browse(after, limit).await?;
-        page.records
-            .retain(|(key, stored)| filter.passes(key, stored));
-        Ok(page)
-    }
+    ) -> Result<Page, StoreError>;
 }
 
 /// Where a page ended; opaque, and good for the store that gave it.

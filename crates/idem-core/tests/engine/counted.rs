@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use idem_core::{
     Failure, OnBusy, Recording,
     spi::{Ran, Stopped},
-    store::{Browse, Cursor, Page, Store, StoreError, StoreErrorKind},
+    store::{Browse, Cursor, Filter, Page, Store, StoreError, StoreErrorKind},
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::{runtime::Builder, time::sleep};
@@ -16,9 +16,8 @@ use super::{
     *,
 };
 
-/// Every metric after this work, and after its runtime is shut down. Of a histogram, its largest
-/// value.
-fn metrics_of(work: impl Future<Output = ()>) -> BTreeMap<String, f64> {
+/// Every metric after this work, and after its runtime is shut down.
+fn recorded(work: impl Future<Output = ()>) -> Vec<(metrics::Key, DebugValue)> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
@@ -31,7 +30,15 @@ fn metrics_of(work: impl Future<Output = ()>) -> BTreeMap<String, f64> {
     });
     let metrics = snapshotter.snapshot().into_vec().into_iter();
     metrics
-        .map(|(key, _, _, value)| {
+        .map(|(key, _, _, value)| (key.key().clone(), value))
+        .collect()
+}
+
+/// The value of every metric after this work. Of a histogram, its largest value.
+fn metrics_of(work: impl Future<Output = ()>) -> BTreeMap<String, f64> {
+    recorded(work)
+        .into_iter()
+        .map(|(key, value)| {
             let value = match value {
                 DebugValue::Counter(count) => count as f64,
                 DebugValue::Gauge(gauge) => gauge.into_inner(),
@@ -39,7 +46,7 @@ fn metrics_of(work: impl Future<Output = ()>) -> BTreeMap<String, f64> {
                     .iter()
                     .fold(0.0, |largest, value| f64::max(**value, largest)),
             };
-            (key.key().name().to_owned(), value)
+            (key.name().to_owned(), value)
         })
         .collect()
 }
@@ -197,7 +204,12 @@ struct Listed(ScriptedStore);
 
 #[async_trait]
 impl Browse for Listed {
-    async fn browse(&self, after: Option<&Cursor>, _: usize) -> Result<Page, StoreError> {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        _: usize,
+    ) -> Result<Page, StoreError> {
         let start = after.map_or(0, |cursor| cursor.0.parse().unwrap());
         let names = ["lost", "lost too", "running", "released", "completed"];
         let mut page = Page::default();
@@ -205,6 +217,8 @@ impl Browse for Listed {
             let found = self.0.get(&key(name)).await?.unwrap();
             page.records.push((key(name), found));
         }
+        page.records
+            .retain(|(key, stored)| filter.passes(key, stored));
         page.next = (start + 2 < names.len()).then(|| Cursor((start + 1).to_string()));
         Ok(page)
     }
@@ -230,46 +244,37 @@ fn abandoned_keys_are_counted_in_the_whole_store() {
 
 #[test]
 fn histograms_have_the_store_and_the_route_of_their_engine() {
-    let recorder = DebuggingRecorder::new();
-    let snapshotter = recorder.snapshotter();
-    metrics::with_local_recorder(&recorder, || {
-        let runtime = Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
+    let metrics = recorded(async {
+        let store = ScriptedStore::default();
+        let waits = Policy::default()
+            .route("POST /payments")
+            .on_busy(OnBusy::Wait(LEASE));
+        let idem = Idempotency::builder(store.clone())
+            .policy(waits)
+            .name("payments-db")
             .build()
             .unwrap();
-        runtime.block_on(async {
-            let store = ScriptedStore::default();
-            let waits = Policy::default()
-                .route("POST /payments")
-                .on_busy(OnBusy::Wait(LEASE));
-            let idem = Idempotency::builder(store.clone())
-                .policy(waits)
-                .name("payments-db")
-                .build()
-                .unwrap();
-            let (name, print) = (key("k"), print("a"));
-            let work = async |_| {
-                sleep(LEASE / 2).await;
-                Ok::<_, Failure<String>>("answer".to_owned())
-            };
-            let repeat = async {
-                sleep(LEASE / 4).await;
-                idem.execute(&name, &print, work).await
-            };
-            let (first, second) = tokio::join!(idem.execute(&name, &print, work), repeat);
-            assert!(!first.unwrap().replayed && second.unwrap().replayed);
-        });
+        let (name, print) = (key("k"), print("a"));
+        let work = async |_| {
+            sleep(LEASE / 2).await;
+            Ok::<_, Failure<String>>("answer".to_owned())
+        };
+        let repeat = async {
+            sleep(LEASE / 4).await;
+            idem.execute(&name, &print, work).await
+        };
+        let (first, second) = tokio::join!(idem.execute(&name, &print, work), repeat);
+        assert!(!first.unwrap().replayed && second.unwrap().replayed);
     });
     let mut seen = BTreeMap::new();
-    for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+    for (key, value) in metrics {
         let DebugValue::Histogram(values) = value else {
             continue;
         };
-        let labels: Vec<_> = key.key().labels().map(metrics::Label::value).collect();
+        let labels: Vec<_> = key.labels().map(metrics::Label::value).collect();
         assert_eq!(labels, ["payments-db", "POST /payments"], "{key:?}");
         let values: Vec<f64> = values.iter().map(|value| **value).collect();
-        seen.insert(key.key().name().to_owned(), values);
+        seen.insert(key.name().to_owned(), values);
     }
     let half = (LEASE / 2).as_secs_f64();
     assert_eq!(seen["idem_claim_duration_seconds"].len(), 2);

@@ -24,16 +24,12 @@ impl<S: Store + Sweep> Sweep for ReplayCache<S> {
 
 #[async_trait]
 impl<S: Store + Browse> Browse for ReplayCache<S> {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        self.store().browse(after, limit).await
-    }
-
-    async fn browse_where(
+    async fn browse(
         &self,
         filter: &Filter,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        self.store().browse_where(filter, after, limit).await
+        self.store().browse(filter, after, limit).await
     }
 }

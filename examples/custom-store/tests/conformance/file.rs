@@ -8,8 +8,8 @@ use idem_conformance::async_trait;
 use idem_core::{
     RecordKey,
     store::{
-        Browse, Created, Cursor, Deleted, Page, Record, Store, StoreError, Stored, Sweep, Updated,
-        Version,
+        Browse, Created, Cursor, Deleted, Filter, Page, Record, Store, StoreError, Stored, Sweep,
+        Updated, Version,
     },
 };
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
@@ -138,7 +138,12 @@ impl Sweep for File {
 
 #[async_trait]
 impl Browse for File {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
-        forward!(self.browse(after, limit))
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        forward!(self.browse(filter, after, limit))
     }
 }

@@ -1,5 +1,6 @@
 //! `Sweep` purges what expired and nothing else; `Browse` lists nothing that expired.
 
+use idem_core::store::Filter;
 use tokio::time::Instant;
 
 use super::{GRAIN, SHORT, expiry::Expired};
@@ -112,7 +113,7 @@ pub async fn browse_lists_what_lives_among_what_expired(harness: &dyn Harness) -
         put(store, key, &sample::claim(), LONG).await;
     }
     for limit in [1, 4] {
-        let listed = crate::cases::optional::list(&browsing, limit).await;
+        let listed = crate::cases::optional::list(&browsing, &Filter::default(), limit).await;
         let missing = live.iter().filter(|key| !listed.contains_key(key)).count();
         assert_eq!(missing, 0, "Browse: {missing} of 20 are not listed");
     }
@@ -123,7 +124,7 @@ pub async fn browse_lists_what_lives_among_what_expired(harness: &dyn Harness) -
 pub async fn browse_lists_nothing_that_expired(harness: &dyn Harness) -> Verdict {
     let browsing = needs(harness.browse().await, "listing (`Browse`)")?;
     let expired = Expired::wait(harness, &*browsing.store, &Keys::draw(harness), 5).await;
-    let listed = crate::cases::optional::list(&browsing, 3).await;
+    let listed = crate::cases::optional::list(&browsing, &Filter::default(), 3).await;
     for key in &expired.keys {
         assert!(
             !listed.contains_key(key),

@@ -224,9 +224,9 @@ caught! {
     sweep_sweeps_too_many: SweepsTooMany by time::sweep_purges_what_expired_and_nothing_else;
     browse_skips: BrowseSkips by optional::browse_lists_every_record;
     browse_filter_ignored: BrowseFilterIgnored
-        by optional::browse_where_lists_what_passes_and_nothing_else;
+        by optional::browse_lists_what_passes_and_nothing_else;
     browse_filter_ends_early: BrowseFilterEndsEarly
-        by optional::browse_where_lists_what_passes_and_nothing_else;
+        by optional::browse_lists_what_passes_and_nothing_else;
     browse_lists_expired: BrowseListsExpired by time::browse_lists_nothing_that_expired;
     browse_takes_any_cursor: BrowseTakesAnyCursor by optional::browse_refuses_a_foreign_cursor;
 }

@@ -147,14 +147,34 @@ impl Sweep for BrokenOptional {
 
 #[async_trait]
 impl Browse for BrokenOptional {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let mut page = self.unfiltered(after, limit).await?;
+        if self.flaw != Flaw::BrowseFilterIgnored {
+            page.records
+                .retain(|(key, stored)| filter.passes(key, stored));
+        }
+        if self.flaw == Flaw::BrowseFilterEndsEarly && page.records.is_empty() {
+            page.next = None;
+        }
+        Ok(page)
+    }
+}
+
+impl BrokenOptional {
+    async fn unfiltered(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let all = Filter::default();
         match self.flaw {
             Flaw::BrowseTakesAnyCursor => {
                 let known = after.filter(|Cursor(text)| text.starts_with("after "));
-                self.raw.browse(known, limit).await
+                self.raw.browse(&all, known, limit).await
             }
             Flaw::BrowseSkips => {
-                let mut page = self.raw.browse(after, limit + 1).await?;
+                let mut page = self.raw.browse(&all, after, limit + 1).await?;
                 if page.next.is_some() {
                     page.records.truncate(limit);
                 }
@@ -163,13 +183,13 @@ impl Browse for BrokenOptional {
             Flaw::BrowseByOffset => {
                 let offset = after.map_or(Ok(0), |Cursor(text)| text.parse::<usize>());
                 let offset = offset.map_err(|_| StoreError::config("begin the listing anew"))?;
-                let all = self.raw.browse(None, usize::MAX).await?.records;
-                let records: Vec<_> = all.into_iter().skip(offset).take(limit).collect();
+                let whole = self.raw.browse(&all, None, usize::MAX).await?.records;
+                let records: Vec<_> = whole.into_iter().skip(offset).take(limit).collect();
                 let next = (records.len() == limit).then(|| Cursor((offset + limit).to_string()));
                 Ok(Page { records, next })
             }
             Flaw::BrowseEndsAtShortPage => {
-                let mut page = self.raw.browse(after, limit).await?;
+                let mut page = self.raw.browse(&all, after, limit).await?;
                 page.next = page.next.filter(|_| page.records.len() == limit);
                 Ok(page)
             }
@@ -182,24 +202,7 @@ impl Browse for BrokenOptional {
                     next: None,
                 })
             }
-            _ => self.raw.browse(after, limit).await,
+            _ => self.raw.browse(&all, after, limit).await,
         }
-    }
-
-    async fn browse_where(
-        &self,
-        filter: &Filter,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page, StoreError> {
-        let mut page = self.browse(after, limit).await?;
-        if self.flaw != Flaw::BrowseFilterIgnored {
-            page.records
-                .retain(|(key, stored)| filter.passes(key, stored));
-        }
-        if self.flaw == Flaw::BrowseFilterEndsEarly && page.records.is_empty() {
-            page.next = None;
-        }
-        Ok(page)
     }
 }

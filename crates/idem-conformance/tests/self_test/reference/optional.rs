@@ -5,7 +5,7 @@ use std::ops::Bound;
 use idem_conformance::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Page, StoreError, Sweep, Watch, Watcher},
+    store::{Browse, Cursor, Filter, Page, StoreError, Sweep, Watch, Watcher},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -60,7 +60,12 @@ impl Sweep for ReferenceStore {
 
 #[async_trait]
 impl Browse for ReferenceStore {
-    async fn browse(&self, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
         let start = match after {
             None => Bound::Unbounded,
             Some(Cursor(text)) => match text.strip_prefix("after ") {
@@ -86,6 +91,8 @@ impl Browse for ReferenceStore {
                 page.records.push((key, stored));
             }
         }
+        page.records
+            .retain(|(key, stored)| filter.passes(key, stored));
         Ok(page)
     }
 }
