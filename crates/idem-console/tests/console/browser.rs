@@ -2,62 +2,26 @@
 //!
 //! `IDEM_SCREENSHOTS=FOLDER` keeps pictures of it.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{env, fs, path::Path, time::Duration};
 
 use idem_console::Console;
-use idem_testbed::{Program, TestbedError, skip_or_fail};
+use idem_testbed::{Browser, skip_or_fail};
 use serde_json::json;
-use thirtyfour::{
-    By, CapabilitiesHelper as _, ChromiumLikeCapabilities as _, DesiredCapabilities, Key,
-    TypingData, WebDriver, prelude::ElementQueryable as _,
-};
+use thirtyfour::{By, Key, TypingData, prelude::ElementQueryable as _};
 use tokio::net::TcpListener;
 
 use crate::planted;
 
 const TOKEN: &str = "0123456789abcdef";
 
-/// Enough for tests, also as root and without a display, and silent on the network.
-const ARGS: &[&str] = &[
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-];
-
 struct Page {
-    driver: WebDriver,
-    _program: Program,
+    browser: Browser,
 }
 
 impl Page {
     /// A console over records in every state, in a browser; none, said aloud, where there is none.
     async fn open() -> Option<Self> {
-        let chromium = skip_or_fail(find("chromium"))?;
-        let started = Program::start("chromedriver", ["--port=0"], port).await;
-        let (program, port) = skip_or_fail(started)?;
-        let mut wishes = DesiredCapabilities::chrome();
-        wishes.set_binary(chromium.to_str().unwrap()).unwrap();
-        let profile = format!(
-            "--user-data-dir={}",
-            program.folder().join("profile").display()
-        );
-        for arg in ARGS.iter().copied().chain([&*profile]) {
-            wishes.add_arg(arg).unwrap();
-        }
-        let log = json!({ "browser": "ALL" });
-        wishes.set("goog:loggingPrefs", log).unwrap();
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wishes);
-        let driver = driver.await.unwrap();
-
+        let browser = skip_or_fail(Browser::start().await)?;
         let console = Console::new(planted::every_state().await)
             .title("shop, production")
             .token(TOKEN)
@@ -65,19 +29,15 @@ impl Page {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, console.into_router()).await });
-        let page = Self {
-            driver,
-            _program: program,
-        };
+        let page = Self { browser };
         page.size(1280, 900).await;
         let url = format!("http://{address}/#token={TOKEN}");
-        page.driver.goto(url).await.unwrap();
+        page.browser.driver().goto(url).await.unwrap();
         Some(page)
     }
 
     async fn tell(&self, command: &str, parameters: serde_json::Value) {
-        let cdp = self.driver.cdp();
-        cdp.send_raw(command, parameters).await.unwrap();
+        self.browser.tell(command, parameters).await.unwrap();
     }
 
     async fn size(&self, width: u32, height: u32) {
@@ -96,7 +56,8 @@ impl Page {
     /// Waits until there is such an element with this text in it.
     async fn says(&self, css: &str, text: &str) {
         let found = self
-            .driver
+            .browser
+            .driver()
             .query(By::Css(css))
             .with_text(thirtyfour::stringmatch::StringMatch::new(text).partial());
         found
@@ -107,24 +68,29 @@ impl Page {
     }
 
     async fn click(&self, css: &str) {
-        let element = self.driver.find(By::Css(css)).await.unwrap();
+        let element = self.browser.driver().find(By::Css(css)).await.unwrap();
         element.scroll_into_view().await.unwrap();
         element.click().await.unwrap();
     }
 
     async fn fill(&self, css: &str, text: &str) {
-        let element = self.driver.find(By::Css(css)).await.unwrap();
+        let element = self.browser.driver().find(By::Css(css)).await.unwrap();
         element.send_keys(text).await.unwrap();
     }
 
     async fn press(&self, key: impl Into<TypingData>) {
-        let keys = self.driver.action_chain().send_keys(key);
+        let keys = self.browser.driver().action_chain().send_keys(key);
         keys.perform().await.unwrap();
     }
 
     async fn number(&self, script: &str) -> f64 {
         let script = format!("return Number({script})");
-        let number = self.driver.execute(script, Vec::new()).await.unwrap();
+        let number = self
+            .browser
+            .driver()
+            .execute(script, Vec::new())
+            .await
+            .unwrap();
         number.json().as_f64().unwrap()
     }
 
@@ -137,25 +103,9 @@ impl Page {
         for theme in ["light", "dark"] {
             self.theme(theme).await;
             let file = Path::new(&folder).join(format!("{name}-{theme}.png"));
-            self.driver.screenshot(&file).await.unwrap();
+            self.browser.driver().screenshot(&file).await.unwrap();
         }
     }
-}
-
-fn port(log: &str) -> Option<u16> {
-    let (_, rest) = log.split_once("started successfully on port ")?;
-    rest.split_once(".\n")?.0.parse().ok()
-}
-
-fn find(program: &str) -> Result<PathBuf, TestbedError> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
-        .ok_or_else(|| TestbedError::Missing {
-            program: program.to_owned(),
-            hint: "install the packages chromium and chromium-driver".to_owned(),
-        })
 }
 
 /// One browser for all that a person does: starting it takes longer than the rest.
@@ -171,7 +121,10 @@ async fn a_stuck_key_is_seen_and_settled() {
     page.picture("overview-1280").await;
 
     // A hostile key is text: it ran nothing, turns nothing around, and is no wider than a phone.
-    assert_eq!(page.driver.title().await.unwrap(), "shop, production");
+    assert_eq!(
+        page.browser.driver().title().await.unwrap(),
+        "shop, production"
+    );
     page.says("#stuck", "<script>document.title='taken'</script>\\u{202e}")
         .await;
     page.size(360, 740).await;
@@ -192,7 +145,8 @@ async fn a_stuck_key_is_seen_and_settled() {
             .await
             < 1.0
     );
-    page.driver
+    page.browser
+        .driver()
         .execute("document.activeElement.blur()", Vec::new())
         .await
         .unwrap();
@@ -222,7 +176,7 @@ async fn a_stuck_key_is_seen_and_settled() {
         .await;
 
     // The content security policy blocked nothing of the page's own, and no script failed.
-    let log = page.driver.browser_log().await.unwrap();
+    let log = page.browser.driver().browser_log().await.unwrap();
     assert!(log.is_empty(), "{log:?}");
-    page.driver.clone().quit().await.unwrap();
+    page.browser.driver().clone().quit().await.unwrap();
 }

@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod browser;
 mod page;
 #[path = "../http/service.rs"]
 #[expect(dead_code, reason = "the tests over HTTP use the rest")]

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
+use idem_testbed::{Browser, skip_or_fail};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use thirtyfour::{By, Key, TypingData, WebElement};
 
-use crate::{
-    browser::Browser,
-    service::{Service, until},
-};
+use crate::service::{Service, until};
 
 /// One line of the timeline, once it is known how it went.
 #[derive(Debug, Deserialize)]
@@ -33,9 +31,9 @@ pub(crate) struct Page {
 impl Page {
     /// Opens it in a browser of its own; none, said aloud, where there is no browser.
     pub(crate) async fn open() -> Option<Self> {
-        let browser = Browser::start().await?;
+        let browser = skip_or_fail(Browser::start().await)?;
         let service = Service::start(&[]).await;
-        browser.driver.goto(service.url("/")).await.unwrap();
+        browser.driver().goto(service.url("/")).await.unwrap();
         Some(Self {
             browser,
             _service: service,
@@ -43,11 +41,11 @@ impl Page {
     }
 
     pub(crate) async fn close(self) {
-        self.browser.driver.quit().await.unwrap();
+        self.browser.quit().await.unwrap();
     }
 
     async fn find(&self, id: &str) -> WebElement {
-        self.browser.driver.find(By::Id(id)).await.unwrap()
+        self.browser.driver().find(By::Id(id)).await.unwrap()
     }
 
     pub(crate) async fn click(&self, id: &str) {
@@ -56,18 +54,18 @@ impl Page {
 
     pub(crate) async fn double_click_pay(&self) {
         let pay = self.find("pay").await;
-        let hand = self.browser.driver.action_chain();
+        let hand = self.browser.driver().action_chain();
         hand.double_click_element(&pay).perform().await.unwrap();
     }
 
     pub(crate) async fn keys(&self, keys: impl Into<TypingData>) {
-        let hand = self.browser.driver.action_chain();
+        let hand = self.browser.driver().action_chain();
         hand.send_keys(keys).perform().await.unwrap();
     }
 
     /// Shift and Tab.
     pub(crate) async fn back_tab(&self) {
-        let hand = self.browser.driver.action_chain();
+        let hand = self.browser.driver().action_chain();
         hand.key_down(Key::Shift)
             .send_keys(Key::Tab)
             .key_up(Key::Shift)
@@ -107,7 +105,7 @@ impl Page {
     }
 
     async fn run<T: DeserializeOwned>(&self, script: &str) -> T {
-        let returned = self.browser.driver.execute(script, Vec::new()).await;
+        let returned = self.browser.driver().execute(script, Vec::new()).await;
         serde_json::from_value(returned.unwrap().json().clone()).unwrap()
     }
 
@@ -117,12 +115,14 @@ impl Page {
             json!({"width": 375, "height": height, "deviceScaleFactor": 2, "mobile": true});
         self.browser
             .tell("Emulation.setDeviceMetricsOverride", screen)
-            .await;
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn in_the_dark(&self) {
         let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
-        self.browser.tell("Emulation.setEmulatedMedia", dark).await;
+        let told = self.browser.tell("Emulation.setEmulatedMedia", dark).await;
+        told.unwrap();
     }
 
     /// How bright the page's ground is, from 0 to 255.
@@ -168,7 +168,7 @@ impl Page {
 
     /// What the browser's console has to say.
     pub(crate) async fn complaints(&self) -> Vec<String> {
-        let log = self.browser.driver.browser_log().await.unwrap();
+        let log = self.browser.driver().browser_log().await.unwrap();
         log.into_iter().map(|entry| entry.message).collect()
     }
 
@@ -183,6 +183,6 @@ impl Page {
         .await;
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{name}.png"));
-        self.browser.driver.screenshot(&path).await.unwrap();
+        self.browser.driver().screenshot(&path).await.unwrap();
     }
 }
