@@ -1,16 +1,15 @@
 //! Asking before a change.
 
-use idem_console::operate::Author;
+use idem_console::operate::{self, Author};
 use idem_core::{
     RecordKey,
     store::{Store, Stored},
 };
 
 use crate::{
-    audit,
     cli::{ChangeArgs, KeyArgs, SeenArgs},
     commands,
-    failure::{Failure, Kind},
+    failure::Failure,
     output::Output,
 };
 
@@ -22,19 +21,7 @@ pub(crate) async fn look(
     output: &Output,
 ) -> Result<(RecordKey, Stored), Failure> {
     let key = commands::key(args)?;
-    if audit::is_entry(&key) {
-        return Err(Failure::new(
-            Kind::NotAllowed,
-            "this is the audit's own record, which no command changes",
-        ));
-    }
-    let stored = store.get(&key).await?.ok_or_else(Failure::not_found)?;
-    if seen
-        .if_version
-        .is_some_and(|version| version != stored.record.version)
-    {
-        return Err(Failure::changed());
-    }
+    let stored = operate::look(store, &key, seen.if_version).await?;
     if !output.json {
         commands::show::text(output, &key, &stored, false);
     }

@@ -69,10 +69,6 @@ impl Failure {
         OperateError::not_found().into()
     }
 
-    pub(crate) fn changed() -> Self {
-        OperateError::changed().into()
-    }
-
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.kind.number())
     }

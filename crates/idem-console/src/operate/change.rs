@@ -85,6 +85,27 @@ pub async fn audited(
     })
 }
 
+/// The record that is to be changed, if it has this version still.
+///
+/// # Errors
+/// [`Kind::NotAllowed`] for the audit's own records, [`Kind::NotFound`], [`Kind::Changed`], or what the
+/// store says.
+pub async fn look(
+    store: &dyn Store,
+    key: &RecordKey,
+    shown: Option<Version>,
+) -> Result<Stored, OperateError> {
+    if audit::is_entry(key) {
+        let why = "this is the audit's own record, which nobody changes";
+        return Err(OperateError::new(Kind::NotAllowed, why));
+    }
+    let stored = store.get(key).await?.ok_or_else(OperateError::not_found)?;
+    match shown {
+        Some(version) if version != stored.record.version => Err(OperateError::changed()),
+        _ => Ok(stored),
+    }
+}
+
 /// Whether a record can be settled.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ pub mod words;
 
 pub use answer::{Form, Settlement};
 pub use change::{
-    Author, audited, check_release, check_resolve, release, replace, resolve, successor,
+    Author, audited, check_release, check_resolve, look, release, replace, resolve, successor,
 };
 pub use error::{Kind, OperateError, with_causes};
 pub use payload::{Payload, payload_of};

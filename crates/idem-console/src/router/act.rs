@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use axum::response::{IntoResponse, Response};
 
 use super::{App, Refusal, record::parse_key, refused};
-use crate::operate::{self, Author, Form, Kind, OperateError, Settlement, audit, parse_version};
+use crate::operate::{self, Author, Form, Kind, OperateError, Settlement, parse_version};
 
 /// What both changes say.
 #[derive(Deserialize)]
@@ -110,17 +110,9 @@ async fn act(
 ) -> Response {
     let acted = async {
         let key = parse_key(&which.key)?;
-        if audit::is_entry(&key) {
-            let why = "this is the audit's own record, which nobody changes";
-            return Err(OperateError::new(Kind::NotAllowed, why));
-        }
         let version =
             parse_version(&which.version).map_err(|error| OperateError::new(Kind::Usage, error))?;
-        let stored = app.console.store.get(&key).await?;
-        let shown = stored.ok_or_else(OperateError::not_found)?;
-        if shown.record.version != version {
-            return Err(OperateError::changed());
-        }
+        let shown = operate::look(&*app.console.store, &key, Some(version)).await?;
         change(&key, &shown).await
     };
     let acted = acted.await;
