@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,7 @@ use super::plan::{CallFault, Odds, Op, Plan};
 /// let hour = Duration::from_secs(3600);
 /// assert!(store.create(&key, &record, hour).await.is_err()); // and yet it was applied
 /// assert_eq!(store.struck()["lose-reply"], 1);
+/// assert_eq!(store.calls(), 1);
 /// # }
 /// ```
 pub struct FaultStore<S: ?Sized> {
@@ -42,6 +46,7 @@ pub struct FaultStore<S: ?Sized> {
 
 struct Shared {
     plan: Mutex<Plan>,
+    calls: AtomicUsize,
     healed: Notify,
 }
 
@@ -58,6 +63,7 @@ impl<S: Store + ?Sized + 'static> FaultStore<S> {
         Self {
             shared: Arc::new(Shared {
                 plan: Mutex::default(),
+                calls: AtomicUsize::new(0),
                 healed: Notify::new(),
             }),
             inner: store,
@@ -97,6 +103,12 @@ impl<S: Store + ?Sized + 'static> FaultStore<S> {
         self.shared.healed.notify_waiters();
     }
 
+    /// How many calls came, those that a fault struck included.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::Relaxed)
+    }
+
     /// How often each kind of fault struck, by [`CallFault::name`].
     #[must_use]
     pub fn struck(&self) -> BTreeMap<&'static str, u64> {
@@ -115,6 +127,7 @@ impl<S: Store + ?Sized + 'static> FaultStore<S> {
         C: Fn(Arc<S>) -> F,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
+        self.shared.calls.fetch_add(1, Ordering::Relaxed);
         // Listening before the plan is asked, so that a heal in between is not missed.
         let mut healed = pin!(self.shared.healed.notified());
         healed.as_mut().enable();

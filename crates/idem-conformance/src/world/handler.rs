@@ -245,11 +245,15 @@ impl Drop for Claiming<'_> {
         if self.struck != handling.struck() {
             unseen.push((handling.claim_call(), Some(lingers_until)));
         }
-        let execution = handling.execution;
-        if let Some(pending) = self.pending.take() {
-            pending.lost(lingers);
-            unseen.push((KeyCall::Disown { execution }, None));
-        } else if self.refused && !unseen.is_empty() {
+        let is_taken_back = match self.pending.take() {
+            Some(pending) => {
+                pending.lost(lingers);
+                true
+            }
+            None => self.refused && !unseen.is_empty(),
+        };
+        if is_taken_back {
+            let execution = handling.execution;
             unseen.push((KeyCall::Disown { execution }, None));
         }
         for (call, void_after) in unseen {

@@ -150,7 +150,7 @@ async fn g4_another_body_under_an_id_of_githubs_is_refused() {
 async fn g6_nothing_runs_while_the_store_is_away() {
     let world = World::with(Policy::default().retry_budget(Duration::ZERO));
     let inbox = world.standard();
-    world.store.store.on_every_call(CallFault::Refuse);
+    world.store.on_every_call(CallFault::Refuse);
     let away = delivery(&inbox, "e").accept(world.work()).await;
     assert_eq!(away, Receipt::StoreUnavailable);
     let answer = away.into_response();
@@ -158,10 +158,10 @@ async fn g6_nothing_runs_while_the_store_is_away() {
         (answer.status().as_u16(), &answer.headers()["retry-after"]),
         (503, &"1".parse().unwrap())
     );
-    world.store.store.heal();
+    world.store.heal();
 
     // It is claimed, and cannot be stored: no promise, and the next delivery runs.
-    world.store.store.on_next(Op::Update, CallFault::Refuse);
+    world.store.on_next(Op::Update, CallFault::Refuse);
     let half = delivery(&inbox, "e").accept(world.work()).await;
     assert_eq!((half, world.runs()), (Receipt::StoreUnavailable, 0));
     assert_eq!(delivery(&inbox, "e").run(world.work()).await, FIRST);

@@ -11,11 +11,8 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use idem_conformance::{FaultStore, async_trait};
-use idem_core::{
-    Idempotency, Policy, RecordKey,
-    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
-};
+use idem_conformance::FaultStore;
+use idem_core::{Idempotency, Policy};
 use idem_memory::MemoryStore;
 use idem_webhook::{BoxError, Delivery, Event, Inbox, Invalid, Verifier};
 use sha2::Sha256;
@@ -30,65 +27,10 @@ pub(crate) fn at(seconds: u64) -> impl Fn() -> SystemTime + Send + Sync + 'stati
     move || UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// A store that counts its calls.
-#[derive(Clone)]
-pub(crate) struct Counting {
-    pub(crate) store: Arc<FaultStore<MemoryStore>>,
-    calls: Arc<AtomicUsize>,
-}
-
-impl Counting {
-    pub(crate) fn new() -> Self {
-        Self {
-            store: Arc::new(FaultStore::new(MemoryStore::new())),
-            calls: Arc::default(),
-        }
-    }
-
-    pub(crate) fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
-    }
-
-    fn count(&self) -> &FaultStore<MemoryStore> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        &self.store
-    }
-}
-
-#[async_trait]
-impl Store for Counting {
-    async fn create(
-        &self,
-        key: &RecordKey,
-        record: &Record,
-        ttl: Duration,
-    ) -> Result<Created, StoreError> {
-        self.count().create(key, record, ttl).await
-    }
-
-    async fn update(
-        &self,
-        key: &RecordKey,
-        expected: Version,
-        record: &Record,
-        ttl: Duration,
-    ) -> Result<Updated, StoreError> {
-        self.count().update(key, expected, record, ttl).await
-    }
-
-    async fn delete(&self, key: &RecordKey, expected: Version) -> Result<Deleted, StoreError> {
-        self.count().delete(key, expected).await
-    }
-
-    async fn get(&self, key: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        self.count().get(key).await
-    }
-}
-
 /// An inbox, its store, and how often its handler ran.
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) store: Counting,
+    pub(crate) store: FaultStore<MemoryStore>,
     pub(crate) idem: Idempotency,
     pub(crate) runs: Arc<AtomicUsize>,
 }
@@ -99,7 +41,7 @@ impl World {
     }
 
     pub(crate) fn with(policy: Policy) -> Self {
-        let store = Counting::new();
+        let store = FaultStore::new(MemoryStore::new());
         let idem = Idempotency::builder(store.clone()).policy(policy).build();
         Self {
             store,
