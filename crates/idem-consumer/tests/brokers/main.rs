@@ -1,6 +1,7 @@
 //! The adapters on real servers.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cases;
 mod kills;
 mod nats;
 mod rabbitmq;

@@ -1,12 +1,6 @@
 //! NATS JetStream.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use async_nats::jetstream::{
     self,
@@ -19,12 +13,12 @@ use idem_testbed::{Nats, skip_or_fail};
 use tokio::time::sleep;
 
 use super::{
-    KEY, Seen, consumer, engine, in_time,
+    KEY, Seen,
+    cases::{it_comes_again_after_the_delay, one_runs_and_the_rest_is_dead, quick},
+    consumer, engine, in_time,
     kills::{Jetstream, effects_are_once_though_workers_and_the_broker_are_killed},
     watched,
 };
-
-type Done = Result<(), Failure<String>>;
 
 /// Streams of one test on the shared server.
 struct Streams {
@@ -107,10 +101,6 @@ impl Streams {
     }
 }
 
-async fn quick(_: Context, _: Message) -> Done {
-    Ok(())
-}
-
 /// One server for all, which the last one kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_one_server() {
@@ -138,41 +128,7 @@ async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &Nats) {
     streams.publish(&[], "no key").await;
     streams.publish(&["b", "c"], "two keys").await;
     streams.publish(&[&"k".repeat(300)], "a long key").await;
-    let seen = Seen::default();
-    // One after the other: which of two messages with one key is first is not left to chance.
-    let builder = Consumer::builder(
-        engine(),
-        Scope::new("orders").unwrap(),
-        KeyFrom::header(KEY),
-    );
-    let consumer = watched(builder.concurrency(1), &seen);
-    let ran = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&ran);
-    let handler = move |context: Context, message: Message| {
-        count.fetch_add(1, Ordering::Relaxed);
-        async move {
-            assert_eq!(message.header(KEY), Some(&b"a"[..]));
-            assert_eq!(context.key().key(), "a");
-            Ok::<_, Failure<String>>(())
-        }
-    };
-    let stop = async {
-        seen.at_least("dead-letter", 4).await;
-        seen.at_least("repeat", 2).await;
-    };
-    let summary = in_time(consumer.run(streams.source().await, handler, stop))
-        .await
-        .unwrap();
-    assert_eq!(ran.load(Ordering::Relaxed), 1);
-    assert_eq!(
-        (
-            summary.done,
-            summary.repeats,
-            summary.dead_letters,
-            summary.unsettled
-        ),
-        (1, 2, 4, 0)
-    );
+    one_runs_and_the_rest_is_dead(streams.source().await, 4).await;
     assert_eq!(streams.left().await, 0);
     let dead = streams.dead_letters().await;
     let names: Vec<&str> = dead.iter().map(|(name, _)| &**name).collect();
@@ -200,19 +156,7 @@ async fn a_handler_that_lasts_longer_than_ack_wait_is_delivered_once(server: &Na
 async fn deferred_messages_come_again_after_the_delay(server: &Nats) {
     let streams = Streams::on(server, "again").await;
     streams.publish(&["a"], "x").await;
-    let seen = Seen::default();
-    let consumer = consumer(&engine(), &seen);
-    let third = |context: Context, _: Message| async move {
-        match context.attempt() {
-            3 => Ok(()),
-            _ => Err(Failure::Retryable("no route".to_owned())),
-        }
-    };
-    let stop = seen.at_least("done", 1);
-    let summary = in_time(consumer.run(streams.source().await, third, stop))
-        .await
-        .unwrap();
-    assert_eq!((summary.done, summary.deferred), (1, 2));
+    it_comes_again_after_the_delay(streams.source().await).await;
     assert_eq!(streams.left().await, 0);
 }
 

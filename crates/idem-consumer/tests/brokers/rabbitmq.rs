@@ -1,15 +1,9 @@
 //! RabbitMQ.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use idem_consumer::{Consumer, KeyFrom, Message, RunError, rabbitmq};
-use idem_core::{Context, Failure, Scope};
+use idem_consumer::{Message, RunError, rabbitmq};
+use idem_core::{Context, Failure};
 use idem_testbed::{RabbitMq, skip_or_fail};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -22,9 +16,10 @@ use lapin::{
 use tokio::time::sleep;
 
 use super::{
-    KEY, Seen, consumer, engine, in_time,
+    KEY, Seen,
+    cases::{it_comes_again_after_the_delay, one_runs_and_the_rest_is_dead, quick},
+    consumer, engine, in_time,
     kills::{Rabbit, effects_are_once_though_workers_and_the_broker_are_killed},
-    watched,
 };
 
 /// Queues of one test on the shared node.
@@ -114,10 +109,6 @@ impl Queues {
     }
 }
 
-async fn quick(_: Context, _: Message) -> Result<(), Failure<String>> {
-    Ok(())
-}
-
 /// One node for all, which the last one kills.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_one_node() {
@@ -142,41 +133,7 @@ async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &RabbitMq)
     queues.publish(Some("a"), "5 usd").await;
     queues.publish(None, "no key").await;
     queues.publish(Some(&"k".repeat(300)), "a long key").await;
-    let seen = Seen::default();
-    // One after the other: which of two messages with one key is first is not left to chance.
-    let builder = Consumer::builder(
-        engine(),
-        Scope::new("orders").unwrap(),
-        KeyFrom::header(KEY),
-    );
-    let consumer = watched(builder.concurrency(1), &seen);
-    let ran = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&ran);
-    let handler = move |context: Context, message: Message| {
-        count.fetch_add(1, Ordering::Relaxed);
-        async move {
-            assert_eq!(message.header(KEY), Some(&b"a"[..]));
-            assert_eq!(context.key().key(), "a");
-            Ok::<_, Failure<String>>(())
-        }
-    };
-    let stop = async {
-        seen.at_least("dead-letter", 3).await;
-        seen.at_least("repeat", 2).await;
-    };
-    let summary = in_time(consumer.run(queues.source(), handler, stop))
-        .await
-        .unwrap();
-    assert_eq!(ran.load(Ordering::Relaxed), 1);
-    assert_eq!(
-        (
-            summary.done,
-            summary.repeats,
-            summary.dead_letters,
-            summary.unsettled
-        ),
-        (1, 2, 3, 0)
-    );
+    one_runs_and_the_rest_is_dead(queues.source(), 3).await;
     assert_eq!(queues.left("once").await, 0);
     let dead = queues.dead_letters().await;
     let names: Vec<&str> = dead.iter().map(|(name, _)| &**name).collect();
@@ -187,20 +144,7 @@ async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &RabbitMq)
 async fn deferred_messages_come_again_after_the_delay(server: &RabbitMq) {
     let queues = Queues::on(server, "again").await;
     queues.publish(Some("a"), "x").await;
-    let seen = Seen::default();
-    let consumer = consumer(&engine(), &seen);
-    let third = |context: Context, message: Message| async move {
-        assert_eq!(&**message.body(), b"x");
-        match context.attempt() {
-            3 => Ok(()),
-            _ => Err(Failure::Retryable("no route".to_owned())),
-        }
-    };
-    let stop = seen.at_least("done", 1);
-    let summary = in_time(consumer.run(queues.source(), third, stop))
-        .await
-        .unwrap();
-    assert_eq!((summary.done, summary.deferred), (1, 2));
+    it_comes_again_after_the_delay(queues.source()).await;
     assert_eq!(queues.left("again").await, 0);
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Queue {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    extended: Notify,
 }
 
 #[derive(Default)]
@@ -35,6 +36,10 @@ pub(crate) struct State {
     /// Calls that fail.
     pub(crate) fail_next: usize,
     pub(crate) fail_dead: usize,
+    /// It is set up wrong once so many messages were taken.
+    pub(crate) wrong_after: Option<usize>,
+    /// How often deliveries are extended; every ten seconds by default.
+    pub(crate) extend_every: Option<Duration>,
 }
 
 impl Queue {
@@ -50,6 +55,11 @@ impl Queue {
         state.waiting.push_back(message);
         drop(state);
         self.shared.changed.notify_waiters();
+    }
+
+    /// Waits until a delivery is extended.
+    pub(crate) async fn extended(&self) {
+        self.shared.extended.notified().await;
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -68,6 +78,9 @@ impl Source for Queue {
             changed.as_mut().enable();
             {
                 let mut state = self.state();
+                if state.wrong_after == Some(state.taken.len()) {
+                    return Err(SourceError::config("no such queue"));
+                }
                 if state.fail_next > 0 {
                     state.fail_next -= 1;
                     state.taken.push(Instant::now());
@@ -123,11 +136,13 @@ impl Source for Queue {
     }
 
     fn extend_every(&self) -> Option<Duration> {
-        Some(Duration::from_secs(10))
+        let every = self.state().extend_every;
+        Some(every.unwrap_or(Duration::from_secs(10)))
     }
 
     async fn extend(&self, _: &Message) -> Result<(), SourceError> {
         self.state().extended.push(Instant::now());
+        self.shared.extended.notify_one();
         Ok(())
     }
 

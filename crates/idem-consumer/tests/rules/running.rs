@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,15 +11,12 @@ use std::{
 
 use async_trait::async_trait;
 use idem_conformance::CallFault;
-use idem_consumer::{Message, RunError, Source, SourceError};
+use idem_consumer::{Message, RunError};
 use idem_core::{
     Context, Failure, Fingerprint, Idempotency, Policy, RecordKey,
     store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{LEASE, SECOND, builder, message, queue::Queue, world};
 
@@ -216,37 +213,12 @@ async fn a_dead_letter_that_cannot_be_placed_is_deferred_and_not_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_is_set_up_wrong_ends_the_run_after_what_runs() {
-    struct Wrong(Queue, Mutex<bool>);
-    impl Source for Wrong {
-        type Delivery = Message;
-        async fn next(&self, room: usize) -> Result<Option<Message>, SourceError> {
-            if std::mem::replace(&mut *self.1.lock().unwrap(), true) {
-                return Err(SourceError::config("no such queue"));
-            }
-            self.0.next(room).await
-        }
-        fn message(&self, delivery: &Message) -> Message {
-            delivery.clone()
-        }
-        async fn ack(&self, delivery: &Message) -> Result<(), SourceError> {
-            self.0.ack(delivery).await
-        }
-        async fn defer(&self, delivery: &Message, delay: Duration) -> Result<(), SourceError> {
-            self.0.defer(delivery, delay).await
-        }
-        async fn dead_letter(
-            &self,
-            delivery: &Message,
-            reason: &idem_consumer::Reason,
-        ) -> Result<(), SourceError> {
-            self.0.dead_letter(delivery, reason).await
-        }
-    }
     let (_, idem) = world(Policy::default());
     let consumer = builder(&idem).build().unwrap();
     let queue = Queue::of([message("a")]);
-    let source = Wrong(queue.clone(), Mutex::new(false));
-    let error = consumer.run(source, a_second, pending()).await.unwrap_err();
+    queue.state().wrong_after = Some(1);
+    let run = consumer.run(queue.clone(), a_second, pending());
+    let error = run.await.unwrap_err();
     assert!(matches!(error, RunError::Source(_)), "{error}");
     assert_eq!(queue.state().acked, 1);
 }
@@ -293,53 +265,22 @@ async fn a_store_that_is_set_up_wrong_halts_the_run_and_nothing_is_lost() {
 /// Work that blocks its thread is extended all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_handler_that_blocks_its_thread_is_extended() {
-    struct Quick(Queue, Arc<Notify>);
-    impl Source for Quick {
-        type Delivery = Message;
-        async fn next(&self, room: usize) -> Result<Option<Message>, SourceError> {
-            self.0.next(room).await
-        }
-        fn message(&self, delivery: &Message) -> Message {
-            delivery.clone()
-        }
-        async fn ack(&self, delivery: &Message) -> Result<(), SourceError> {
-            self.0.ack(delivery).await
-        }
-        async fn defer(&self, delivery: &Message, delay: Duration) -> Result<(), SourceError> {
-            self.0.defer(delivery, delay).await
-        }
-        async fn dead_letter(
-            &self,
-            delivery: &Message,
-            reason: &idem_consumer::Reason,
-        ) -> Result<(), SourceError> {
-            self.0.dead_letter(delivery, reason).await
-        }
-        fn extend_every(&self) -> Option<Duration> {
-            Some(Duration::from_millis(5))
-        }
-        async fn extend(&self, _: &Message) -> Result<(), SourceError> {
-            self.1.notify_one();
-            Ok(())
-        }
-    }
     let (_, idem) = world(Policy::default());
     let consumer = builder(&idem).build().unwrap();
-    let extended = Arc::new(Notify::new());
-    let (told, source) = (Arc::clone(&extended), Queue::of([message("a")]));
+    let queue = Queue::of([message("a")]);
+    queue.state().extend_every = Some(Duration::from_millis(5));
+    let extended = queue.clone();
     let handler = move |_: Context, _: Message| {
-        let told = Arc::clone(&told);
+        let queue = extended.clone();
         async move {
             // Blocks until the broker has been told.
             let handle = tokio::runtime::Handle::current();
-            std::thread::spawn(move || handle.block_on(told.notified()))
+            std::thread::spawn(move || handle.block_on(queue.extended()))
                 .join()
                 .unwrap();
             Ok::<_, Failure<String>>(())
         }
     };
-    let summary = consumer
-        .run(Quick(source, extended), handler, pending())
-        .await;
+    let summary = consumer.run(queue, handler, pending()).await;
     assert_eq!(summary.unwrap().done, 1);
 }

@@ -5,7 +5,7 @@ use super::{
     story::{HALT, IN_FLIGHT, RECLAIM, SHORT, Story, aged, completed, durable, record},
 };
 use crate::{
-    event::{Action, Call, Ending, Fault, Phase, Reply, Told, Ver},
+    event::{Action, Call, Ending, Fault, Id, Phase, Reply, Summary, Told, Ver},
     key::KeyId,
 };
 
@@ -84,6 +84,23 @@ fn an_execution_that_is_called_superseded_after_its_answer_expired_may_have_stor
     assert!(!failed(1400));
 }
 
+/// An update that was sent for this question at the first moment, and given up at the second.
+fn lost_update(
+    story: &mut Story,
+    by: Id,
+    (sent, given_up): (u64, u64),
+    expected: Ver,
+    record: Summary,
+) {
+    let update = Call::Update {
+        expected,
+        record,
+        ttl_ms: 1000,
+    };
+    let unknown = Reply::Failed(Fault::Unknown);
+    story.call(Some(by), sent, Some((given_up, unknown)), update);
+}
+
 /// The key may have been settled as asked, and have been claimed anew since.
 #[test]
 fn a_settlement_that_met_another_record_after_a_lost_reply_may_have_been_made() {
@@ -94,13 +111,13 @@ fn a_settlement_that_met_another_record_after_a_lost_reply_may_have_been_made() 
         let what = Action::Resolve { resolution };
         let settling = story.ask((1100, 2000), what, Told::Changed);
         if lost {
-            let update = Call::Update {
-                expected: Ver(1, 1),
-                record: record(2, 2, Phase::Retryable),
-                ttl_ms: 1000,
-            };
-            let unknown = Reply::Failed(Fault::Unknown);
-            story.call(Some(settling), 1110, Some((1600, unknown)), update);
+            lost_update(
+                &mut story,
+                settling,
+                (1110, 1600),
+                Ver(1, 1),
+                record(2, 2, Phase::Retryable),
+            );
         }
         story.claim_taken_over((1300, 1310), (2, 2), 3);
         is_explained(&story, HALT)
@@ -121,13 +138,13 @@ fn a_take_over_whose_reply_was_lost_may_have_held_a_released_key() {
         let corrected = Action::Claim { request: 1 };
         let claim = story.ask((200, 2500), corrected, Told::InFlight);
         if lost {
-            let update = Call::Update {
-                expected: Ver(1, 2),
-                record: record(2, 3, IN_FLIGHT),
-                ttl_ms: 1000,
-            };
-            let unknown = Reply::Failed(Fault::Unknown);
-            story.call(Some(claim), 210, Some((600, unknown)), update);
+            lost_update(
+                &mut story,
+                claim,
+                (210, 600),
+                Ver(1, 2),
+                record(2, 3, IN_FLIGHT),
+            );
         }
         let first = Action::Claim { request: 0 };
         story.ask((700, 710), first, Told::Mismatch);
@@ -148,13 +165,13 @@ fn a_take_over_of_a_refused_claim_may_have_been_given_back() {
         let again = Action::Claim { request: 0 };
         let refused = story.ask((200, 300), again, Told::InFlight);
         if lost {
-            let update = Call::Update {
-                expected: Ver(1, 2),
-                record: record(2, 3, IN_FLIGHT),
-                ttl_ms: 1000,
-            };
-            let unknown = Reply::Failed(Fault::Unknown);
-            story.call(Some(refused), 210, Some((250, unknown)), update);
+            lost_update(
+                &mut story,
+                refused,
+                (210, 250),
+                Ver(1, 2),
+                record(2, 3, IN_FLIGHT),
+            );
         }
         let third = Told::Acquired {
             attempt: 3,
