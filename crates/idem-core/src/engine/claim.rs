@@ -84,16 +84,16 @@ impl Idempotency {
         let span = observe::claim_span(key, measures);
         // Pinned before it is wrapped: moving it would cost more than claiming in memory does.
         let claiming = pin!(async {
-            let since = measures.start(Shape::Claim);
+            let timer = measures.start(Shape::Claim);
             let mut claim = in_place!(self.claim_once(key, fingerprint));
-            measures.stop(Shape::Claim, since);
+            timer.stop();
             if let (Ok(Claim::Refused(Refused::InFlight { retry_after })), OnBusy::Wait(max)) =
                 (&claim, self.policy().on_busy)
             {
                 let left = *retry_after;
-                let since = measures.start(Shape::Wait);
+                let timer = measures.start(Shape::Wait);
                 claim = Box::pin(self.claim_waiting(key, fingerprint, max, left)).await;
-                measures.stop(Shape::Wait, since);
+                timer.stop();
             }
             observe::claimed(&span, &claim);
             claim

@@ -151,7 +151,7 @@ impl Run {
         self.latest.duration_since(self.first)
     }
 
-    /// Over, if it is over, since when? Nobody asked after the latest failure.
+    /// What is known of it while no success has come: it may be over since the latest failure.
     fn over(self) -> Over {
         Over {
             lasted: self.lasted(),

@@ -75,7 +75,7 @@ impl Execution {
     pub async fn run<F: Future>(&self, work: F) -> Ran<F::Output> {
         let measures = self.held().engine.measures();
         let span = observe::run_span(self.key(), self.attempt(), measures);
-        let since = measures.start(Shape::Run);
+        let timer = measures.start(Shape::Run);
         let mut work = pin!(catching(work.instrument(span)));
         let mut watch = None;
         let finished = poll_fn(|cx| {
@@ -88,7 +88,7 @@ impl Execution {
             watch.as_mut().poll(cx).map(|Superseded| None)
         });
         let finished = finished.await;
-        measures.stop(Shape::Run, since);
+        timer.stop();
         match finished {
             Some(Ok(output)) => Ran::Finished(output),
             Some(Err(message)) => Ran::Stopped(Stopped::Panicked(message)),

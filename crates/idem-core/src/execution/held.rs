@@ -158,10 +158,9 @@ impl Held {
     /// Ends the execution as it was [asked](Self::ask): at once if the store takes it, else in the
     /// background.
     pub(super) async fn end(&self) -> Result<Recording, Superseded> {
-        let measures = self.engine.measures();
-        let since = measures.start(Shape::Ending);
+        let timer = self.engine.measures().start(Shape::Ending);
         let ended = in_place!(self.end_or_leave());
-        measures.stop(Shape::Ending, since);
+        timer.stop();
         ended
     }
 

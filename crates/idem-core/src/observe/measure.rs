@@ -175,16 +175,10 @@ impl Measures {
         &self.route
     }
 
-    /// The time now, if anybody listens to this histogram.
-    pub(crate) fn start(&self, shape: Shape) -> Option<Instant> {
-        is_listened_to(&self.histogram(shape)).then(Instant::now)
-    }
-
-    /// Records the time since then.
-    pub(crate) fn stop(&self, shape: Shape, since: Option<Instant>) {
-        if let Some(since) = since {
-            self.record(shape, Seconds(since.elapsed()));
-        }
+    /// Measures from now on. Reads a clock only if anybody listens to this histogram.
+    pub(crate) fn start(&self, shape: Shape) -> Timer {
+        let histogram = self.histogram(shape);
+        Timer(is_listened_to(&histogram).then(|| (histogram, Instant::now())))
     }
 
     pub(crate) fn record(&self, shape: Shape, value: impl IntoF64) {
@@ -194,6 +188,19 @@ impl Measures {
     fn histogram(&self, shape: Shape) -> Histogram {
         let key = &self.keys[shape as usize];
         metrics::with_recorder(|recorder| recorder.register_histogram(key, &METADATA))
+    }
+}
+
+/// A time that is measured.
+#[must_use]
+pub(crate) struct Timer(Option<(Histogram, Instant)>);
+
+impl Timer {
+    /// Records the time since the start.
+    pub(crate) fn stop(self) {
+        if let Self(Some((histogram, since))) = self {
+            histogram.record(Seconds(since.elapsed()));
+        }
     }
 }
 

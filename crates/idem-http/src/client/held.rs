@@ -15,6 +15,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{Intent, Next, Sent, clock::Clock};
 
+/// How much of a body is read where nothing else is said: 1 MiB.
+pub(super) const DEFAULT_LIMIT: usize = 1 << 20;
+
 /// The largest part of an error's body that is looked at.
 const ERROR_LIMIT: usize = 64 << 10;
 

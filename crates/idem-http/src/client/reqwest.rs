@@ -81,7 +81,7 @@ impl Default for IdempotencyMiddleware {
 
 impl IdempotencyMiddleware {
     /// The most that is read of an answer's body where nothing else is said: 1 MiB.
-    pub const DEFAULT_BODY_LIMIT: usize = 1 << 20;
+    pub const DEFAULT_BODY_LIMIT: usize = held::DEFAULT_LIMIT;
 
     /// A middleware with these rules. [`client`](Self::client) makes a client of it.
     ///

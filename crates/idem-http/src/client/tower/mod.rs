@@ -8,7 +8,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 pub use self::{body::SentBody, service::IntentService};
-use super::RetryRules;
+use super::{RetryRules, held::DEFAULT_LIMIT};
 
 type IsNotSent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 
@@ -88,7 +88,7 @@ impl Default for IntentLayer {
 
 impl IntentLayer {
     /// The most that is read of a body where nothing else is said: 1 MiB.
-    pub const DEFAULT_BODY_LIMIT: usize = 1 << 20;
+    pub const DEFAULT_BODY_LIMIT: usize = DEFAULT_LIMIT;
 
     /// A layer with these rules. Put it outside of everything that could send a request again.
     #[must_use]
