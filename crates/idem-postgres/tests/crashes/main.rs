@@ -1,52 +1,31 @@
-//! G7: the client or the server is killed (SIGKILL) at every point between the claim and the
-//! answer of the transactional mode. Afterwards the user's table has one row for the key and the
-//! record says so, or it has none and the key can be had again. Never two, and never an answer
-//! without its row.
+//! G7: the client or the server is killed (SIGKILL) at every point between the claim and the answer of
+//! the transactional mode. Afterwards the user's table has one row for the key and the record says so,
+//! or it has none and the key can be had again. Never two, and never an answer without its row.
 //!
-//! A client is this very program, started once more, on a runtime of one thread. Its points are
-//! the moments at which that thread goes to sleep, with all that it had to say sent, and those at
-//! which it wakes up, with an answer there and not yet read: every await of every task that waits
-//! for anything is one of the former.
+//! A client is this very program, started once more, on a runtime of one thread. Its points are the
+//! moments at which that thread goes to sleep, with all that it had to say sent, and those at which it
+//! wakes up, with an answer there and not yet read: every await of every task that waits for anything
+//! is one of the former.
 //!
 //! `IDEM_CRASH_ROUNDS` repeats the matrix so many times; a single round by default.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../idem-sql/tests/crashes/client.rs"]
 mod client;
+#[path = "../../../idem-sql/tests/crashes/matrix.rs"]
 mod matrix;
+mod world;
 
-use idem_testbed::{Postgres, skip_or_fail};
-use matrix::{Counts, Matrix, SURE};
-
-use crate::client::{Mode, Point, Victim};
-
-fn rounds() -> usize {
-    let rounds = std::env::var("IDEM_CRASH_ROUNDS").ok();
-    rounds.map_or(1, |rounds| rounds.parse().unwrap())
-}
-
-async fn crash_everywhere(mode: Mode, victim: Victim, level: &str) {
-    let builder = Postgres::builder().setting("default_transaction_isolation", level);
-    let Some(server) = skip_or_fail(builder.start().await) else {
-        return;
-    };
-    let matrix = Matrix::new(server, mode, victim).await;
-    let mut counts = Counts::default();
-    for _ in 0..rounds() {
-        for point in [Point::Sleep, Point::Wake] {
-            counts.add(&matrix.run(point).await);
-        }
-    }
-    println!("{mode:?}, {victim:?} killed, {level}: {counts}");
-    let sure = usize::try_from(2 * SURE).unwrap();
-    assert!(counts.runs >= sure * rounds(), "{counts}");
-    assert!(counts.rolled_back > 0, "{counts}");
-}
+use client::{Mode, Victim};
+use world::World;
 
 macro_rules! matrix {
     ($($name:ident: $mode:ident, $victim:ident, $level:literal;)+) => {
         $(#[tokio::test]
         async fn $name() {
-            crash_everywhere(Mode::$mode, Victim::$victim, $level).await;
+            if let Some(world) = World::open($level).await {
+                matrix::crash_everywhere(world, Mode::$mode, Victim::$victim).await;
+            }
         })+
     };
 }

@@ -1,4 +1,6 @@
 //! What is killed, or sees its server killed: a process of its own.
+//!
+//! Compiled into the tests of each store, beside its own `world`.
 
 use std::{
     env, fmt,
@@ -14,9 +16,9 @@ use idem_core::{
     Fingerprint, Idempotency, IdempotencyKey, OnBusy, Policy, RecordKey, Scope,
     store::StoreErrorKind,
 };
-use idem_postgres::{CommitError, Committed, PostgresStore, Transactional, TxError};
 use rustix::process::{Signal, getpid, kill_process};
-use sqlx::PgConnection;
+
+use crate::world::{self, CommitError, Committed, Conn, TestedStore, Transactional, TxError};
 
 pub(crate) const TEST: &str = "client::dies_when_it_is_told_to";
 pub(crate) const ORDER: &str = "IDEM_CRASH_ORDER";
@@ -24,7 +26,7 @@ pub(crate) const ORDER: &str = "IDEM_CRASH_ORDER";
 pub(crate) const MARK: &str = "client: ";
 
 /// Long enough for a client to do its work, and short enough to wait for when it died.
-pub(crate) const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -75,7 +77,7 @@ impl fmt::Display for Order {
 
 impl Order {
     fn parse(text: &str) -> Self {
-        let words: Vec<_> = text.split(' ').collect();
+        let words: Vec<_> = text.splitn(6, ' ').collect();
         Self {
             mode: if words[0] == "Once" {
                 Mode::Once
@@ -208,8 +210,11 @@ impl Client {
 }
 
 /// The transactional mode as another process would have it.
-pub(crate) async fn connect(url: &str) -> Transactional {
-    let store = PostgresStore::connect(url).await.unwrap();
+async fn connect(url: &str) -> Transactional {
+    transactional(&world::store(url).await)
+}
+
+pub(crate) fn transactional(store: &TestedStore) -> Transactional {
     let policy = Policy::default()
         .lease(LEASE)
         .on_busy(OnBusy::Wait(Duration::from_secs(60)));
@@ -223,15 +228,15 @@ pub(crate) async fn pay(
     order: &Order,
 ) -> Result<Committed<String>, TxError<sqlx::Error>> {
     let (key, request) = (order.record_key(), Fingerprint::of("crashes", b"request"));
-    let work = async |tx: &mut PgConnection| {
-        let insert = sqlx::query("INSERT INTO payments VALUES ($1)");
+    let work = async |tx: &mut Conn| {
+        let insert = sqlx::query(world::INSERT);
         insert.bind(&order.key).execute(tx).await?;
         Ok(IdempotencyKey::random().as_str().to_owned())
     };
     match order.mode {
         Mode::Once => transactional.once_in_tx(&key, &request, work).await,
         Mode::Execute => {
-            let work = async |tx: &mut PgConnection, _| work(tx).await;
+            let work = async |tx: &mut Conn, _| work(tx).await;
             transactional.execute_in_tx(&key, &request, work).await
         }
     }

@@ -1,4 +1,6 @@
 //! Runs clients and looks at what they left.
+//!
+//! Compiled into the tests of each store, beside its own `world`.
 
 use std::{
     fmt,
@@ -7,10 +9,11 @@ use std::{
 };
 
 use idem_core::{IdempotencyKey, store::State};
-use idem_postgres::{PostgresStore, Transactional};
-use idem_testbed::Postgres;
 
-use crate::client::{self, Mode, Order, Point, Told, Victim, Word};
+use crate::{
+    client::{self, Mode, Order, Point, Told, Victim, Word},
+    world::{SURE, Transactional, World},
+};
 
 /// More points than a call has, also when it goes on over a restart of the server.
 const MOST_POINTS: u64 = 1000;
@@ -19,27 +22,23 @@ const MOST_POINTS: u64 = 1000;
 /// when so many calls in a row had fewer.
 const OVER: usize = 3;
 
-/// So many points of a kind every call has, unless an answer is there before its client looks for it:
-/// the claim, the begin, the work, the completion and the commit. A busy machine that runs the server
-/// in the client's place does that, and the point is then looked for in another call.
-pub(crate) const SURE: u64 = 5;
 /// Calls in which one of those is looked for.
 const MOST_CALLS: usize = 200;
 
 /// What came of a number of runs.
 #[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) runs: usize,
+struct Counts {
+    runs: usize,
     /// The row was there after the crash.
-    pub(crate) committed: usize,
+    committed: usize,
     /// It was not, and the key could be had again.
-    pub(crate) rolled_back: usize,
+    rolled_back: usize,
     /// The client could not tell.
     unknown: usize,
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.committed += other.committed;
         self.rolled_back += other.rolled_back;
@@ -62,28 +61,42 @@ impl fmt::Display for Counts {
     }
 }
 
-pub(crate) struct Matrix {
-    server: Postgres,
+/// `IDEM_CRASH_ROUNDS`, or one.
+fn rounds() -> usize {
+    let rounds = std::env::var("IDEM_CRASH_ROUNDS").ok();
+    rounds.map_or(1, |rounds| rounds.parse().unwrap())
+}
+
+pub(crate) async fn crash_everywhere(world: World, mode: Mode, victim: Victim) {
+    let transactional = client::transactional(world.store());
+    let matrix = Matrix {
+        world,
+        transactional,
+        mode,
+        victim,
+    };
+    let mut counts = Counts::default();
+    for _ in 0..rounds() {
+        for point in [Point::Sleep, Point::Wake] {
+            counts.add(&matrix.run(point).await);
+        }
+    }
+    println!("{mode:?}, {victim:?} killed: {counts}");
+    let sure = usize::try_from(2 * SURE).unwrap();
+    assert!(counts.runs >= sure * rounds(), "{counts}");
+    assert!(counts.rolled_back > 0, "{counts}");
+}
+
+struct Matrix {
+    world: World,
+    transactional: Transactional,
     mode: Mode,
     victim: Victim,
 }
 
 impl Matrix {
-    pub(crate) async fn new(server: Postgres, mode: Mode, victim: Victim) -> Self {
-        let store = PostgresStore::connect(&server.url()).await.unwrap();
-        store.migrate().await.unwrap();
-        server
-            .sql("CREATE TABLE payments (key text NOT NULL)")
-            .unwrap();
-        Self {
-            server,
-            mode,
-            victim,
-        }
-    }
-
     /// Crashes at every point of this kind.
-    pub(crate) async fn run(&self, point: Point) -> Counts {
+    async fn run(&self, point: Point) -> Counts {
         let mut counts = Counts::default();
         let (mut over, mut number, mut calls) = (0, 1, 0);
         while number < MOST_POINTS {
@@ -94,7 +107,7 @@ impl Matrix {
                 point,
                 number,
                 key: IdempotencyKey::random().as_str().to_owned(),
-                url: self.server.url(),
+                url: self.world.url(),
             };
             let (crashed, told) = self.crash(&order).await;
             let there = self.check(&order, told).await;
@@ -128,8 +141,7 @@ impl Matrix {
             match word {
                 Word::AtThePoint => {
                     crashed = true;
-                    self.server.kill();
-                    self.server.restart().await.unwrap();
+                    self.world.crash_server().await;
                     client.go_on();
                 }
                 Word::Told(told) => {
@@ -150,12 +162,13 @@ impl Matrix {
     /// Holds the promise against what is there, and against what the client was told. Says whether
     /// the row was there.
     async fn check(&self, order: &Order, told: Option<Told>) -> bool {
-        let transactional = client::connect(&self.server.url()).await;
         // Nobody knows when a transaction ends whose client has gone: this waits for it.
-        self.wait_for_the_dead(order).await;
-        let rows = self.rows(order);
+        if order.victim == Victim::Client {
+            self.world.wait_for_the_dead().await;
+        }
+        let rows = self.world.rows(&order.key).await;
         assert!(rows <= 1, "{order}: {rows} rows");
-        let completed = is_completed(&transactional, order).await;
+        let completed = self.is_completed(order).await;
         assert_eq!(
             rows == 1,
             completed,
@@ -167,39 +180,19 @@ impl Matrix {
             Some(Told::Unknown) | None => {}
         }
         // Whatever happened, the next call has the key, and there is one row in the end.
-        let again = client::pay(&transactional, order).await;
+        let again = client::pay(&self.transactional, order).await;
         let again = again.unwrap_or_else(|error| panic!("{order}: {error}"));
         assert_eq!(again.replayed, rows == 1, "{order}");
-        assert_eq!(self.rows(order), 1, "{order}");
-        assert!(is_completed(&transactional, order).await, "{order}");
+        assert_eq!(self.world.rows(&order.key).await, 1, "{order}");
+        assert!(self.is_completed(order).await, "{order}");
         rows == 1
     }
 
-    fn rows(&self, order: &Order) -> usize {
-        let sql = format!("SELECT 1 FROM payments WHERE key = '{}'", order.key);
-        self.server.sql(&sql).unwrap().len()
+    async fn is_completed(&self, order: &Order) -> bool {
+        let engine = self.transactional.engine();
+        let found = engine.lookup(&order.record_key()).await.unwrap();
+        found.is_some_and(|found| matches!(found.record.state, State::Completed { .. }))
     }
-
-    /// Waits until no session of the client's is left.
-    async fn wait_for_the_dead(&self, order: &Order) {
-        if order.victim == Victim::Server {
-            return;
-        }
-        let others = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' \
-             AND state <> 'idle' AND pid <> pg_backend_pid()";
-        while !self.server.sql(others).unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-async fn is_completed(transactional: &Transactional, order: &Order) -> bool {
-    let found = transactional
-        .engine()
-        .lookup(&order.record_key())
-        .await
-        .unwrap();
-    found.is_some_and(|found| matches!(found.record.state, State::Completed { .. }))
 }
 
 /// A client at work.
