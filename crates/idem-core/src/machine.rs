@@ -53,8 +53,8 @@
 //! holder from renewing.
 //!
 //! A create that is sent again gets a new revision. Two copies of a create, unlike two copies of an
-//! update, can both be applied: the first one, then a take-over and its release, then the second.
-//! A late write that expects the first copy must not fit the second.
+//! update, can both be applied: the first one, then the second after the first was given back or had
+//! expired. A late write that expects the first copy must not fit the second.
 
 mod claiming;
 mod end;

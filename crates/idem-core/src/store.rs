@@ -33,7 +33,7 @@ pub use record::{ClaimToken, Record, State, StateKind, Stored, Version};
 /// | **S1** | Of concurrent creates on one absent key exactly one answers [`Created::New`]; the others answer `Exists` with the winner, never with nothing. |
 /// | **S2** | [`update`](Self::update) applies if and only if the stored version equals `expected`, atomically. |
 /// | **S3** | [`delete`](Self::delete) likewise. |
-/// | **S4** | `age` is measured by the store's clock alone, survives its restart, and never runs backwards between two writes. Where the clock of a store's server can be set, its docs say what that does. |
+/// | **S4** | `age` is measured by the store's clock alone, survives its restart, and never runs backwards between two writes. A clock that *steps* breaks this: forward, it ends leases and retention early (a living holder is taken over); backward, it keeps the key of a dead holder for longer. Where the clock of a store's server can be set, its docs say so, and it warns of a step that it can see. |
 /// | **S5** | Past its ttl a record is absent to all four operations, purged or not. |
 /// | **S6** | Nothing goes before its ttl: no eviction, ever. A full store refuses with [`StoreErrorKind::Full`]. |
 /// | **S7** | What was written is read back whole; an unknown format version is [`StoreErrorKind::Corrupt`] and is never overwritten. |

@@ -33,9 +33,7 @@ pub enum Stopped {
     Panicked(String),
     /// A renewal found that another execution owns the key; the work was dropped at an await (G3).
     ///
-    /// There is nothing left to store. Hand the execution to
-    /// [`Execution::ended`]`(Err(Superseded))`, which notes how it ended; one that is dropped instead
-    /// is reported as a crash whose lease runs out.
+    /// There is nothing left to store: drop the execution.
     Superseded,
 }
 

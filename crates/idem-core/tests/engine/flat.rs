@@ -27,9 +27,9 @@ fn counting() -> (Spawner, Arc<AtomicUsize>) {
     (spawner, tasks)
 }
 
-/// Store calls of each minute of an outage, with nothing but what the engine does by itself in the
-/// second half of each minute. At most so many claims are there to be given back after it.
-async fn outage(most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
+/// Store calls of each minute of an outage with a thousand claims a second, and those that the engine makes
+/// by itself once they are over. At most so many claims are there to be given back after it.
+async fn outage(minutes: usize, most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
     let store = ScriptedStore::default();
     let (spawner, tasks) = counting();
     let idem = Idempotency::builder(store.clone())
@@ -48,8 +48,9 @@ async fn outage(most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
     }
     let mut per_minute = Vec::new();
     let mut number = 0_u32;
-    for _ in 0..10 {
-        for _ in 0..30 {
+    store.forget_calls();
+    for _ in 0..minutes {
+        for _ in 0..60 {
             for _ in 0..RATE {
                 let idem = idem.clone();
                 let name = key(&number.to_string());
@@ -63,15 +64,14 @@ async fn outage(most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
             }
             sleep(Duration::from_secs(1)).await;
         }
-        let before = store.forget_calls();
-        assert!(before > 0);
-        sleep(Duration::from_secs(30)).await;
         per_minute.push(store.forget_calls());
         assert!(tasks.load(Ordering::SeqCst) <= 1, "one task for all of it");
     }
-    let (first, last) = (per_minute[0], per_minute[9]);
+    sleep(Duration::from_secs(30)).await;
+    let by_itself = store.forget_calls();
+    assert!(by_itself / 30 <= 400, "{by_itself} calls in 30 s");
+    let (first, last) = (per_minute[0], per_minute[minutes - 1]);
     assert!(last <= first + first / 4, "{per_minute:?}");
-    assert!(last / 30 <= 400, "calls per second: {per_minute:?}");
     store.hang_all(false);
     store.up();
     idem.wait_idle().await;
@@ -90,16 +90,16 @@ async fn outage(most_to_give_back: usize, begin: impl Fn(&ScriptedStore)) {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_hangs_leaves_a_bounded_amount_of_work() {
-    outage(1_100, |store| store.hang_all(true)).await;
+    outage(10, 1_100, |store| store.hang_all(true)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_refuses_leaves_a_bounded_amount_of_work() {
     // Nothing was applied, for certain.
-    outage(0, |store| store.down(StoreErrorKind::Unavailable)).await;
+    outage(2, 0, |store| store.down(StoreErrorKind::Unavailable)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_may_have_written_leaves_a_bounded_amount_of_work() {
-    outage(1_100, |store| store.down(StoreErrorKind::Unknown)).await;
+    outage(2, 1_100, |store| store.down(StoreErrorKind::Unknown)).await;
 }

@@ -118,6 +118,43 @@ async fn g1_an_ending_that_hangs_keeps_its_key_held() {
     }
 }
 
+/// Each holds the place of a call for as long as it hangs, and all of them are to be renewed.
+#[tokio::test(start_paused = true)]
+async fn g1_thousands_of_endings_that_hang_keep_their_keys_held() {
+    const ENDINGS: usize = 9_000;
+    // Calls may take a third of a lease that is so short.
+    let lease = Duration::from_secs(3);
+    let store = ScriptedStore::default();
+    let (idem, other) = (
+        with(&store, Policy::default().lease(lease)),
+        engine(&store.other_process()),
+    );
+    let mut running = Vec::new();
+    for n in 0..ENDINGS {
+        running.push(acquire(&idem, &n.to_string()).await);
+    }
+    store.hang_answers(true);
+    let end = |execution: Execution| tokio::spawn(execution.complete("ok"));
+    let endings: Vec<_> = running.into_iter().map(end).collect();
+    for ending in endings {
+        assert_eq!(ending.await.unwrap(), Ok(Recording::Pending));
+    }
+    for _ in 0..30 {
+        sleep(lease / 7).await;
+        for n in (0..ENDINGS).step_by(97) {
+            let key = key(&n.to_string());
+            let claim = other.claim(&key, &print("a")).await.unwrap();
+            assert!(
+                matches!(claim, Claim::Refused(Refused::InFlight { .. })),
+                "{n}: {claim:?}"
+            );
+        }
+    }
+    store.hang_answers(false);
+    idem.wait_idle().await;
+    assert_eq!(&replayed(&other, "0").await[..], b"ok");
+}
+
 #[tokio::test(start_paused = true)]
 async fn g2_an_answer_that_the_store_never_takes_ends_with_its_fallback() {
     for kind in [
