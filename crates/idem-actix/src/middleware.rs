@@ -166,7 +166,7 @@ impl IdempotencyMiddleware {
 
     /// Says what a route has of its own, by the request: another profile, an engine with another
     /// policy. `None` for a route that has nothing. [`RouteKnobs`] in the request's extensions, left
-    /// there by a middleware outside of this one, come first.
+    /// there by a middleware outside of this one, come first, knob by knob.
     ///
     /// A path is shown as it was sent, and actix-web routes by the decoded one: `/%70ayouts` reaches
     /// `/payouts` and is in no map of paths. So give the middleware itself the strictest policy, and let
@@ -195,11 +195,9 @@ impl IdempotencyMiddleware {
 
     /// The guard of the request's route.
     pub(crate) fn guard(&self, request: &ServiceRequest) -> Cow<'_, Guard> {
-        if let Some(own) = request.extensions().get() {
-            return self.guard.for_route(Some(own));
-        }
-        let own = self.knobs.as_ref().and_then(|knobs| knobs(request));
-        self.guard.for_route(own.as_ref())
+        let route = self.knobs.as_ref().and_then(|knobs| knobs(request));
+        let extensions = request.extensions();
+        self.guard.for_route(extensions.get(), route.as_ref())
     }
 
     /// `Err` is the error of the application's own function.

@@ -16,7 +16,7 @@
 //!
 //! | verdict | what apalis is told |
 //! |---|---|
-//! | acknowledge | the handler's response, or the stored one |
+//! | acknowledge | the handler's response, or the stored one; a repeat of a task whose response was too large to keep gets `AbortError` with [`ResponseNotKept`], unless the type reads `null` |
 //! | defer | `RetryAfterError` with the delay |
 //! | dead letter | `AbortError` with the reason: the task is killed |
 //! | halt | `RetryAfterError`: a layer cannot stop its worker |
@@ -115,7 +115,7 @@ where
     S: Service<Task<Args>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxDynError>,
-    S::Response: Serialize + DeserializeOwned,
+    S::Response: Serialize + DeserializeOwned + Send,
     Args: Serialize + Send + Sync + 'static,
 {
     type Response = S::Response;
@@ -133,16 +133,17 @@ where
         let consumer = self.consumer.clone();
         Box::pin(async move {
             let message = message(&task).map_err(AbortError::new)?;
-            let work = async |context: Context| {
+            let mut response = None;
+            let own = &mut response;
+            let work = move |context: Context| async move {
                 let mut task = task;
                 task.inject_data(context);
-                service
-                    .call(task)
-                    .await
-                    .map_err(|error| failure(&error.into()))
+                let answered = service.call(task).await;
+                let answered = answered.map_err(|error| failure(&error.into()));
+                answered.map(|response| &*own.insert(response))
             };
             let verdict = consumer.handle(&message, work).await;
-            answer(verdict)
+            answer(verdict, response)
         })
     }
 }
@@ -166,13 +167,39 @@ fn failure(error: &BoxDynError) -> Failure<String> {
     }
 }
 
-fn answer<T: DeserializeOwned>(verdict: Verdict) -> Result<T, BoxDynError> {
+/// `own` is what the handler answered just now.
+fn answer<T: DeserializeOwned>(verdict: Verdict, own: Option<T>) -> Result<T, BoxDynError> {
     match verdict {
-        Verdict::Ack(done) => {
-            serde_json::from_slice(&done.answer).map_err(|error| AbortError::new(error).into())
-        }
+        Verdict::Ack(done) => match (own, serde_json::from_slice(&done.answer)) {
+            // The store did not take it.
+            (Some(own), _) if done.answer == NULL => Ok(own),
+            (_, Ok(answer)) => Ok(answer),
+            (_, Err(_)) if done.answer == NULL => Err(AbortError::new(ResponseNotKept).into()),
+            (_, Err(error)) => Err(AbortError::new(error).into()),
+        },
         Verdict::Defer { delay, cause } => Err(RetryAfterError::new(cause, delay).into()),
         Verdict::DeadLetter(reason) => Err(AbortError::new(reason).into()),
         Verdict::Halt(error) => Err(RetryAfterError::new(error, HALTED).into()),
     }
 }
+
+/// An answer that is not there.
+const NULL: &str = "null";
+
+/// The task was done by an earlier delivery, and its response was too large for the store to keep.
+///
+/// It is the source of an `AbortError`: the task is over, and does not run again.
+///
+/// ```
+/// use apalis_core::error::{AbortError, BoxDynError};
+/// use idem_consumer::apalis::ResponseNotKept;
+///
+/// fn was_done(error: &BoxDynError) -> bool {
+///     let source = error.downcast_ref::<AbortError>().and_then(std::error::Error::source);
+///     source.is_some_and(|source| source.is::<ResponseNotKept>())
+/// }
+/// # assert!(was_done(&AbortError::new(ResponseNotKept).into()));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the task was done before, and its response was too large to keep")]
+pub struct ResponseNotKept;

@@ -30,11 +30,11 @@ mod link;
 
 use std::{fmt, pin::Pin, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use lapin::{
     Acker, Channel, Confirmation, Connection, ConnectionProperties,
     message::Delivery as Received,
-    options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicPublishOptions},
+    options::{BasicAckOptions, BasicNackOptions, BasicPublishOptions},
 };
 use tokio::{
     sync::{Mutex, watch},
@@ -48,8 +48,8 @@ use link::Link;
 
 pub use copy::{REASON, REASON_NAME};
 
-/// How long the broker may take to confirm a message.
-const CONFIRMED: Duration = Duration::from_secs(10);
+/// How long the broker may take to answer, unless set.
+const ANSWERED: Duration = Duration::from_secs(10);
 /// How long a message is held at most: far below the broker's `consumer_timeout`.
 const HELD: Duration = Duration::from_secs(5 * 60);
 
@@ -80,6 +80,7 @@ pub struct Queue {
     name: String,
     prefetch: u16,
     dead_letters: String,
+    answered: Duration,
     held: Mutex<JoinSet<()>>,
     closed: watch::Sender<bool>,
     link: Mutex<Option<Link>>,
@@ -111,6 +112,7 @@ impl Queue {
             dead_letters: format!("{name}.dead"),
             name,
             prefetch: 64,
+            answered: ANSWERED,
             held: Mutex::default(),
             closed: watch::Sender::new(false),
             link: Mutex::default(),
@@ -134,6 +136,15 @@ impl Queue {
         self
     }
 
+    /// How long the broker may take to answer: to a connection with all that is set up on it, a confirm,
+    /// an acknowledgement, a cancel; 10 s unless set. After that it counts as away. A connection that
+    /// breaks without a word is noticed by the heartbeats besides.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answered = timeout;
+        self
+    }
+
     /// Publishes a dead letter, and returns once the broker has it safe.
     async fn place_dead_letter(
         &self,
@@ -153,15 +164,22 @@ impl Queue {
             let sent = placing.basic_publish("".into(), queue, options, body, properties);
             sent.await?.await
         };
-        match timeout(CONFIRMED, published).await {
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(_)) => Err(SourceError::away(format!(
+        match within(self.answered, async {
+            published.await.map_err(SourceError::away)
+        })
+        .await?
+        {
+            Confirmation::Ack(None) => Ok(()),
+            _ => Err(SourceError::away(format!(
                 "the queue `{}` did not take it",
                 self.dead_letters
             ))),
-            Ok(Err(error)) => Err(SourceError::away(error)),
-            Err(elapsed) => Err(SourceError::away(elapsed)),
         }
+    }
+
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<(), SourceError> {
+        let told = delivery.received.acker.ack(BasicAckOptions::default());
+        within(self.answered, async { settled(told.await) }).await
     }
 }
 
@@ -182,10 +200,13 @@ pub struct Delivery {
     placing: Channel,
 }
 
-impl Delivery {
-    async fn acknowledge(&self) -> Result<(), SourceError> {
-        settled(self.received.acker.ack(BasicAckOptions::default()).await)
-    }
+/// What the broker answers, unless it takes longer than this.
+async fn within<T>(
+    longest: Duration,
+    asked: impl Future<Output = Result<T, SourceError>>,
+) -> Result<T, SourceError> {
+    let no_answer = |_| Err(SourceError::away(format!("no answer within {longest:?}")));
+    timeout(longest, asked).await.unwrap_or_else(no_answer)
 }
 
 async fn requeue(acker: &Acker) -> Result<(), SourceError> {
@@ -212,7 +233,7 @@ impl Source for Queue {
         let mut held = self.link.lock().await;
         let link = match &mut *held {
             Some(link) => link,
-            None => held.insert(self.open().await?),
+            None => held.insert(within(self.answered, self.open()).await?),
         };
         match link.consumer.next().await {
             Some(Ok(received)) => Ok(Some(Delivery {
@@ -236,12 +257,13 @@ impl Source for Queue {
     }
 
     async fn ack(&self, delivery: &Delivery) -> Result<(), SourceError> {
-        delivery.acknowledge().await
+        self.acknowledge(delivery).await
     }
 
     async fn defer(&self, delivery: &Delivery, delay: Duration) -> Result<(), SourceError> {
         let acker = delivery.received.acker.clone();
         let mut closed = self.closed.subscribe();
+        let longest = self.answered;
         let mut held = self.held.lock().await;
         while held.try_join_next().is_some() {}
         held.spawn(async move {
@@ -250,27 +272,23 @@ impl Source for Queue {
                 _ = closed.wait_for(|closed| *closed) => {}
             }
             // An error means that the channel is gone, and the message is back already.
-            let _ = requeue(&acker).await;
+            let _ = within(longest, requeue(&acker)).await;
         });
         Ok(())
     }
 
     async fn dead_letter(&self, delivery: &Delivery, reason: &Reason) -> Result<(), SourceError> {
         self.place_dead_letter(delivery, reason).await?;
-        delivery.acknowledge().await
+        self.acknowledge(delivery).await
     }
 
-    /// What was fetched and not handed out, and what is held, goes back at once.
+    /// What was fetched and not handed out, and what is held, goes back at once. Where the broker does
+    /// not answer, it goes back with the connection.
     async fn close(&self) {
         let mut link = self.link.lock().await;
         if let Some(link) = &mut *link {
-            let tag = link.consumer.tag();
             // An error means that the channel is gone, and the messages are back already.
-            let cancelled = link.taking.basic_cancel(tag, BasicCancelOptions::default());
-            let _ = cancelled.await;
-            while let Some(Some(Ok(received))) = link.consumer.next().now_or_never() {
-                let _ = requeue(&received.acker).await;
-            }
+            let _ = within(self.answered, link.give_back()).await;
         }
         self.closed.send_replace(true);
         let mut held = self.held.lock().await;

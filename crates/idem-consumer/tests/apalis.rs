@@ -18,12 +18,16 @@ use idem_consumer::{
     apalis::{IdempotencyLayer, KEY},
 };
 use idem_core::{Context, Idempotency, Scope};
-use idem_memory::MemoryStore;
+use idem_memory::{MemoryConfig, MemoryStore};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
 fn layer() -> IdempotencyLayer {
-    let idem = Idempotency::new(MemoryStore::new());
+    layer_over(MemoryStore::new())
+}
+
+fn layer_over(store: MemoryStore) -> IdempotencyLayer {
+    let idem = Idempotency::new(store);
     let scope = Scope::new("parcels").unwrap();
     IdempotencyLayer::new(
         Consumer::builder(idem, scope, KeyFrom::header(KEY))
@@ -57,6 +61,7 @@ impl Service<Task<u32>> for Ending {
         std::future::ready(match task.args {
             1 => Ok(format!("answer {ran}")),
             2 => Err(AbortError::new("declined").into()),
+            4 => Ok("x".repeat(10_000)),
             _ => Err("no route".into()),
         })
     }
@@ -87,6 +92,20 @@ async fn a_repeat_gets_the_stored_response_and_errors_are_mapped() {
     let error = service.call(Task::new(1)).await.unwrap_err();
     assert!(error.to_string().contains("no key"), "{error}");
     assert_eq!(ending.0.load(Ordering::Relaxed), 4, "a, b, and c twice");
+}
+
+/// The task is done: it is not run again for the sake of its response.
+#[tokio::test]
+async fn a_response_that_was_too_large_is_the_first_ones_and_a_repeat_is_told() {
+    let small = MemoryStore::with_config(MemoryConfig::default().max_bytes(4096));
+    let ending = Ending::default();
+    let mut service = layer_over(small).layer(ending.clone());
+    let first = service.call(task("a", 4)).await.unwrap();
+    assert_eq!(first.len(), 10_000);
+    let error = service.call(task("a", 4)).await.unwrap_err();
+    assert!(error.downcast_ref::<AbortError>().is_some(), "{error}");
+    assert!(error.to_string().contains("was done before"), "{error}");
+    assert_eq!(ending.0.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -169,12 +169,15 @@ impl OpenApiFragment {
             .collect()
     }
 
-    /// Adds both to an operation. A parameter of that name, and what the operation says itself of a
-    /// status and a media type, stay as they are.
+    /// Adds both to an operation. A header parameter of that name, and what the operation says itself
+    /// of a status and a media type, stay as they are.
     pub fn add_to(&self, operation: &mut Operation) {
         let parameters = operation.parameters.get_or_insert_default();
         let is_there = parameters.iter().any(|parameter| match parameter {
-            RefOr::T(parameter) => parameter.name.eq_ignore_ascii_case(&self.parameter.name),
+            RefOr::T(own) => {
+                matches!(own.parameter_in, ParameterIn::Header)
+                    && own.name.eq_ignore_ascii_case(&self.parameter.name)
+            }
             RefOr::Ref(_) => false,
         });
         if !is_there {

@@ -195,7 +195,7 @@ impl IdempotencyLayer {
 
     /// Says what a route has of its own, by the request: another profile, an engine with another
     /// policy. `None` for a route that has nothing. [`RouteKnobs`] in the request's extensions, left
-    /// there by a layer outside of this one, come first.
+    /// there by a layer outside of this one, come first, knob by knob.
     ///
     /// ```
     /// use http::request::Parts;
@@ -226,11 +226,8 @@ impl IdempotencyLayer {
 
     /// The guard of the request's route.
     pub(crate) fn guard(&self, parts: &Parts) -> Cow<'_, Guard> {
-        if let Some(own) = parts.extensions.get() {
-            return self.guard.for_route(Some(own));
-        }
-        let own = self.knobs.as_ref().and_then(|knobs| knobs(parts));
-        self.guard.for_route(own.as_ref())
+        let route = self.knobs.as_ref().and_then(|knobs| knobs(parts));
+        self.guard.for_route(parts.extensions.get(), route.as_ref())
     }
 
     pub(crate) fn admit(&self, guard: &Guard, parts: &Parts) -> Admission {

@@ -1,7 +1,8 @@
 //! Runs the HTTP cases of `vectors/` against a server, in whatever language it is written.
 //!
 //! The cases are data: `vectors/README.md` says what they are made of, and which routes a server offers
-//! for them. This crate reads them, sends what they say, and reports.
+//! for them. This crate reads them, sends what they say, and reports. With the feature `fixture` it has
+//! those routes, too, for a server in Rust.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -14,6 +15,8 @@
 mod case;
 mod client;
 mod expect;
+#[cfg(feature = "fixture")]
+pub mod fixture;
 mod report;
 mod run;
 

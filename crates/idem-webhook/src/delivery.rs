@@ -15,7 +15,8 @@ use crate::{BoxError, Event, Inbox, Receipt, Verified, event::pack};
 ///
 /// In both, the handler runs once at a time, on a task of its own: a sender that hangs up cancels
 /// nothing. `Ok` from it means that the event never runs again; an error, that the next delivery (or
-/// `work_off`) runs it again, as often as the policy allows.
+/// `work_off`) runs it again, as often as the policy allows. A panic is an error like any other to
+/// `accept`; to `run` it is what [`Policy::on_panic`](idem_core::Policy::on_panic) says.
 #[derive(Debug)]
 #[must_use = "nothing is stored and nothing runs before `accept` or `run`"]
 pub struct Delivery {
@@ -58,7 +59,7 @@ impl Delivery {
     ///
     /// The sender does not deliver again what was answered with 202. So call
     /// [`Inbox::work_off`] at the start of the service and from time to time: it runs what a crash
-    /// or an error of the handler left.
+    /// or an error or a panic of the handler left.
     ///
     /// # Cancel safety
     /// Dropping the future cancels nothing.
@@ -105,10 +106,13 @@ impl Delivery {
                 }
                 Ok((execution, event)) if answered == Answered::Stored => {
                     let _ = answer.send(Receipt::Taken { repeat: false });
-                    inbox.run_to_end(execution, event, handler).await;
+                    inbox.run_to_end(execution, event, true, handler).await;
                 }
                 Ok((execution, event)) => {
-                    let _ = answer.send(inbox.run_to_end(execution, event, handler).await);
+                    // It may have been accepted with an earlier delivery.
+                    let accepted = execution.previous_checkpoint().is_some();
+                    let over = inbox.run_to_end(execution, event, accepted, handler);
+                    let _ = answer.send(over.await);
                 }
             }
         });
@@ -136,7 +140,10 @@ impl Delivery {
     }
 
     async fn claim(&self, answered: Answered) -> Result<Execution, Receipt> {
-        let idem = &self.inbox.0.idem;
+        let idem = match answered {
+            Answered::Stored => &self.inbox.0.accepted,
+            Answered::Over => &self.inbox.0.idem,
+        };
         let key = self.inbox.0.scope.key(&self.verified.id);
         match idem.claim(&key, &self.verified.fingerprint).await {
             Ok(Claim::Acquired(execution)) => Ok(execution),

@@ -1,6 +1,6 @@
 //! [`Inbox`]: an endpoint's deliveries over an engine.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -52,8 +52,9 @@ pub enum InboxError {
 /// }
 /// ```
 ///
-/// The engine's policy counts, with two exceptions: a busy key is always answered at once, and
-/// nothing runs while the store is out of reach, because the sender delivers again. Set the
+/// The engine's policy counts, with three exceptions: a busy key is always answered at once; nothing
+/// runs while the store is out of reach, because the sender delivers again; and an event that was taken
+/// by [`accept`](Delivery::accept) runs again after a panic, because the sender does not. Set the
 /// retention to longer than the sender goes on delivering (Stripe: three days) and longer than the
 /// service may be down: an event that was taken and not worked off is forgotten with its record.
 #[derive(Clone)]
@@ -62,6 +63,8 @@ pub struct Inbox(pub(crate) Arc<Shared>);
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) idem: Idempotency,
+    /// The same for events that their sender does not deliver again.
+    pub(crate) accepted: Idempotency,
     pub(crate) scope: Scope,
     verifier: Verifier,
     body_limit: usize,
@@ -75,6 +78,10 @@ impl Inbox {
     /// How many events are worked off at once where nothing else is said.
     pub const DEFAULT_AT_ONCE: usize = 1000;
 
+    /// How many attempts an event has that was taken by [`accept`](Delivery::accept), where the policy
+    /// sets no limit.
+    pub const DEFAULT_ATTEMPTS: NonZeroU32 = NonZeroU32::new(1000).expect("it is not zero");
+
     /// An inbox for what `sender` delivers to `endpoint`. Two endpoints of one sender get the same
     /// events under the same ids, so each works them off for itself.
     ///
@@ -86,8 +93,11 @@ impl Inbox {
         endpoint: &str,
         verifier: Verifier,
     ) -> Result<Self, InboxError> {
+        let policy = idem.policy().clone().on_busy(OnBusy::Reject);
+        let attempts = policy.attempts_limit().unwrap_or(Self::DEFAULT_ATTEMPTS);
         Ok(Self(Arc::new(Shared {
-            idem: idem.with_policy(idem.policy().clone().on_busy(OnBusy::Reject))?,
+            accepted: idem.with_policy(policy.clone().max_attempts(attempts))?,
+            idem: idem.with_policy(policy)?,
             scope: Scope::new("webhook")?.child(sender)?.child(endpoint)?,
             verifier,
             body_limit: Self::DEFAULT_BODY_LIMIT,

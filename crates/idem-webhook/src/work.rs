@@ -27,6 +27,10 @@ impl Inbox {
     /// one holder. An event of a process that died is free once its lease is over. It reads through
     /// all records of the store.
     ///
+    /// An event has [`Policy::max_attempts`](idem_core::Policy::max_attempts), or
+    /// [`DEFAULT_ATTEMPTS`](Self::DEFAULT_ATTEMPTS) where that sets no limit. One that has used them up
+    /// stays in the store for its retention, and runs again under a policy that allows for more.
+    ///
     /// ```
     /// use idem_core::store::{Browse, StoreError};
     /// use idem_webhook::{BoxError, Event, Inbox};
@@ -94,10 +98,11 @@ impl Inbox {
     {
         use idem_core::Refused::{Abandoned, Exhausted};
 
-        let idem = &self.0.idem;
+        let idem = &self.0.accepted;
         let execution = match idem.claim(key, &stored.record.fingerprint).await {
             Ok(Claim::Acquired(execution)) => execution,
             Ok(Claim::Refused(Abandoned { .. } | Exhausted { .. })) => {
+                tracing::error!(key = %key, "an event does not run again by itself");
                 return Some(Receipt::GivenUp);
             }
             Ok(_) => return None,
@@ -113,14 +118,16 @@ impl Inbox {
             return None;
         };
         let event = Event::new(id, kind, body, execution.context());
-        Some(self.run_to_end(execution, event, handler).await)
+        Some(self.run_to_end(execution, event, true, handler).await)
     }
 
-    /// Runs a handler to its end, and stores that end.
+    /// Runs a handler to its end, and stores that end. `accepted`: the event is stored, and its sender
+    /// does not deliver it again.
     pub(crate) async fn run_to_end<H, F, E>(
         &self,
         execution: Execution,
         event: Event,
+        accepted: bool,
         handler: H,
     ) -> Receipt
     where
@@ -142,8 +149,8 @@ impl Inbox {
             Ran::Stopped(Stopped::Panicked(message)) => {
                 tracing::error!(message, "the handler of an event panicked");
                 match self.0.idem.policy().panic() {
-                    OnPanic::Fail => (execution.fail(message).await, Receipt::GivenUp),
-                    OnPanic::Retry => (execution.fail_retryable().await, Receipt::Failed),
+                    OnPanic::Fail if !accepted => (execution.fail(message).await, Receipt::GivenUp),
+                    _ => (execution.fail_retryable().await, Receipt::Failed),
                 }
             }
             Ran::Stopped(Stopped::Superseded) => return Receipt::Failed,

@@ -65,7 +65,7 @@ fn api() -> Router<App> {
 }
 
 /// All that it takes to charge once: whose key it is, and which rules to speak.
-fn idempotency(idem: Idempotency, profile: idem_http::Profile) -> IdempotencyLayer {
+pub(crate) fn idempotency(idem: Idempotency, profile: idem_http::Profile) -> IdempotencyLayer {
     let scope = |request: &Parts| match request.extensions.get::<Merchant>() {
         Some(merchant) => Ok(merchant.scope()?),
         None => Err(StatusCode::UNAUTHORIZED.into()),

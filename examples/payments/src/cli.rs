@@ -41,6 +41,11 @@ pub(crate) struct Args {
     /// What happens to a key whose execution vanished half-way: run again, or wait for a person
     #[arg(long, value_enum, default_value_t = Abandoned::Reclaim)]
     on_abandoned: Abandoned,
+
+    /// Offers the routes of the HTTP vectors as well, without authentication: for tests alone
+    #[cfg(feature = "vectors")]
+    #[arg(long)]
+    pub(crate) vectors: bool,
 }
 
 impl Args {

@@ -22,6 +22,8 @@ mod shutdown;
 mod stores;
 mod stripe;
 mod transfers;
+#[cfg(feature = "vectors")]
+mod vectors;
 
 use std::io::IsTerminal as _;
 
@@ -39,6 +41,11 @@ async fn main() -> Result<()> {
     log_to_stderr();
     let Stores { idem, ledger } = stores::open(&args.store, args.policy()).await?;
     let router = app::router(idem.clone(), ledger, &args);
+    #[cfg(feature = "vectors")]
+    let router = match args.vectors {
+        true => router.merge(vectors::router(&idem)),
+        false => router,
+    };
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;

@@ -32,6 +32,12 @@ impl Merchant {
         known.then(|| Self(token.to_owned()))
     }
 
+    /// The caller of a fixture, who has a name of any form.
+    #[cfg(feature = "vectors")]
+    pub(crate) fn in_a_fixture(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The namespace of this merchant's keys: nobody else's requests can meet them there.
     pub(crate) fn scope(&self) -> Result<Scope, KeyError> {
         Scope::new("merchant")?.child(&self.0)
@@ -60,7 +66,7 @@ pub(crate) async fn authenticate(mut request: Request, next: Next) -> Response {
     }
 }
 
-fn unauthorized() -> Response {
+pub(crate) fn unauthorized() -> Response {
     let detail = "Send `Authorization: Bearer <merchant>`, one header, with a name of 1 to 128 \
                   characters: letters, digits and -._~+/=";
     let mut response = Problem::unauthorized(detail).into_response();

@@ -1,13 +1,17 @@
 //! [`Link`]: a connection, its channels and its consumer.
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::{
     Channel, Connection, ErrorKind,
-    options::{BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions},
+    options::{
+        BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::FieldTable,
 };
 
-use super::Queue;
+use super::{Queue, requeue};
 use crate::SourceError;
 
 /// What is there while the connection holds.
@@ -17,6 +21,19 @@ pub(super) struct Link {
     pub(super) consumer: lapin::Consumer,
     /// The channels close with it.
     _connection: Connection,
+}
+
+impl Link {
+    /// Takes nothing more, and gives back what was fetched and not handed out.
+    pub(super) async fn give_back(&mut self) -> Result<(), SourceError> {
+        let tag = self.consumer.tag();
+        let cancelled = self.taking.basic_cancel(tag, BasicCancelOptions::default());
+        cancelled.await.map_err(SourceError::away)?;
+        while let Some(Some(Ok(received))) = self.consumer.next().now_or_never() {
+            requeue(&received.acker).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Queue {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use idem_consumer::{Message, RunError, rabbitmq};
+use idem_consumer::{Message, RunError, Source as _, SourceErrorKind, rabbitmq};
 use idem_core::{Context, Failure};
 use idem_testbed::{RabbitMq, skip_or_fail};
 use lapin::{
@@ -13,7 +13,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use tokio::time::sleep;
+use tokio::{net::TcpListener, time::sleep};
 
 use super::{
     KEY, Seen,
@@ -21,6 +21,9 @@ use super::{
     consumer, engine, in_time,
     kills::{Rabbit, effects_are_once_though_workers_and_the_broker_are_killed},
 };
+
+/// Far below the time that a client would otherwise wait.
+const SHORT: Duration = Duration::from_millis(300);
 
 /// Queues of one test on the shared node.
 struct Queues {
@@ -121,6 +124,7 @@ async fn on_one_node() {
         a_drained_run_gives_back_what_did_not_start(&server),
         a_queue_that_is_not_there_ends_the_run(&server),
     );
+    a_broker_that_stands_still_holds_up_no_drain(&server).await;
     let broker = Rabbit::on(server).await;
     effects_are_once_though_workers_and_the_broker_are_killed(&broker).await;
 }
@@ -184,4 +188,29 @@ async fn a_queue_that_is_not_there_ends_the_run(server: &RabbitMq) {
         matches!(&error, RunError::Source(e) if e.to_string().contains("NOT_FOUND")),
         "{error}"
     );
+}
+
+/// It takes connections and says nothing, as one behind a broken network does.
+#[tokio::test]
+async fn a_broker_that_does_not_answer_is_away() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("amqp://{}/%2f", silent.local_addr().unwrap());
+    let source = rabbitmq::Queue::new(url, "silent").answer_timeout(SHORT);
+    let error = in_time(source.next(1)).await.unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Away, "{error}");
+    assert!(error.to_string().contains("no answer"), "{error}");
+}
+
+async fn a_broker_that_stands_still_holds_up_no_drain(server: &RabbitMq) {
+    let queues = Queues::on(server, "still").await;
+    queues.publish(Some("a"), "x").await;
+    let source = queues.source().answer_timeout(SHORT);
+    let delivery = in_time(source.next(1)).await.unwrap().unwrap();
+    source
+        .defer(&delivery, Duration::from_secs(60))
+        .await
+        .unwrap();
+    server.pause();
+    in_time(source.close()).await;
+    server.resume();
 }

@@ -10,7 +10,8 @@ use crate::Profile;
 /// What one route has of its own, where a layer is around many: an engine, for another policy, and a
 /// profile. All else is the layer's.
 ///
-/// A layer takes it from the request's extensions, or from the function that its `per_route` has.
+/// A layer takes it from the request's extensions, and what is not set there from the function that its
+/// `per_route` has.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,13 +54,31 @@ impl RouteKnobs {
 }
 
 impl Guard {
-    /// The guard for a request to a route: this one, but for what the route has of its own. Bounds and
-    /// counts stay common to all routes.
+    /// The guard for a request: this one, but for the knobs that the request brings in its extensions,
+    /// and those of its route. Each knob is taken from the first of the two that sets it. Bounds and
+    /// counts stay common to all.
+    ///
+    /// ```
+    /// use http::Method;
+    /// use idem_http::{Profile, driver::{Guard, RouteKnobs}};
+    ///
+    /// fn for_puts(guard: &Guard) -> Guard {
+    ///     let put = RouteKnobs::new().profile(Profile::seed().methods([Method::PUT]));
+    ///     guard.for_route(None, Some(&put)).into_owned()
+    /// }
+    /// ```
     #[must_use]
-    pub fn for_route(&self, route: Option<&RouteKnobs>) -> Cow<'_, Self> {
-        let Some(RouteKnobs { idem, profile }) = route else {
+    pub fn for_route(
+        &self,
+        request: Option<&RouteKnobs>,
+        route: Option<&RouteKnobs>,
+    ) -> Cow<'_, Self> {
+        let own = [request, route].into_iter().flatten();
+        let idem = own.clone().find_map(|knobs| knobs.idem.as_ref());
+        let profile = own.clone().find_map(|knobs| knobs.profile.as_ref());
+        if idem.is_none() && profile.is_none() {
             return Cow::Borrowed(self);
-        };
+        }
         Cow::Owned(self.clone().with(|rules| {
             if let Some(idem) = idem {
                 rules.idem = idem.clone();

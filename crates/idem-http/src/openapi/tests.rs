@@ -67,11 +67,25 @@ fn what_an_operation_says_itself_stays() {
     let mut own = Operation::new();
     let taken = Response::new("already paid");
     own.responses = [("409", taken)].into_iter().collect();
-    let key = ParameterBuilder::new().name("idempotency-key").build();
+    let key = ParameterBuilder::new().name("idempotency-key");
+    let key = key.parameter_in(ParameterIn::Header).build();
     own.parameters = Some(vec![RefOr::T(key)]);
     let route = api(&Profile::seed(), own);
     assert_eq!(route["post"]["parameters"].as_array().unwrap().len(), 1);
     let conflict = &route["post"]["responses"]["409"];
     assert_eq!(conflict["description"], "already paid");
     assert!(conflict["content"]["application/problem+json"].is_object());
+}
+
+/// A parameter is one by its name and its place (OpenAPI 3.1, 4.8.12).
+#[test]
+fn a_parameter_of_the_same_name_elsewhere_is_another() {
+    let mut own = Operation::new();
+    let query = ParameterBuilder::new().name("Idempotency-Key");
+    let query = query.parameter_in(ParameterIn::Query).build();
+    own.parameters = Some(vec![RefOr::T(query)]);
+    let route = api(&Profile::seed(), own);
+    let places = route["post"]["parameters"].as_array().unwrap();
+    let places: Vec<_> = places.iter().map(|parameter| &parameter["in"]).collect();
+    assert_eq!(places, ["query", "header"]);
 }

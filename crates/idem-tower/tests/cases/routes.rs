@@ -51,3 +51,19 @@ async fn the_knobs_in_a_requests_extensions_come_first() {
     let first = pay("k").send(&app).await;
     pay("k").send(&app).await.assert_replays(&first);
 }
+
+/// The request says that its key is optional; the route's limit of attempts stays in force.
+#[tokio::test]
+async fn each_knob_that_a_request_does_not_bring_is_the_routes() {
+    let idem = memory();
+    let once = Policy::default().max_attempts(NonZeroU32::MIN);
+    let once = RouteKnobs::new().engine(idem.with_policy(once).unwrap());
+    let optional = RouteKnobs::new().profile(Profile::seed().optional());
+    let layer = layer_per_path(&idem, move |_| Some(once.clone()));
+    let app = serving_with(optional, layer, || async {
+        StatusCode::TOO_MANY_REQUESTS.into_response()
+    });
+    assert_eq!(call(Method::POST, "/").send(&app).await.status, 429);
+    assert_eq!(pay("k").send(&app).await.status, 429);
+    assert_eq!(pay("k").send(&app).await.code(), "attempts-exhausted");
+}

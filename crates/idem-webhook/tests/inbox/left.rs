@@ -1,8 +1,8 @@
 //! What a process left when it died is worked off by the next.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
-use idem_core::{Idempotency, Policy};
+use idem_core::{Idempotency, OnPanic, Policy};
 use idem_memory::{ManualClock, MemoryConfig, MemoryStore};
 use idem_webhook::{BoxError, Event, Inbox, Verifier, WorkedOff};
 use tokio::runtime::{Builder, Runtime};
@@ -62,4 +62,40 @@ fn an_event_that_was_taken_outlives_its_process() {
         let repeat = inbox.verify(&by_github("g", body), body.into()).unwrap();
         assert_eq!(repeat.accept(work).await.status(), 200);
     });
+}
+
+/// A panic is a bug of this service's, and the sender does not deliver again what it got a 202 for.
+#[tokio::test]
+async fn an_accepted_event_whose_handler_panics_runs_again_within_its_attempts() {
+    let store = MemoryStore::new();
+    let engine = |attempts| {
+        let policy = Policy::default().on_panic(OnPanic::Fail);
+        let policy = policy.max_attempts(NonZeroU32::new(attempts).unwrap());
+        let idem = Idempotency::builder(store.clone()).policy(policy);
+        idem.build().unwrap()
+    };
+    let inbox = |idem| {
+        let verifier = Verifier::github([GITHUB]).unwrap();
+        Inbox::new(idem, "github", "ci", verifier).unwrap()
+    };
+    async fn panics(_: Event) -> Result<(), BoxError> {
+        panic!("a bug")
+    }
+    let idem = engine(2);
+    let two = inbox(&idem);
+    let delivery = two.verify(&by_github("g", "{}"), "{}".into()).unwrap();
+    assert_eq!(delivery.accept(panics).await.status(), 202);
+    idem.wait_idle().await;
+
+    let failed = |failed| WorkedOff { done: 0, failed };
+    assert_eq!(two.work_off(&store, panics).await.unwrap(), failed(1));
+    let work = async |event: Event| {
+        assert_eq!((event.attempt(), &event.body()[..]), (3, &b"{}"[..]));
+        Ok::<_, BoxError>(())
+    };
+    // Both attempts were used up, and the event is there still.
+    assert_eq!(two.work_off(&store, work).await.unwrap(), failed(1));
+    let three = inbox(&engine(3));
+    let done = WorkedOff { done: 1, failed: 0 };
+    assert_eq!(three.work_off(&store, work).await.unwrap(), done);
 }

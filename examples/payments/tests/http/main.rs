@@ -14,3 +14,5 @@ mod shutdown;
 mod sqlite;
 mod stripe;
 mod tenants;
+#[cfg(feature = "vectors")]
+mod vectors;
