@@ -208,6 +208,7 @@ impl TxStore for MySqlStore {
         claim: &Record,
         ttl: Duration,
         wait: Duration,
+        _begun: bool,
     ) -> Result<Created, Broken> {
         let (row, writer) = (Row::new(claim, ttl), rand::random::<i64>());
         let sending = self.sending(wait);

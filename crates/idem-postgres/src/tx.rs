@@ -104,7 +104,7 @@ impl PostgresStore {
     ) -> Result<Option<Stored>, Broken> {
         // Waits for a transaction that inserted the row, and then for one that updated it.
         let wait = self.lock_timeout();
-        if let Created::New = self.create_in_tx(tx, key, claim, ttl, wait).await? {
+        if let Created::New = self.create_in_tx(tx, key, claim, ttl, wait, false).await? {
             return Ok(None);
         }
         self.lock_in_tx(tx, key).await
@@ -134,6 +134,7 @@ impl TxStore for PostgresStore {
         claim: &Record,
         ttl: Duration,
         wait: Duration,
+        _begun: bool,
     ) -> Result<Created, Broken> {
         let sql = self.sessions().sql();
         // In the common case this is all: a part of the work of the whole statement.

@@ -118,9 +118,14 @@ impl SqliteStore {
         key: &RecordKey,
         write: &Write,
         ttl: Duration,
+        own: bool,
     ) -> Result<Updated, Broken> {
         fits(&write.record).map_err(Broken::Failed)?;
-        take_lock(tx).await?;
+        match own {
+            // Whoever wrote the row has the lock.
+            true => must_be_open(tx).await?,
+            false => take_lock(tx).await?,
+        }
         let now = self.file().clock().now_ms();
         let row = Row::new(&write.record, ttl);
         let query = sqlx::query(UPDATE)
@@ -173,8 +178,11 @@ impl TxStore for SqliteStore {
         claim: &Record,
         ttl: Duration,
         _wait: Duration,
+        begun: bool,
     ) -> Result<Created, Broken> {
-        take_lock(tx).await?;
+        if !begun {
+            take_lock(tx).await?;
+        }
         let now = self.file().clock().now_ms();
         let row = Row::new(claim, ttl);
         let query = sqlx::query(CREATE)
@@ -203,7 +211,7 @@ impl TxStore for SqliteStore {
         ttl: Duration,
         _wait: Duration,
     ) -> Result<Updated, Broken> {
-        self.replace_in_tx(tx, key, write, ttl).await
+        self.replace_in_tx(tx, key, write, ttl, false).await
     }
 
     async fn end_in_tx(
@@ -212,9 +220,9 @@ impl TxStore for SqliteStore {
         key: &RecordKey,
         write: &Write,
         ttl: Duration,
-        _own: bool,
+        own: bool,
     ) -> Result<Updated, Broken> {
-        self.replace_in_tx(tx, key, write, ttl).await
+        self.replace_in_tx(tx, key, write, ttl, own).await
     }
 
     async fn lock_in_tx(
@@ -283,8 +291,14 @@ impl TxStore for SqliteStore {
 /// Takes the write lock for a transaction that may not have it, and refuses a connection that is in
 /// no transaction.
 async fn take_lock(tx: &mut SqliteConnection) -> Result<(), Broken> {
+    must_be_open(tx).await?;
+    run(tx, TAKE_LOCK).await.map_err(broken)
+}
+
+/// Refuses a connection that is in no transaction.
+async fn must_be_open(tx: &mut SqliteConnection) -> Result<(), Broken> {
     match still_open(tx).await {
-        Ok(true) => run(tx, TAKE_LOCK).await.map_err(broken),
+        Ok(true) => Ok(()),
         Ok(false) => Err(Broken::Failed(StoreError::unavailable(
             "there is no transaction: SQLite has rolled it back after an error, or none was begun",
         ))),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use idem_core::{
     Bytes, Context, Fingerprint, IdempotencyKey, RecordKey, Refused,
     error::Superseded,
-    machine::{Claimed, Claiming, Ending, Held, Holding, Op, Reply, Request, Want},
+    machine::{Claimed, Claiming, Ending, Held, Holding, Op, Reply, Want},
     store::StoreError,
 };
 use tokio::time::Instant;
@@ -87,7 +87,10 @@ impl<S: TxStore> Transactional<S> {
         fingerprint: &Fingerprint,
     ) -> Result<InTx, StoreError> {
         let wait = self.store.lock_timeout();
-        match self.try_claim_in_tx(tx, key, fingerprint, wait).await {
+        match self
+            .try_claim_in_tx(tx, key, fingerprint, wait, false)
+            .await
+        {
             Err(Broken::Contended(_)) => Ok(InTx::Refused(Refused::InFlight { retry_after: wait })),
             claimed => claimed.map_err(Broken::into_store_error),
         }
@@ -99,21 +102,14 @@ impl<S: TxStore> Transactional<S> {
         key: &RecordKey,
         fingerprint: &Fingerprint,
         wait: Duration,
+        mut begun: bool,
     ) -> Result<InTx, Broken> {
         let request = self.engine.request(fingerprint);
-        self.claim_rounds(tx, key, request, wait).await
-    }
-
-    async fn claim_rounds(
-        &self,
-        tx: &mut Conn<S>,
-        key: &RecordKey,
-        request: Request,
-        wait: Duration,
-    ) -> Result<InTx, Broken> {
         let mut claiming = Claiming::in_transaction(request);
         for _ in 0..MAX_ROUNDS {
-            let reply = self.perform_in_tx(tx, key, claiming.next(), wait).await?;
+            let op = claiming.next();
+            let reply = self.perform_in_tx(tx, key, op, wait, begun).await?;
+            begun = false;
             return Ok(match claiming.on_reply(reply, self.engine.grace()) {
                 // Somebody else's write went through.
                 Claimed::Again | Claimed::Later => continue,
@@ -136,11 +132,12 @@ impl<S: TxStore> Transactional<S> {
         key: &RecordKey,
         op: Op<'_>,
         wait: Duration,
+        begun: bool,
     ) -> Result<Reply, Broken> {
         Ok(match op {
             Op::Create(record) => {
                 let ttl = self.engine.ttl(&record.state);
-                let created = self.store.create_in_tx(tx, key, record, ttl, wait);
+                let created = self.store.create_in_tx(tx, key, record, ttl, wait, begun);
                 created.await?.into()
             }
             Op::Update(write) => {

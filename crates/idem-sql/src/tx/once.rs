@@ -99,8 +99,8 @@ impl<S: TxStore> Transactional<S> {
         let (mut wait, mut place, mut until) = (Duration::ZERO, None, None);
         for _ in 0..MAX_CLAIMS {
             let (mut tx, turn) = self.store.begin().await.map_err(claim_error)?;
-            let claimed = self.try_claim_in_tx(&mut tx, key, fingerprint, wait).await;
-            match claimed {
+            let claimed = self.try_claim_in_tx(&mut tx, key, fingerprint, wait, true);
+            match claimed.await {
                 Ok(claimed) => {
                     count(&claimed);
                     return Ok((tx, claimed, turn));

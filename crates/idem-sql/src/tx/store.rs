@@ -35,7 +35,8 @@ pub trait TxStore: Store + Clone + fmt::Debug + 'static {
     ) -> impl Future<Output = Result<(Tx<'static, Self>, Self::Turn), StoreError>> + Send;
 
     /// [`Store::create`] of a first claim, waiting no longer than this for another transaction that
-    /// holds the key.
+    /// holds the key. `begun` says that the store [began](Self::begin) this transaction, and that
+    /// nothing else has run in it.
     fn create_in_tx<'a>(
         &'a self,
         tx: &'a mut Conn<Self>,
@@ -43,6 +44,7 @@ pub trait TxStore: Store + Clone + fmt::Debug + 'static {
         claim: &'a Record,
         ttl: Duration,
         wait: Duration,
+        begun: bool,
     ) -> impl Future<Output = Result<Created, Broken>> + Send + 'a;
 
     /// [`Store::update`] likewise.
