@@ -13,11 +13,14 @@ use crate::{
     error::{DEADLOCK, LOCK_WAIT_TIMEOUT, concerns_one},
     read::Found,
     session::{Failure, Own, Sessions},
-    sql::{self, Replacement, Statement},
+    sql::{self, Replacement},
 };
 
 /// How often a statement is sent again that the server gave up to end a deadlock.
 const MAX_DEADLOCKS: usize = 20;
+
+/// What is sent beside the body of one row, with a scope of 1,024 bytes.
+const BESIDE_BODY: usize = 2 << 10;
 
 /// Into how many parts a batch is cut that waited too long for one row.
 const PARTS: usize = 16;
@@ -172,28 +175,65 @@ impl Sessions {
             _ => None,
         });
         let mut rows: Vec<_> = rows.collect();
+        if let [(key, row)] = &rows[..] {
+            return Ok(vec![self.create_alone(own, key, row, writer).await?]);
+        }
         rows.sort_unstable_by_key(|(key, _)| (key.key(), key.scope()));
-        let mut statement = sql::create(&rows, writer);
-        self.hurry(&mut statement, rows.len());
+        let statement = self.in_a_hurry(sql::create(&rows, writer));
         self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
         let read = sql::find(&keys, writer);
-        let found = match self.write_and_read(own, statement, read.clone()).await {
-            Err(failure) if failure.number() == Some(LOCK_WAIT_TIMEOUT) && rows.len() == 1 => {
-                // Somebody's transaction holds the row. What was committed before still stands.
-                let found = self.read(own, read).await?.into_iter().next();
-                return match found.map(|row| Found::new(row).answer()).transpose() {
-                    Ok(None | Some(Answer::Expired)) => Err(failure),
-                    answer => Ok(vec![answer]),
-                };
-            }
-            sent => sent?,
-        };
+        let found = self.write_and_read(own, &statement, &read).await?;
         let found: Vec<_> = found.into_iter().map(Found::new).collect();
         Ok(replies(groups, &found, |found| match found.is_by(writer) {
             true => Ok(Answer::Done),
             false => found.answer(),
         }))
+    }
+
+    async fn create_alone(
+        &self,
+        own: &mut Own,
+        key: &RecordKey,
+        row: &Row,
+        writer: i64,
+    ) -> Result<Reply, Failure> {
+        let create = sqlx::query(&**sql::CREATE_ALONE)
+            .bind(key.key().as_bytes())
+            .bind(key.scope().as_bytes())
+            .bind(&*row.version)
+            .bind(writer)
+            .bind(sql::micros(row))
+            .bind(row.status.as_bytes())
+            .bind(&row.body[..]);
+        let len = BESIDE_BODY + row.body.len();
+        self.fits(len, 1)?;
+        let read = sql::find(&[key], writer);
+        match self.write_alone(own, len, create).await {
+            // No live row was there. Of MySQL this is not known for sure.
+            Ok(done) if self.is_mariadb() && done.last_insert_id() == 0 => {
+                Ok(Ok(Some(Answer::Done)))
+            }
+            Ok(_) => {
+                let found = self.read(own, read).await.map_err(Failure::half_way)?;
+                let found = found.into_iter().next().map(Found::new);
+                Ok(found
+                    .map(|found| match found.is_by(writer) {
+                        true => Ok(Answer::Done),
+                        false => found.answer(),
+                    })
+                    .transpose())
+            }
+            Err(failure) if failure.number() == Some(LOCK_WAIT_TIMEOUT) => {
+                // Somebody's transaction holds the row. What was committed before still stands.
+                let found = self.read(own, read).await?.into_iter().next();
+                match found.map(|row| Found::new(row).answer()).transpose() {
+                    Ok(None | Some(Answer::Expired)) => Err(failure),
+                    answer => Ok(answer),
+                }
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn replace(&self, own: &mut Own, groups: &[Group<Call>]) -> Result<Vec<Reply>, Failure> {
@@ -216,20 +256,31 @@ impl Sessions {
         });
         let mut rows: Vec<_> = rows.collect();
         rows.sort_unstable_by_key(|row| (row.key.key(), row.key.scope()));
-        let mut statement = sql::replace(&rows, writer);
-        self.hurry(&mut statement, rows.len());
-        self.fits(statement.len(), rows.len())?;
         let keys: Vec<_> = rows.iter().map(|row| row.key).collect();
-        let written = self.write(own, statement).await?;
+        let written = match &rows[..] {
+            [
+                Replacement {
+                    key,
+                    expected,
+                    row: Some(row),
+                },
+            ] => self.replace_alone(own, key, expected, row, writer).await?,
+            rows => {
+                let statement = sql::replace(rows, writer);
+                let statement = match rows.len() {
+                    1 => statement,
+                    _ => self.in_a_hurry(statement),
+                };
+                self.fits(statement.len(), rows.len())?;
+                self.write(own, statement).await?
+            }
+        };
         if written == groups.len() as u64 {
             return Ok(groups.iter().map(|_| Ok(Some(Answer::Done))).collect());
         }
         // Behind whoever is writing to them: a row that has expired is then absent.
         let read = self.read(own, sql::find_decided(&keys, writer)).await;
-        let found = read.map_err(|failure| match failure {
-            Failure::Sqlx(error) => Failure::HalfWay(error),
-            failure => failure,
-        })?;
+        let found = read.map_err(Failure::half_way)?;
         let found: Vec<_> = found.into_iter().map(Found::new).collect();
         let there = found.iter().filter(|row| row.is_by(writer)).count() as u64;
         let mut replies = decided(replies(groups, &found, |found| match found.is_by(writer) {
@@ -246,6 +297,29 @@ impl Sessions {
             }
         }
         Ok(replies)
+    }
+
+    /// How many rows it wrote to.
+    async fn replace_alone(
+        &self,
+        own: &mut Own,
+        key: &RecordKey,
+        expected: &[u8],
+        row: &Row,
+        writer: i64,
+    ) -> Result<u64, Failure> {
+        let replace = sqlx::query(&**sql::REPLACE_ALONE)
+            .bind(writer)
+            .bind(sql::micros(row))
+            .bind(row.status.as_bytes())
+            .bind(&row.body[..])
+            .bind(&*row.version)
+            .bind(key.key().as_bytes())
+            .bind(key.scope().as_bytes())
+            .bind(expected);
+        let len = BESIDE_BODY + row.body.len();
+        self.fits(len, 1)?;
+        Ok(self.write_alone(own, len, replace).await?.rows_affected())
     }
 
     async fn get(
@@ -273,10 +347,10 @@ impl Sessions {
 
     /// Has a statement for many calls wait for no lock, so that one row that somebody holds keeps no
     /// other waiting: they go on in parts. MySQL knows no wait that is shorter than a second.
-    fn hurry(&self, statement: &mut Statement, rows: usize) {
-        if rows > 1 && self.is_mariadb() {
-            let hurry = "SET STATEMENT innodb_lock_wait_timeout = 0 FOR ";
-            statement.sql.insert_str(0, hurry);
+    fn in_a_hurry(&self, statement: String) -> String {
+        match self.is_mariadb() {
+            true => format!("SET STATEMENT innodb_lock_wait_timeout = 0 FOR {statement}"),
+            false => statement,
         }
     }
 

@@ -12,16 +12,16 @@ use futures_util::TryStreamExt;
 use idem_core::store::StoreError;
 use idem_sql::{Connection, Connections, Ledger, Open, Stage};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Either, Executor, MySqlConnection, MySqlPool, Row,
-    mysql::{MySqlConnectOptions, MySqlRow},
+    AssertSqlSafe, ConnectOptions, Either, Executor, MySql, MySqlConnection, MySqlPool, Row,
+    mysql::{MySqlArguments, MySqlConnectOptions, MySqlQueryResult, MySqlRow},
+    query::Query,
 };
 use tokio::time::timeout;
 
 use crate::{
     MySqlConfig,
     error::{self, store_error},
-    migrate,
-    sql::{self, Statement},
+    migrate, sql,
 };
 
 /// What a packet holds beside a payload or a checkpoint.
@@ -111,6 +111,14 @@ impl Failure {
         }
     }
 
+    /// The same failure, of what followed a write that went through.
+    pub(crate) fn half_way(self) -> Self {
+        match self {
+            Self::Sqlx(error) => Self::HalfWay(error),
+            failure => failure,
+        }
+    }
+
     /// Whether the connection is of no use any more.
     fn ends_session(&self) -> bool {
         match self {
@@ -195,15 +203,24 @@ impl Sessions {
     }
 
     /// Carries out a write that is a transaction of its own, and says how many rows it wrote to.
-    pub(crate) async fn write(&self, own: &mut Own, statement: Statement) -> Result<u64, Failure> {
-        let len = statement.len();
+    pub(crate) async fn write(&self, own: &mut Own, sql: String) -> Result<u64, Failure> {
+        let len = sql.len();
         self.send(own, len, async move |connection| {
-            let sql = AssertSqlSafe(statement.sql);
-            let done = match statement.body {
-                None => connection.execute(sqlx::raw_sql(sql)).await,
-                Some(body) => bound(sql, &body).execute(connection).await,
-            };
+            let done = connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await;
             Ok(done.map_err(Failure::Sqlx)?.rows_affected())
+        })
+        .await
+    }
+
+    /// [`write`](Self::write) of one row, by a prepared statement.
+    pub(crate) async fn write_alone(
+        &self,
+        own: &mut Own,
+        len: usize,
+        query: Query<'_, MySql, MySqlArguments>,
+    ) -> Result<MySqlQueryResult, Failure> {
+        self.send(own, len, async move |connection| {
+            query.execute(connection).await.map_err(Failure::Sqlx)
         })
         .await
     }
@@ -212,19 +229,12 @@ impl Sessions {
     pub(crate) async fn write_and_read(
         &self,
         own: &mut Own,
-        statement: Statement,
-        read: String,
+        write: &str,
+        read: &str,
     ) -> Result<Vec<MySqlRow>, Failure> {
-        if statement.body.is_some() {
-            self.write(own, statement).await?;
-            return self.read(own, read).await.map_err(|failure| match failure {
-                Failure::Sqlx(error) => Failure::HalfWay(error),
-                failure => failure,
-            });
-        }
-        let len = statement.len() + read.len();
+        let len = write.len() + read.len();
         self.send(own, len, async move |connection| {
-            let sql = AssertSqlSafe(format!("{}; {read}", statement.sql));
+            let sql = AssertSqlSafe(format!("{write}; {read}"));
             let mut replies = connection.fetch_many(sqlx::raw_sql(sql));
             let (mut written, mut rows) = (false, Vec::new());
             loop {
@@ -297,13 +307,6 @@ impl Sessions {
 /// What a call is told whose connection was given up by another.
 pub(crate) fn lost() -> StoreError {
     StoreError::unavailable("the connection was lost before")
-}
-
-fn bound(
-    sql: AssertSqlSafe<String>,
-    body: &[u8],
-) -> sqlx::query::Query<'_, sqlx::MySql, sqlx::mysql::MySqlArguments> {
-    sqlx::query(sql).bind(body).persistent(false)
 }
 
 /// As the pool's, in UTC, and without a log: statements have keys and payloads in them.

@@ -2,7 +2,7 @@
 //!
 //! They keep to what both MariaDB and MySQL 8 document. Batches are plain text with hexadecimal
 //! literals, so that every value has one type whatever the session's character set is, and need no
-//! statement prepared for each number of rows. One large body is sent as an argument instead.
+//! statement prepared for each number of rows. One row alone is written by a prepared statement.
 //!
 //! Rows are named in the order of the primary key and read by it, so that all statements lock them in
 //! one order. A statement reads the clock behind the lock: `SYSDATE` moves on while it waits, as `NOW`
@@ -10,12 +10,8 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use bytes::Bytes;
 use idem_core::{RecordKey, store::Filter};
 use idem_sql::row::Row;
-
-/// A body from this length on is an argument.
-const LARGE: usize = 256 << 10;
 
 /// The server's clock, in microseconds since 1970. `SYSDATE` is in the session's time zone, and what
 /// that differs from UTC is known from `NOW`: both are as of the statement's start.
@@ -34,20 +30,6 @@ pub(crate) fn overdue() -> String {
         "SELECT COUNT(*) FROM (SELECT 1 FROM idem_records WHERE expires_at > 0 \
          AND expires_at < {NOW} - 600000000 LIMIT 100000) AS overdue"
     )
-}
-
-/// A statement, and the argument of its only `?`.
-#[derive(Debug)]
-pub(crate) struct Statement {
-    pub(crate) sql: String,
-    pub(crate) body: Option<Bytes>,
-}
-
-impl Statement {
-    /// How many bytes are sent.
-    pub(crate) fn len(&self) -> usize {
-        self.sql.len() + self.body.as_ref().map_or(0, Bytes::len)
-    }
 }
 
 /// A row that takes the place of another.
@@ -102,13 +84,18 @@ pub(crate) fn replace_one(condition: &str) -> String {
     )
 }
 
+/// [`create_one`] in a transaction of its own.
+pub(crate) static CREATE_ALONE: LazyLock<String> = LazyLock::new(|| create_one("TRUE"));
+
+/// [`replace_one`] likewise.
+pub(crate) static REPLACE_ALONE: LazyLock<String> = LazyLock::new(|| replace_one("TRUE"));
+
 /// The row of a key and a scope, locked until the transaction ends. The columns are those of [`find`].
 pub(crate) static LOCK_ONE: LazyLock<String> =
     LazyLock::new(|| format!("{} WHERE `key` = ? AND scope = ? FOR UPDATE", found("body")));
 
 /// Files records, and then says what is there.
-pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> Statement {
-    let mut body = None;
+pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> String {
     let values = rows.iter().map(|(key, row)| {
         format!(
             "({}, {}, {}, {writer}, {NOW}, {NOW} + {}, '{}', {})",
@@ -117,17 +104,15 @@ pub(crate) fn create(rows: &[(&RecordKey, Row)], writer: i64) -> Statement {
             hex(&row.version),
             micros(row),
             row.status,
-            literal(row, rows.len(), &mut body),
+            hex(&row.body),
         )
     });
-    let sql = create_with(&format!("VALUES {}", join(values, ", ")), "writer");
-    Statement { sql, body }
+    create_with(&format!("VALUES {}", join(values, ", ")), "writer")
 }
 
 /// Replaces live records whose version is the expected one. Their versions tell the rows apart; the
 /// column itself is assigned last.
-pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> Statement {
-    let mut body = None;
+pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> String {
     let each = |value: &mut dyn FnMut(&Replacement<'_>) -> String| match rows {
         [one] => value(one),
         _ => {
@@ -146,7 +131,7 @@ pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> Statement {
         format!("'{status}'")
     });
     let bodies = each(&mut |row| match &row.row {
-        Some(row) => literal(row, rows.len(), &mut body),
+        Some(row) => hex(&row.body),
         None => "''".to_owned(),
     });
     let version = each(&mut |row| match &row.row {
@@ -157,13 +142,12 @@ pub(crate) fn replace(rows: &[Replacement<'_>], writer: i64) -> Statement {
         let (key, version) = (place(row.key), hex(&row.expected));
         format!("({key} AND version = {version})")
     });
-    let sql = format!(
+    format!(
         "UPDATE idem_records FORCE INDEX (PRIMARY) SET writer = {writer}, updated_at = {NOW}, \
          expires_at = {expires}, status = {status}, body = {bodies}, version = {version} \
          WHERE expires_at > {NOW} AND ({})",
         join(places, " OR ")
-    );
-    Statement { sql, body }
+    )
 }
 
 /// The rows of keys. Columns: key, scope, version, age and time to live in microseconds, writer, and
@@ -238,15 +222,6 @@ fn place(key: &RecordKey) -> String {
 /// The ttl of a row, one at least: a live row has `updated_at` before `expires_at`.
 pub(crate) fn micros(row: &Row) -> i64 {
     row.ttl_ms.saturating_mul(1000).max(1)
-}
-
-/// A body as it stands in a statement of so many rows: a large one alone is its argument.
-fn literal(row: &Row, rows: usize, argument: &mut Option<Bytes>) -> String {
-    if rows == 1 && row.body.len() >= LARGE {
-        *argument = Some(row.body.clone());
-        return "?".to_owned();
-    }
-    hex(&row.body)
 }
 
 fn hex(bytes: &[u8]) -> String {

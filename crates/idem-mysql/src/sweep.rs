@@ -17,7 +17,7 @@ use crate::{
     error::{DEADLOCK, LOCK_WAIT_TIMEOUT},
     read::unreadable,
     session::{Failure, Own, Sessions},
-    sql::{self, Statement},
+    sql,
 };
 
 /// How many rows one step looks through.
@@ -166,8 +166,7 @@ impl Sweeping {
 
     /// Rows that somebody holds are left for the next time.
     async fn remove(&self, own: &mut Own, places: &[Place]) -> Result<usize, StoreError> {
-        let (sql, body) = (sql::remove(places), None);
-        let removed = self.sessions.write(own, Statement { sql, body }).await;
+        let removed = self.sessions.write(own, sql::remove(places)).await;
         match removed {
             Ok(removed) => Ok(usize::try_from(removed).unwrap_or(usize::MAX)),
             Err(failure) if matches!(failure.number(), Some(LOCK_WAIT_TIMEOUT | DEADLOCK)) => Ok(0),
