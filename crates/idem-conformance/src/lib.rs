@@ -68,6 +68,7 @@ pub mod world;
 mod call;
 mod capability;
 mod case;
+mod durations;
 mod engine;
 mod fault;
 mod follow;
@@ -81,6 +82,7 @@ pub use async_trait::async_trait;
 
 pub use capability::{Browsing, Corrupt, Fault, Faults, Fill, Restart, SteppedClock, Sweeping};
 pub use case::{Case, Skipped, Verdict};
+pub use durations::DURATIONS;
 pub use fault::{CallFault, FaultStore, Odds, Op};
 pub use harness::Harness;
 pub use list::all;

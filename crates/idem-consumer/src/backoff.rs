@@ -56,6 +56,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use idem_conformance::DURATIONS;
+
     use super::*;
 
     #[test]
@@ -68,6 +70,17 @@ mod tests {
                 delay >= least && delay < least * 5 / 4,
                 "{failures}: {delay:?}"
             );
+        }
+    }
+
+    #[test]
+    fn every_backoff_has_a_delay() {
+        for knob in DURATIONS {
+            let backoff = Backoff::new(knob, knob);
+            for failures in [0, 1, 9, u32::MAX] {
+                assert!(backoff.after(failures) >= knob, "{knob:?}");
+            }
+            assert!(Backoff::default().floor(knob) >= knob, "{knob:?}");
         }
     }
 }

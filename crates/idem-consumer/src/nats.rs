@@ -35,6 +35,8 @@ pub const SUBJECT: &str = "Idem-Dead-Letter-Subject";
 const EXPIRES: Duration = Duration::from_secs(5);
 /// How much longer an answer may take before the request counts as lost: the server was restarted.
 const LATE: Duration = Duration::from_secs(1);
+/// How long a message is put off at most: the server counts nanoseconds in 64 bits, which are 292 years.
+const LONGEST_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A durable pull consumer of a stream.
 ///
@@ -181,6 +183,7 @@ impl Source for JetStream {
         Delivery(delivery): &Delivery,
         delay: Duration,
     ) -> Result<(), SourceError> {
+        let delay = delay.min(LONGEST_DELAY);
         in_time(delivery.double_ack_with(AckKind::Nak(Some(delay)))).await
     }
 

@@ -267,6 +267,10 @@ impl Crew {
     }
 }
 
+/// The bounds of [`Source::extend_every`].
+const MOST_OFTEN: Duration = Duration::from_millis(1);
+const LEAST_OFTEN: Duration = Duration::from_secs(24 * 3600);
+
 /// Extends the broker's timeout of a delivery, on a task of its own: work that blocks its thread is
 /// extended all the same.
 struct Extending(Option<AbortHandle>);
@@ -276,6 +280,7 @@ impl Extending {
         let Some(every) = source.extend_every() else {
             return Self(None);
         };
+        let every = every.clamp(MOST_OFTEN, LEAST_OFTEN);
         let (source, delivery) = (Arc::clone(source), Arc::clone(delivery));
         let task = tokio::spawn(async move {
             let mut ticks = interval_at(Instant::now() + every, every);

@@ -80,7 +80,8 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), SourceError>> + Send;
 
     /// How often [`extend`](Self::extend) has to be called while a handler runs; `None`, the default,
-    /// where the broker knows no such thing.
+    /// where the broker knows no such thing. It is called once a day at least, and once a millisecond at
+    /// most, whatever this says.
     fn extend_every(&self) -> Option<Duration> {
         None
     }

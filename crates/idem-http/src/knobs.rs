@@ -168,7 +168,8 @@ impl Profile {
     /// Over it requests are answered 503 (`overloaded`) before their claim.
     ///
     /// A handler goes on when its client hangs up. Without a bound, a client that opens and resets
-    /// requests (HTTP/2 rapid reset) starts handlers without end.
+    /// requests (HTTP/2 rapid reset) starts handlers without end. It counts nothing on actix-web, which
+    /// does not tell that a client is gone.
     #[must_use]
     pub fn abandoned_limit(mut self, executions: usize) -> Self {
         self.abandoned_limit = executions;

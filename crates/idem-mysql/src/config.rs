@@ -78,7 +78,8 @@ impl MySqlConfig {
     }
 
     /// How long a duplicate in the transactional mode waits for the transaction that holds its key.
-    /// The server counts whole seconds, so this is rounded up to them.
+    /// The server counts whole seconds, so this is rounded up to them, and knows no wait of more than
+    /// three years.
     ///
     /// The store's own statements wait one second for a row that somebody's open transaction holds.
     #[must_use]

@@ -169,9 +169,14 @@ impl Sending<'_> {
     }
 }
 
+/// The longest wait for a lock that MariaDB takes, three years: in strict mode it refuses what is longer.
+/// MySQL takes ten times as much.
+const LONGEST_WAIT: u64 = 100_000_000;
+
 /// The server counts whole seconds. MySQL knows no wait that is shorter than one.
 fn seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).min(LONGEST_WAIT)
 }
 
 impl TxStore for MySqlStore {
@@ -383,5 +388,22 @@ fn broken(error: sqlx::Error) -> Broken {
         _ if conflicts => Broken::Conflict(error),
         Some(LOCK_WAIT_TIMEOUT) => Broken::Contended(error),
         _ => Broken::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use idem_conformance::DURATIONS;
+
+    use super::*;
+
+    #[test]
+    fn every_wait_is_one_that_the_server_takes() {
+        for (wait, whole) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(seconds(Duration::from_millis(wait)), whole);
+        }
+        for wait in DURATIONS {
+            assert!(seconds(wait) <= LONGEST_WAIT, "{wait:?}");
+        }
     }
 }

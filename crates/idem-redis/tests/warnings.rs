@@ -5,13 +5,14 @@
 
 use std::{fs, sync::Arc};
 
-use idem_redis::RedisStore;
+use idem_redis::{RedisConfig, RedisStore};
 use idem_testbed::{Redis, skip_or_fail};
 use tempfile::NamedTempFile;
 
-/// S6: whether the server evicts cannot be found out by a user that may not ask; so people are told.
+/// S6: whether the server evicts cannot be found out by a user that may not ask. S8: applications that
+/// name no prefix share one. So people are told of both.
 #[tokio::test]
-async fn s6_a_server_that_does_not_tell_its_policy_is_warned_of() {
+async fn s6_s8_what_the_store_cannot_know_is_told_at_the_start() {
     let rules = "app on >secret ~idem:* +@all -@dangerous";
     let Some(server) = skip_or_fail(Redis::builder().user(rules).start().await) else {
         return;
@@ -23,20 +24,34 @@ async fn s6_a_server_that_does_not_tell_its_policy_is_warned_of() {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_max_level(tracing_subscriber::filter::LevelFilter::INFO)
         .with_writer(Arc::new(log.reopen().unwrap()))
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
 
-    RedisStore::connect(&server.url_as("app", "secret"))
-        .await
-        .unwrap();
+    let url = server.url_as("app", "secret");
+    RedisStore::connect(&url).await.unwrap();
     let told = lines();
-    assert_eq!(told.len(), 1, "{told:?}");
-    for part in ["WARN", "maxmemory-policy", "noeviction"] {
-        assert!(told[0].contains(part), "no «{part}» in {told:?}");
+    let parts = [
+        ["WARN", "maxmemory-policy", "noeviction"],
+        ["INFO", "default prefix", "`?prefix=`"],
+    ];
+    assert_eq!(told.len(), parts.len(), "{told:?}");
+    for (line, parts) in told.iter().zip(parts) {
+        for part in parts {
+            assert!(line.contains(part), "no «{part}» in {told:?}");
+        }
     }
 
-    RedisStore::connect(&server.url()).await.unwrap();
-    assert_eq!(lines(), told, "who may ask is told nothing");
+    let url = server.url();
+    let config = RedisConfig::default().prefix("shop:");
+    RedisStore::connect_with(&url, config).await.unwrap();
+    RedisStore::connect(&format!("{url}?prefix=shop:"))
+        .await
+        .unwrap();
+    assert_eq!(
+        lines(),
+        told,
+        "who may ask and has a prefix is told nothing"
+    );
 }

@@ -19,6 +19,12 @@
 //! set are not there any more. Set them in a layer inside of this one, or put what they hold into
 //! the request's extensions. The current `tracing` span comes along.
 //!
+//! A handler that blocks its thread keeps its key as long as one other thread of the runtime is free to
+//! renew it. Where all are blocked for longer than the lease, as one blocking call does to a runtime of
+//! one thread, the key is taken over and the handler runs twice: move blocking calls to
+//! `tokio::task::spawn_blocking`. A renewal that is late because of them is a warning in the log, and in
+//! the histogram `idem_lease_used_ratio`.
+//!
 //! The path is part of a request's fingerprint, and nested routers strip prefixes from it. So the
 //! layer needs a note of the original: turn on the feature `axum`, put [`RememberTarget`] outside of
 //! all routers, or say [`PathFrom::AsSeen`] where nothing rewrites paths.

@@ -135,8 +135,26 @@ pub(crate) fn answer(
     let problem_json = HeaderValue::from_static("application/problem+json");
     headers.insert(header::CONTENT_TYPE, problem_json);
     if let Some(after) = retry_after {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let seconds = after.as_secs();
+        let seconds = seconds.saturating_add(u64::from(after.subsec_nanos() > 0));
         headers.insert(header::RETRY_AFTER, seconds.max(1).into());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use idem_conformance::DURATIONS;
+
+    use super::*;
+
+    #[test]
+    fn every_time_to_come_back_can_be_told() {
+        for retry_after in DURATIONS {
+            let response = Receipt::InWork { retry_after }.into_response();
+            let told = response.headers()[header::RETRY_AFTER].to_str().ok();
+            let told: u64 = told.and_then(|told| told.parse().ok()).unwrap_or(0);
+            assert!(told >= retry_after.as_secs().max(1), "{retry_after:?}");
+        }
+    }
 }

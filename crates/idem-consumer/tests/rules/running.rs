@@ -10,8 +10,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use idem_conformance::CallFault;
-use idem_consumer::{Message, RunError};
+use idem_conformance::{CallFault, DURATIONS};
+use idem_consumer::{Backoff, Message, RunError};
 use idem_core::{
     Context, Failure, Fingerprint, Idempotency, Policy, RecordKey,
     store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
@@ -283,4 +283,37 @@ async fn a_handler_that_blocks_its_thread_is_extended() {
     };
     let summary = consumer.run(queue, handler, pending()).await;
     assert_eq!(summary.unwrap().done, 1);
+}
+
+/// A source that is away, and a message that fails once: it is done with in the end, and is extended
+/// as long as its handler runs.
+#[tokio::test(start_paused = true)]
+async fn no_duration_of_a_consumer_panics() {
+    for knob in DURATIONS {
+        let (_, idem) = world(Policy::default());
+        let consumer = builder(&idem)
+            .backoff(Backoff::new(knob.min(SECOND), knob))
+            .drain_timeout(knob)
+            .park_abandoned(knob)
+            .build()
+            .unwrap();
+        let queue = Queue::of([message("a")]);
+        queue.state().fail_next = 1;
+        queue.state().extend_every = Some(knob);
+        let runs = AtomicUsize::new(0);
+        let handler = move |_: Context, _: Message| {
+            let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                sleep(SECOND).await;
+                match first {
+                    true => Err(Failure::Retryable("busy".to_owned())),
+                    false => Ok(()),
+                }
+            }
+        };
+        let run = consumer.run(queue.clone(), handler, pending());
+        assert_eq!(run.await.unwrap().done, 1, "{knob:?}");
+        let extended = queue.state().extended.len();
+        assert_eq!(extended > 0, knob < SECOND, "{knob:?}: {extended}");
+    }
 }

@@ -182,6 +182,27 @@ async fn a_crowd_reads_an_answer_of_this_process_once() {
     assert_eq!(claims(&store) - before, 2, "the ending, and one read");
 }
 
+/// Keys that end beside those who wait wake none of them.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_asks_nothing_when_other_keys_end_beside_it() {
+    let store = ScriptedStore::default();
+    let idem = with(&store, patient());
+    let holder = acquire(&idem, "k").await;
+    let waiters = crowd(&idem, 1_000).await;
+    let before = claims(&store);
+    for n in 0..1_000 {
+        let other = acquire(&idem, &n.to_string()).await;
+        other.complete("ok").await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    // A claim and an ending each; while time stands still, nobody polls.
+    assert_eq!(claims(&store) - before, 2 * 1_000);
+    holder.complete("ok").await.unwrap();
+    for waiter in waiters {
+        assert_eq!(&waiter.await.unwrap()[..], b"ok");
+    }
+}
+
 /// The herd is let in one by one: a freed key costs one claim, not one for each who waits.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_becomes_free_is_claimed_by_one_while_the_others_wait_on() {

@@ -26,6 +26,7 @@ use store::{Fault, Op, ScriptedStore};
 use tracing_subscriber::fmt::MakeWriter;
 
 const LEASE: Duration = Duration::from_secs(30);
+const RENEWED_LATE: &str = "the lease is renewed late";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -139,6 +140,20 @@ async fn superseded_work(store: &ScriptedStore) {
     work.unwrap_err();
 }
 
+/// Work for a whole lease, the first renewals of which hang.
+async fn renewed_after(store: &ScriptedStore, hangs: usize) {
+    for _ in 0..hangs {
+        store.fault(Op::Update, Fault::Hang);
+    }
+    let name = key(&format!("renewed after {hangs}"));
+    let request = print("a");
+    let work = async |_| {
+        tokio::time::sleep(LEASE).await;
+        Ok::<_, Failure<String>>(())
+    };
+    engine(store).execute(&name, &request, work).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn trouble_is_logged_and_counted() {
     let log = Log::default();
@@ -158,10 +173,33 @@ async fn trouble_is_logged_and_counted() {
     superseded_work(&store).await;
     let of_superseded_work = counters(&snapshotter);
 
+    let before = log.text().len();
+    renewed_after(&store, 0).await;
+    assert!(
+        !log.text()[before..].contains(RENEWED_LATE),
+        "it was on time"
+    );
+    renewed_after(&store, 3).await;
+    a_late_renewal_is_warned_of(&log.text()[before..]);
+
     every_turn_is_logged(&log.text());
     s8_keys_appear_shortened_and_payloads_never(&log.text());
     every_turn_is_counted(&of_trouble);
     g3_stopped_work_counts_as_superseded_and_not_as_dropped(&of_superseded_work);
+}
+
+fn a_late_renewal_is_warned_of(text: &str) {
+    let mut late = text.lines().filter(|line| line.contains(RENEWED_LATE));
+    let warning = late.next().unwrap();
+    for part in [
+        "WARN",
+        "blocks the runtime's threads",
+        "used=2",
+        "lease=30s",
+    ] {
+        assert!(warning.contains(part), "no «{part}» in {warning}");
+    }
+    assert_eq!(late.next(), None);
 }
 
 fn every_turn_is_logged(text: &str) {

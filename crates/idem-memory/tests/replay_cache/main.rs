@@ -6,6 +6,7 @@ mod behind;
 use std::{sync::atomic::Ordering, time::Duration};
 
 use behind::{Behind, Hanging};
+use idem_conformance::DURATIONS;
 use idem_core::{
     Bytes, Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
     store::{
@@ -275,5 +276,22 @@ fn polled_once<F: Future + ?Sized>(future: std::pin::Pin<&mut F>) -> Option<F::O
     match future.poll(&mut context) {
         std::task::Poll::Ready(output) => Some(output),
         std::task::Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
+async fn every_age_is_kept_to() {
+    for max_age in DURATIONS {
+        let behind = Behind::new(None);
+        let config = ReplayCacheConfig::default().max_age(max_age);
+        let cache = ReplayCache::with_config(behind.clone(), config.clock(behind.0.clock.clone()));
+        end(&cache, completed(), HOUR).await;
+        behind.0.clock.advance(HOUR / 2);
+        let asked = claim_again(&cache).await;
+        assert_eq!(
+            asked,
+            (Some(completed()), max_age <= HOUR / 2),
+            "{max_age:?}"
+        );
     }
 }

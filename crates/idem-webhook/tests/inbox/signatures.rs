@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use idem_conformance::DURATIONS;
 use idem_webhook::{Invalid, SecretError, Verifier};
 
 use crate::support::{
@@ -242,4 +243,16 @@ fn an_id_has_to_fit_into_a_key() {
 #[test]
 fn secrets_and_bodies_stay_out_of_debug() {
     assert!(!format!("{:?}", stripe()).contains(STRIPE));
+}
+
+#[test]
+fn every_tolerance_is_kept_to() {
+    for tolerance in DURATIONS {
+        for time in [0, NOW - 31, NOW + 31, u64::MAX] {
+            let verifier = standard().tolerance(tolerance);
+            let verified = verify(&verifier, &signed("id", time, b"{}"), "{}");
+            let fresh = time.abs_diff(NOW) <= tolerance.as_secs();
+            assert_eq!(verified.is_ok(), fresh, "{tolerance:?}, {time}");
+        }
+    }
 }

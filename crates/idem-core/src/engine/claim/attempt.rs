@@ -37,11 +37,10 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Waits for the next attempt at an ending of this process, no longer than this claim may take:
-    /// otherwise it could find a lease that ran out during an outage, and run what has ended.
+    /// Waits for the next attempt at an ending of this process, within the budget for asking the
+    /// store. What has ended does not run again even where that is zero: see [`grace`](Self::grace).
     pub(super) async fn wait_for(&mut self, ending: Arc<Held>) {
-        let policy = self.engine.policy();
-        let longest = policy.retry_budget.max(policy.call_limit(0));
+        let longest = self.engine.policy().retry_budget;
         self.budget = Some(Box::new(Budget::new(longest).started()));
         let ending = self.behind.insert(ending);
         let mut changed = pin!(ending.changed());
