@@ -20,7 +20,7 @@ pub(crate) async fn look(
     seen: &SeenArgs,
     output: &Output,
 ) -> Result<(RecordKey, Stored), Failure> {
-    let key = commands::key(args)?;
+    let key = commands::key_of(args)?;
     let stored = operate::look(store, &key, seen.if_version).await?;
     if !output.json {
         commands::show::text(output, &key, &stored, false);

@@ -26,7 +26,7 @@ Stores:
 Exit codes:
   0  done
   1  error: the store or the command failed
-  2  wrong command line
+  2  wrong command line, or nobody to ask and no --yes: nothing was done
   3  no such record
   4  the record changed since it was shown
   5  `doctor` or `migrate --check` found something
@@ -90,7 +90,8 @@ pub(crate) enum Command {
     Release(ReleaseArgs),
     /// Forget the answers of a scope, and keep its keys from running again
     ///
-    /// Without --yes it counts, and asks on a terminal. Of an HTTP answer the status stays; any
+    /// Without --yes it counts, and asks on a terminal; where there is nobody to
+    /// ask it exits with 2, and nothing was done. Of an HTTP answer the status stays; any
     /// other answer becomes a failure that says that it was erased. Keys,
     /// scopes and fingerprints stay until their retention is over. What has no
     /// ending yet is left as it is, and counted.
@@ -181,6 +182,9 @@ pub(crate) struct KeyArgs {
     /// The key is in this scope, and KEY is the client's key alone
     #[arg(long, value_name = "SCOPE")]
     pub(crate) scope: Option<String>,
+    /// KEY is as --json has it: \\u{202e} in it is eight characters, not one
+    #[arg(long)]
+    pub(crate) literal: bool,
 }
 
 #[derive(Debug, Args)]
@@ -325,6 +329,12 @@ pub(crate) struct DoctorArgs {
     /// Connections that the application opens: its processes times their pools
     #[arg(long, value_name = "N")]
     pub(crate) connections: Option<u32>,
+    /// New keys a second, on average over the retention: is there room for them?
+    #[arg(long, value_name = "N")]
+    pub(crate) per_second: Option<f64>,
+    /// How long the application keeps answers
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration, requires = "per_second")]
+    pub(crate) retention: Duration,
     /// Do not fail over findings that are only notes or warnings
     #[arg(long)]
     pub(crate) errors_only: bool,

@@ -16,6 +16,7 @@ mod commands;
 mod doctor;
 mod failure;
 mod filter;
+mod key;
 mod output;
 mod place;
 mod record;

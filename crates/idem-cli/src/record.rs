@@ -3,7 +3,8 @@
 use idem_core::{RecordKey, store::Stored};
 
 use crate::{
-    output::{BAD, BOLD, CARE, GOOD, printable},
+    key,
+    output::{BAD, BOLD, CARE, GOOD},
     words,
 };
 
@@ -42,6 +43,6 @@ pub(crate) fn row(key: &RecordKey, stored: &Stored) -> String {
         column(Standing::of(stored)),
         words::time(age(stored)),
         stored.record.attempt,
-        printable(key.as_str())
+        key::shown(key.as_str())
     )
 }

@@ -4,11 +4,17 @@ use std::collections::VecDeque;
 
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Filter, StateKind, Stored},
+    store::{Browse, Cursor, Filter, StateKind, Stored, Unreadable},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::{failure::Failure, words};
+use crate::{
+    failure::{Failure, with_causes},
+    key,
+    output::{CARE, Output, printable},
+    words,
+};
 
 /// Few enough that a page of large answers fits into memory, many enough to get on.
 const PAGE: usize = 200;
@@ -28,6 +34,10 @@ pub(crate) struct Scan<'a> {
     /// The last record that was given out of the page in hand.
     last: Option<RecordKey>,
     pub(crate) listed: usize,
+    /// How many could not be read.
+    pub(crate) unreadable: usize,
+    /// Those of them that were not told yet.
+    untold: Vec<Unreadable>,
 }
 
 /// A place in a listing: a page, and the last record of it that was listed.
@@ -48,6 +58,8 @@ impl<'a> Scan<'a> {
             started: false,
             last: None,
             listed: 0,
+            unreadable: 0,
+            untold: Vec::new(),
         }
     }
 
@@ -94,6 +106,23 @@ impl<'a> Scan<'a> {
         Ok(record)
     }
 
+    /// Says which records could not be read since this was last called.
+    pub(crate) fn tell_unreadable(&mut self, output: &Output) {
+        for Unreadable { key, error } in self.untold.drain(..) {
+            let why = with_causes(&error);
+            match output.json {
+                true => output.value(&json!({
+                    "type": "unreadable", "key": key, "message": why,
+                })),
+                false => output.note(&format!(
+                    "{CARE}unreadable{CARE:#}  {}: {}",
+                    key::shown(&key),
+                    printable(&why)
+                )),
+            }
+        }
+    }
+
     /// Where the listing stands, for a later run.
     pub(crate) fn mark(&self) -> String {
         let mark = Mark {
@@ -115,6 +144,8 @@ impl<'a> Scan<'a> {
         self.last = None;
         self.page = std::mem::replace(&mut self.next, page.next);
         self.records = page.records.into();
+        self.unreadable += page.unreadable.len();
+        self.untold.extend(page.unreadable);
         Ok(())
     }
 }

@@ -100,6 +100,11 @@ pub trait Corrupt: Send + Sync {
 
     /// What lies under the key, as raw as it can be had, to be compared for equality.
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>>;
+
+    /// The listing of the same data; the case about it is skipped where there is none.
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        None
+    }
 }
 
 /// A store that can be made full.

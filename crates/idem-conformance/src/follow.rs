@@ -251,6 +251,13 @@ impl Corrupt for Wrapped<Box<dyn Corrupt>> {
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
         self.inner.raw(key).await
     }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(Wrapped {
+            inner: self.inner.browse().await?,
+            calls: Arc::clone(&self.calls),
+        }))
+    }
 }
 
 #[async_trait]

@@ -132,6 +132,7 @@ macro_rules! __cases {
                 browse_lists_what_passes_and_nothing_else
                 browse_lists_nothing_that_is_gone
                 browse_refuses_a_foreign_cursor
+                browse_tells_what_cannot_be_read
             }
             time {
                 s4_the_age_is_the_time_since_the_last_write

@@ -1,9 +1,9 @@
 //! [`Console`]: what the page is served from.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use http::request::Parts;
+use http::{request::Parts, uri::Authority};
 use idem_core::store::{Browse, Store};
 
 use crate::{overview::Overviews, router};
@@ -19,6 +19,7 @@ pub struct Console {
     pub(crate) title: String,
     pub(crate) authorise: Option<Authorise>,
     pub(crate) token: Option<String>,
+    pub(crate) hosts: Vec<String>,
     pub(crate) retention: Duration,
     pub(crate) most_records: usize,
 }
@@ -37,6 +38,7 @@ impl Console {
             title: "idem".to_owned(),
             authorise: None,
             token: None,
+            hosts: Vec::new(),
             retention: Duration::from_secs(24 * 3600),
             most_records: 20_000,
         }
@@ -80,6 +82,24 @@ impl Console {
         self
     }
 
+    /// A host name under which browsers reach the page, such as `ops.example`; call it once for each.
+    ///
+    /// Without a [token](Self::token), data is told and changed only under a name that was given here, under
+    /// `localhost` and under an IP address. Otherwise another site could point its own name at this server
+    /// (*DNS rebinding*): to a browser its page is then the console's own.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use idem_console::Console;
+    /// # use idem_memory::MemoryStore;
+    /// let console = Console::new(Arc::new(MemoryStore::new())).host("ops.example");
+    /// # drop(console);
+    /// ```
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.hosts.push(name.into());
+        self
+    }
+
     /// How long a record is kept that was settled or released; 24 hours by default.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = retention;
@@ -97,6 +117,21 @@ impl Console {
     pub fn into_router(self) -> Router {
         let overviews = Overviews::new(Arc::clone(&self.browse), self.most_records);
         router::of(self, overviews)
+    }
+
+    /// Whether data may be told under this name, which may have a port.
+    pub(crate) fn is_at(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok()
+            || host.eq_ignore_ascii_case("localhost")
+            || self
+                .hosts
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(host))
     }
 
     pub(crate) fn actor(&self, request: &Parts) -> Option<String> {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -36,6 +39,8 @@ pub(crate) struct Overview {
     read: usize,
     /// Whether these were all.
     whole: bool,
+    /// Damaged, or written by a newer release.
+    unreadable: usize,
     took_ms: u64,
     states: BTreeMap<&'static str, usize>,
     minute: Rate,
@@ -88,15 +93,19 @@ impl Overview {
         for standing in Standing::ALL {
             overview.states.insert(standing.name(), 0);
         }
-        let (all, mut after) = (Filter::default(), None);
-        loop {
-            let page = browse.browse(&all, after.as_ref(), PAGE).await?;
+        let (all, mut after, mut left) = (Filter::default(), None, most);
+        while left > 0 {
+            let page = browse.browse(&all, after.as_ref(), PAGE.min(left)).await?;
             for (key, stored) in &page.records {
                 overview.add(key, stored);
             }
+            overview.unreadable += page.unreadable.len();
+            // The audit's records are read like any other. A page without a record was read, too.
+            let listed = page.records.len() + page.unreadable.len();
+            left = left.saturating_sub(listed.max(1));
             after = page.next;
             overview.whole = after.is_none();
-            if overview.whole || overview.read >= most {
+            if overview.whole {
                 break;
             }
         }
@@ -192,9 +201,13 @@ pub(crate) struct Overviews {
     browse: Arc<dyn Browse>,
     most: usize,
     last: Arc<Mutex<Option<Last>>>,
+    /// How many changes were made through this console.
+    changes: Arc<AtomicU64>,
 }
 
 struct Last {
+    /// The changes that were made before it was read.
+    changes: u64,
     read: Instant,
     took: Duration,
     overview: Arc<Overview>,
@@ -206,13 +219,16 @@ impl Overviews {
             browse,
             most,
             last: Arc::default(),
+            changes: Arc::default(),
         }
     }
 
     /// One that is fresh enough, or a new one.
     pub(crate) async fn get(&self) -> Result<Arc<Overview>, StoreError> {
         let mut last = self.last.lock().await;
+        let changes = self.changes.load(Ordering::Acquire);
         if let Some(last) = &*last
+            && last.changes == changes
             && last.read.elapsed() < FRESH.max(last.took * SHARE)
         {
             return Ok(Arc::clone(&last.overview));
@@ -220,6 +236,7 @@ impl Overviews {
         let begun = Instant::now();
         let overview = Arc::new(Overview::read(&*self.browse, self.most).await?);
         *last = Some(Last {
+            changes,
             read: Instant::now(),
             took: begun.elapsed(),
             overview: Arc::clone(&overview),
@@ -227,8 +244,8 @@ impl Overviews {
         Ok(overview)
     }
 
-    /// The next one is read anew: something was changed.
-    pub(crate) async fn forget(&self) {
-        *self.last.lock().await = None;
+    /// The next one is read anew: something was changed. It does not wait for one that is being read.
+    pub(crate) fn forget(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 }

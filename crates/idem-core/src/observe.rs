@@ -276,6 +276,9 @@ pub async fn count_abandoned(store: &(impl Browse + ?Sized)) -> Result<usize, St
             State::InFlight { lease, .. } => age.is_some_and(|age| age >= *lease),
             _ => false,
         };
+        for unreadable in &page.unreadable {
+            tracing::warn!(error = %unreadable.error, "a record cannot be read, and is not counted");
+        }
         let listed = page.records.into_iter();
         abandoned.extend(listed.filter_map(|(key, found)| {
             is_abandoned(&found.record.state, found.age).then_some(key)

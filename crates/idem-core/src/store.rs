@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use crate::RecordKey;
 
 pub use filter::{Filter, Within};
-pub use optional::{Browse, Cursor, Page, Sweep, Watch, Watcher};
+pub use optional::{Browse, Cursor, Page, Sweep, Unreadable, Watch, Watcher};
 pub use record::{ClaimToken, Record, State, StateKind, Stored, Version};
 
 /// Where records live. Implement it to plug in a store of your own, then run the suite of

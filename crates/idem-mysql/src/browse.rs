@@ -1,16 +1,16 @@
 //! Listing records, for tools.
 
 use async_trait::async_trait;
-use idem_core::{
-    RecordKey,
-    store::{Browse, Cursor, Filter, Page, StoreError},
+use idem_core::store::{Browse, Cursor, Filter, Page, StoreError, Stored};
+use idem_sql::{
+    batch::Answer,
+    listing::{self, Place, Row},
 };
-use idem_sql::batch::Answer;
 
 use crate::{MySqlStore, read::Found, session::Failure, sql};
 
 /// Tells the cursors of this store from others.
-const MARK: &str = "mysql1:";
+const MARK: &str = "mysql2:";
 
 #[async_trait]
 impl Browse for MySqlStore {
@@ -24,37 +24,30 @@ impl Browse for MySqlStore {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let after = after.map(place).transpose()?;
+        let after = after.map(|cursor| Place::of(cursor, MARK)).transpose()?;
         // No key is empty, so all come after this.
-        let behind = after.as_ref().map_or((&b""[..], &b""[..]), |after| {
-            (after.key().as_bytes(), after.scope().as_bytes())
-        });
+        let after = after.unwrap_or_default();
+        let behind = (after.key.as_bytes(), after.scope.as_bytes());
         let sessions = self.sessions();
         let mut own = sessions.own().spare().await?;
         let rows = sessions.read_behind(&mut own, sql::page(filter), behind, limit);
         let rows = rows.await.map_err(Failure::into_store_error)?;
-        let rows: Vec<_> = rows.into_iter().map(Found::new).collect();
-        let next = match rows.last() {
-            Some(last) if rows.len() == limit => {
-                Some(Cursor(format!("{MARK}{}", last.key()?.as_str())))
-            }
-            _ => None,
-        };
-        let mut records = Vec::with_capacity(rows.len());
-        for row in rows.iter().filter(|row| row.has_body()) {
-            if let Answer::Found(found) = row.answer()? {
-                records.push((row.key()?, found));
-            }
-        }
-        records.retain(|(key, stored)| filter.passes(key, stored));
-        Ok(Page { records, next })
+        let rows = rows.into_iter().map(Found::new);
+        let rows = rows.map(|row| Row {
+            place: row.text(),
+            stored: stored(&row),
+        });
+        listing::page(rows.collect(), limit, filter, MARK)
     }
 }
 
-fn place(cursor: &Cursor) -> Result<RecordKey, StoreError> {
-    let key = cursor.0.strip_prefix(MARK).map(RecordKey::parse);
-    match key {
-        Some(Ok(key)) => Ok(key),
-        _ => Err(StoreError::config("the cursor is not one of this store's")),
+/// `None` for a record in another state, or one that expired.
+fn stored(row: &Found) -> Result<Option<Stored>, StoreError> {
+    if !row.has_body() {
+        return Ok(None);
+    }
+    match row.answer()? {
+        Answer::Found(found) => Ok(Some(found)),
+        Answer::Expired | Answer::Done => Ok(None),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use idem_core::{RecordKey, store::StoreError};
-use idem_sql::{Stage, batch::Answer, row};
+use idem_core::store::StoreError;
+use idem_sql::{Stage, batch::Answer, listing::Place, row};
 use sqlx::{Row as _, ValueRef as _, mysql::MySqlRow};
 
 use crate::error::store_error;
@@ -23,12 +23,20 @@ impl Found {
         Ok((key, scope))
     }
 
-    pub(crate) fn key(&self) -> Result<RecordKey, StoreError> {
+    /// Its key and scope as text.
+    pub(crate) fn text(&self) -> Result<Place, StoreError> {
         let (key, scope) = self.place()?;
-        let text =
-            |bytes| std::str::from_utf8(bytes).map_err(|error| invalid_key().with_source(error));
-        RecordKey::from_parts(text(scope)?, text(key)?)
-            .map_err(|error| invalid_key().with_source(error))
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+        let place = text(key).and_then(|key| {
+            Ok(Place {
+                key,
+                scope: text(scope)?,
+            })
+        });
+        place.map_err(|error| {
+            StoreError::corrupt("a row's key is not text; was it written by hand?")
+                .with_source(error)
+        })
     }
 
     /// Whether this statement wrote it.
@@ -57,10 +65,6 @@ impl Found {
 /// A time span that the server measured; its clock may have been set back since.
 fn span(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
-fn invalid_key() -> StoreError {
-    StoreError::corrupt("a row has an invalid key; was it written by hand?")
 }
 
 pub(crate) fn unreadable(error: sqlx::Error) -> StoreError {

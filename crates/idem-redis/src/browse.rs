@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::future;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Filter, Page, StoreError, StoreErrorKind, Stored},
+    store::{Browse, Cursor, Filter, Page, StoreError, StoreErrorKind, Stored, Unreadable},
 };
 use redis::{Value, from_redis_value};
 
@@ -15,8 +15,8 @@ use crate::{RedisStore, connection::Node, store::Shared};
 const SCAN_COUNT: std::ops::RangeInclusive<usize> = 10..=1000;
 
 /// Lists in the order of `SCAN`. A record that is there from the first page to the last is listed at
-/// least once, unless its slot moves to another node meanwhile. What cannot be read is left out, with
-/// a warning.
+/// least once, unless its slot moves to another node meanwhile. A name that is no key's is left
+/// out, with a warning.
 #[async_trait]
 impl Browse for RedisStore {
     /// Reads no record of another scope.
@@ -42,10 +42,9 @@ impl Browse for RedisStore {
             }
             place = shared.scan(here, limit).await?;
         }
-        Ok(Page {
-            records: shared.records(names, filter).await?,
-            next: place.map(|place| place.cursor()),
-        })
+        let mut page = shared.page(names, filter).await?;
+        page.next = place.map(|place| place.cursor());
+        Ok(page)
     }
 }
 
@@ -119,24 +118,28 @@ impl Shared {
         }))
     }
 
-    async fn records(
-        &self,
-        names: Vec<String>,
-        filter: &Filter,
-    ) -> Result<Vec<(RecordKey, Stored)>, StoreError> {
+    async fn page(&self, names: Vec<String>, filter: &Filter) -> Result<Page, StoreError> {
         let reads = names.iter().map(|name| self.record(name, filter));
-        let records = future::try_join_all(reads).await?;
-        let records = records.into_iter().flatten();
-        Ok(records
-            .filter(|(key, stored)| filter.passes(key, stored))
-            .collect())
+        let mut page = Page::default();
+        for (key, read) in future::try_join_all(reads).await?.into_iter().flatten() {
+            match read {
+                Ok(stored) if filter.passes(&key, &stored) => page.records.push((key, stored)),
+                Ok(_) => {}
+                Err(error) => page.unreadable.push(Unreadable {
+                    key: key.as_str().to_owned(),
+                    error,
+                }),
+            }
+        }
+        Ok(page)
     }
 
+    /// A record that is there, or why it cannot be read.
     async fn record(
         &self,
         name: &str,
         filter: &Filter,
-    ) -> Result<Option<(RecordKey, Stored)>, StoreError> {
+    ) -> Result<Option<(RecordKey, Result<Stored, StoreError>)>, StoreError> {
         let Some(key) = self.names.parse(name) else {
             tracing::warn!("a key under this prefix is the name of no record; left out");
             return Ok(None);
@@ -145,11 +148,8 @@ impl Shared {
             return Ok(None);
         }
         match self.link.read(name).await {
-            Ok(stored) => Ok(stored.map(|stored| (key, stored))),
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
-                tracing::warn!(%key, %error, "a record cannot be read; left out");
-                Ok(None)
-            }
+            Ok(stored) => Ok(stored.map(|stored| (key, Ok(stored)))),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => Ok(Some((key, Err(error)))),
             Err(error) => Err(error),
         }
     }

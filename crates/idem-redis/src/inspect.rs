@@ -36,6 +36,11 @@ pub struct RedisFacts {
     pub prefix: String,
     /// Names under the prefix that were looked at: up to 10,000 of each server.
     pub names: u64,
+    /// Whether these are all that there are.
+    pub are_all_names: bool,
+    /// What a record takes of the server's memory, on average over those whose values were looked at;
+    /// `None` where there are none, or this user may not ask.
+    pub record_bytes: Option<u64>,
     /// Those that are no record of this release: something else uses the prefix.
     pub foreign_names: u64,
 }
@@ -65,12 +70,16 @@ impl RedisStore {
         let shared = self.shared();
         let mut facts = RedisFacts {
             prefix: shared.names.prefix().to_owned(),
+            are_all_names: true,
             ..RedisFacts::default()
         };
+        let mut sizes = Vec::new();
         for node in shared.link.connection().nodes().await? {
             facts.servers.push(shared.server(&node).await?);
-            shared.look_at_names(&node, &mut facts).await?;
+            shared.look_at_names(&node, &mut facts, &mut sizes).await?;
         }
+        let records = u64::try_from(sizes.len()).unwrap_or(u64::MAX);
+        facts.record_bytes = sizes.iter().sum::<u64>().checked_div(records);
         Ok(facts)
     }
 }
@@ -109,7 +118,12 @@ impl Shared {
         }
     }
 
-    async fn look_at_names(&self, node: &Node, facts: &mut RedisFacts) -> Result<(), StoreError> {
+    async fn look_at_names(
+        &self,
+        node: &Node,
+        facts: &mut RedisFacts,
+        sizes: &mut Vec<u64>,
+    ) -> Result<(), StoreError> {
         let mut cursor = "0".to_owned();
         let (mut names, mut values) = (0, 0);
         loop {
@@ -128,13 +142,23 @@ impl Shared {
                     Some(_) if values >= MOST_VALUES => true,
                     Some(name) => {
                         values += 1;
-                        self.is_record(&name).await?
+                        let is_record = self.is_record(&name).await?;
+                        if is_record {
+                            let mut usage = redis::cmd("MEMORY");
+                            usage.arg("USAGE").arg(&name);
+                            sizes.extend(self.ask::<Option<u64>>(node, usage).await?.flatten());
+                        }
+                        is_record
                     }
                 };
                 facts.names += 1;
                 facts.foreign_names += u64::from(!is_record);
             }
-            if next == "0" || names >= MOST_NAMES {
+            if next == "0" {
+                return Ok(());
+            }
+            if names >= MOST_NAMES {
+                facts.are_all_names = false;
                 return Ok(());
             }
             cursor = next;

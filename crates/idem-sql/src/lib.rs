@@ -9,6 +9,7 @@
 //! | [`Sweeper`] | the background loop of sweeping | one round ([`Round`]) |
 //! | [`Walk`] | how far a sweeper that follows the keys has got | the rows of a range, and which are expired |
 //! | [`error`](mod@error) | sorts errors that are not the database's own (S9) | what the database's own errors say |
+//! | [`listing`] | a page of rows, some of which cannot be read | the rows behind a place |
 //! | [`row`] | a record as a few columns, for stores that keep it as one checksummed value | |
 //!
 //! There is no SQL here: statements, errors and configuration differ, and stay in their stores.
@@ -35,6 +36,7 @@ pub mod batch;
 mod connections;
 pub mod error;
 mod ledger;
+pub mod listing;
 pub mod row;
 mod stage;
 mod sweeper;

@@ -8,7 +8,7 @@ CREATE TABLE idem_records (
     updated_at INTEGER NOT NULL,
     -- Past this the row counts as absent; sweeping gives its room back.
     expires_at INTEGER NOT NULL,
-    -- For people: in-flight, retryable, completed or failed.
+    -- For people: in-flight, retryable, released, completed or failed.
     status     TEXT    NOT NULL,
     -- The record itself, with a checksum.
     body       BLOB    NOT NULL,

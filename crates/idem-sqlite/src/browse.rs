@@ -1,16 +1,18 @@
 //! Listing records, for tools.
 
 use async_trait::async_trait;
-use idem_core::{
-    RecordKey,
-    store::{Browse, Cursor, Filter, Page, StoreError},
+use idem_core::store::{Browse, Cursor, Filter, Page, StoreError, Stored};
+use idem_sql::{
+    Stage,
+    batch::Answer,
+    listing::{self, Place, Row},
+    row,
 };
-use idem_sql::{Stage, batch::Answer, row};
 
 use crate::{SqliteStore, error::store_error, files::lost, read::Found};
 
 /// Tells the cursors of this store from others.
-const MARK: &str = "sqlite1:";
+const MARK: &str = "sqlite2:";
 
 /// Without the body where the state is not one that is asked for.
 const PAGE: &str = "SELECT key, scope, version, updated_at, expires_at, \
@@ -29,12 +31,9 @@ impl Browse for SqliteStore {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let after = after.map(place).transpose()?;
+        let after = after.map(|cursor| Place::of(cursor, MARK)).transpose()?;
         // No key is empty, so all come after this.
-        let (key, scope) = match &after {
-            Some(after) => (after.key(), after.scope()),
-            None => ("", ""),
-        };
+        let Place { key, scope } = after.unwrap_or_default();
         let file = self.file();
         let mut connection = file.own().spare().await?;
         let mut taken = connection.take().ok_or_else(lost)?;
@@ -49,28 +48,30 @@ impl Browse for SqliteStore {
             .await;
         connection.put(taken);
         let rows = rows.map_err(|error| store_error(error, Stage::Connecting))?;
-        let rows: Vec<_> = rows.into_iter().map(Found::new).collect();
-        let next = match rows.last() {
-            Some(last) if rows.len() == limit => {
-                Some(Cursor(format!("{MARK}{}", last.key()?.as_str())))
-            }
-            _ => None,
-        };
-        let mut records = Vec::with_capacity(rows.len());
-        for row in rows.iter().filter(|row| row.has_body()) {
-            if let Answer::Found(found) = row.answer(now)? {
-                records.push((row.key()?, found));
-            }
-        }
-        records.retain(|(key, stored)| filter.passes(key, stored));
-        Ok(Page { records, next })
+        let rows = rows.into_iter().map(Found::new);
+        let rows = rows.map(|row| Row {
+            place: place(&row),
+            stored: stored(&row, now),
+        });
+        listing::page(rows.collect(), limit, filter, MARK)
     }
 }
 
-fn place(cursor: &Cursor) -> Result<RecordKey, StoreError> {
-    let key = cursor.0.strip_prefix(MARK).map(RecordKey::parse);
-    match key {
-        Some(Ok(key)) => Ok(key),
-        _ => Err(StoreError::config("the cursor is not one of this store's")),
+fn place(row: &Found) -> Result<Place, StoreError> {
+    let (key, scope) = row.place()?;
+    Ok(Place {
+        key: key.to_owned(),
+        scope: scope.to_owned(),
+    })
+}
+
+/// `None` for a record in another state, or one that expired.
+fn stored(row: &Found, now_ms: i64) -> Result<Option<Stored>, StoreError> {
+    if !row.has_body() {
+        return Ok(None);
+    }
+    match row.answer(now_ms)? {
+        Answer::Found(found) => Ok(Some(found)),
+        Answer::Expired | Answer::Done => Ok(None),
     }
 }

@@ -32,6 +32,8 @@ pub struct SqliteFacts {
     pub network_share: Option<String>,
     /// Whether every user of the host may read it (Unix).
     pub readable_by_all: bool,
+    /// Records, those past their ttl included.
+    pub rows: u64,
     /// Records past their ttl that are not swept yet.
     pub expired_rows: u64,
     /// The size of the file.
@@ -90,6 +92,10 @@ pub async fn inspect(url: &str) -> Result<SqliteFacts, StoreError> {
         write_access: write_access(&mut connection).await,
         network_share: place::check(&file).err().map(|error| error.to_string()),
         readable_by_all: readable_by_all(&file),
+        rows: match migrations.applied {
+            0 => 0,
+            _ => one(&mut connection, "SELECT count(*) FROM idem_records").await?,
+        },
         expired_rows: match migrations.applied {
             0 => 0,
             _ => expired_rows(&mut connection).await?,

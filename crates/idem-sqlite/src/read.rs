@@ -24,14 +24,6 @@ impl Found {
         place(&self.0)
     }
 
-    pub(crate) fn key(&self) -> Result<RecordKey, StoreError> {
-        let (key, scope) = self.place()?;
-        RecordKey::from_parts(scope, key).map_err(|error| {
-            StoreError::corrupt("a row has an invalid key; was it written by hand?")
-                .with_source(error)
-        })
-    }
-
     /// Whether its record was read, too.
     pub(crate) fn has_body(&self) -> bool {
         self.0.try_get_raw(5).is_ok_and(|body| !body.is_null())

@@ -67,6 +67,9 @@ impl Inbox {
         let (mut worked_off, mut after) = (WorkedOff::default(), None);
         loop {
             let page = store.browse(&left, after.as_ref(), 100).await?;
+            for unreadable in &page.unreadable {
+                tracing::warn!(error = %unreadable.error, "a webhook cannot be read, and is left");
+            }
             for (key, stored) in page.records {
                 if !is_left(&stored) {
                     continue;

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Filter, Page, StoreError},
+    store::{Browse, Cursor, Filter, Page, StoreError, Unreadable},
 };
 use redb::ReadableTable;
 
@@ -38,6 +38,10 @@ impl Browse for RedbStore {
         let mut page = listing.await?;
         page.records
             .retain(|(key, stored)| filter.passes(key, stored));
+        page.unreadable.retain(|row| {
+            let key = RecordKey::parse(&row.key);
+            key.map_or(true, |key| filter.takes_scope(key.scope()))
+        });
         Ok(page)
     }
 }
@@ -50,24 +54,34 @@ fn page(
 ) -> Result<Page, StoreError> {
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut page = Page::default();
+    let (mut listed, mut last) = (0, None);
     for entry in records
         .range::<&str>((start, Bound::Unbounded))
         .map_err(before_commit)?
     {
         let (key, row) = entry.map_err(before_commit)?;
-        let Some(stored) = read(row.value(), now)? else {
-            continue;
-        };
-        if page.records.len() == limit.max(1) {
-            page.next = page
-                .records
-                .last()
-                .map(|(key, _)| Cursor(key.as_str().to_owned()));
+        if listed == limit.max(1) {
+            page.next = last.map(Cursor);
             break;
         }
-        let key = RecordKey::parse(key.value())
-            .map_err(|error| StoreError::corrupt("a key in the file is none").with_source(error))?;
-        page.records.push((key, stored));
+        let key = key.value().to_owned();
+        // One that cannot be read is told, and the others are listed.
+        let found = read(row.value(), now).and_then(|stored| {
+            let parsed = RecordKey::parse(&key).map_err(|error| {
+                StoreError::corrupt("a key in the file is none").with_source(error)
+            })?;
+            Ok(stored.map(|stored| (parsed, stored)))
+        });
+        match found {
+            Ok(None) => continue,
+            Ok(Some(record)) => page.records.push(record),
+            Err(error) => page.unreadable.push(Unreadable {
+                key: key.clone(),
+                error,
+            }),
+        }
+        listed += 1;
+        last = Some(key);
     }
     Ok(page)
 }

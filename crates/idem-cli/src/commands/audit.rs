@@ -10,7 +10,8 @@ use crate::{
     cli::AuditArgs,
     commands,
     failure::Failure,
-    output::{BOLD, Output, printable},
+    key,
+    output::{BOLD, Output},
     place::Opened,
     scan::Scan,
 };
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) async fn run(opened: &Opened, args: &AuditArgs, output: &Output) -> Result<(), Failure> {
     let trails = match &args.key {
         Some(key) => {
-            let key = commands::parse_key(key)?;
+            let key = commands::parse_key(&key::parse(key))?;
             let trail = audit::trail(&*opened.store, key.as_str()).await?;
             trail.into_iter().collect()
         }
@@ -42,7 +43,7 @@ pub(crate) async fn run(opened: &Opened, args: &AuditArgs, output: &Output) -> R
             false => output.line(&format!(
                 "{}\n    {BOLD}{}{BOLD:#}",
                 commands::show::audit_line(entry),
-                printable(subject)
+                key::shown(subject)
             )),
         }
     }
@@ -64,6 +65,7 @@ async fn all(opened: &Opened, output: &Output) -> Result<Vec<Trail>, Failure> {
         }
     }
     progress.finish_and_clear();
+    scan.tell_unreadable(output);
     // A listing may give a record twice.
     trails.sort_by(|one, other| one.subject.cmp(&other.subject));
     trails.dedup_by(|one, other| one.subject == other.subject);

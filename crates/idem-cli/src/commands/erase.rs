@@ -38,6 +38,8 @@ struct Count {
     empty: usize,
     /// Written by somebody else meanwhile.
     changed: usize,
+    /// Damaged, or written by a newer release.
+    unreadable: usize,
 }
 
 pub(crate) async fn run(opened: &Opened, args: &EraseArgs, output: &Output) -> Result<(), Failure> {
@@ -62,8 +64,9 @@ pub(crate) async fn run(opened: &Opened, args: &EraseArgs, output: &Output) -> R
     if found.answers == 0 || is_dry {
         output.say(&json(&found, 0, args), || plan);
         if is_dry && found.answers > 0 {
-            output.note("nothing was erased: --reason TEXT --yes erases");
-            return Ok(());
+            return Err(Failure::usage(
+                "nothing was erased, and there is nobody to ask: --reason TEXT --yes erases",
+            ));
         }
         return unended(&found);
     }
@@ -115,11 +118,18 @@ fn json(found: &Count, erased: usize, args: &EraseArgs) -> serde_json::Value {
         "erased": erased,
         "erased_before": found.already,
         "without_ending": found.unended,
+        "unreadable": found.unreadable,
     })
 }
 
-/// What has no ending may have data of the person in its checkpoint, and gets an answer later.
+/// What cannot be read may have data of the person, too. What has no ending may have data of the person in its checkpoint, and gets an answer later.
 fn unended(count: &Count) -> Result<(), Failure> {
+    if count.unreadable > 0 {
+        return Err(Failure::error(format!(
+            "{} cannot be read, and stayed as they are: `idem list` names them",
+            words::count(count.unreadable, "record")
+        )));
+    }
     match count.unended {
         0 => Ok(()),
         left => Err(Failure::new(
@@ -182,6 +192,7 @@ async fn walk(
         }
     }
     progress.finish_and_clear();
+    count.unreadable = scan.unreadable;
     if count.unended > 0 && erase.is_none() {
         output.note(&format!(
             "{BOLD}{}{BOLD:#} in flight, abandoned, halted or retryable with a checkpoint",

@@ -25,12 +25,14 @@ pub(crate) async fn run(opened: &Opened, args: &ListArgs, output: &Output) -> Re
     while listed < most {
         let Some((key, stored)) = scan.next().await? else {
             progress.finish_and_clear();
-            if listed == 0 {
+            scan.tell_unreadable(output);
+            if listed == 0 && scan.unreadable == 0 {
                 output.note("no such record");
             }
             return Ok(());
         };
         progress.set_position(scan.listed as u64);
+        progress.suspend(|| scan.tell_unreadable(output));
         if !filter.passes(&key, &stored) {
             continue;
         }

@@ -20,6 +20,7 @@ use crate::{
     cli::{Cli, Command, KeyArgs},
     doctor,
     failure::Failure,
+    key,
     output::Output,
     place::Place,
 };
@@ -78,10 +79,14 @@ fn man(subcommand: Option<&str>, output: &Output) -> Result<ExitCode, Failure> {
 }
 
 /// The key that a command is for.
-pub(crate) fn key(args: &KeyArgs) -> Result<RecordKey, Failure> {
+pub(crate) fn key_of(args: &KeyArgs) -> Result<RecordKey, Failure> {
+    let text = match args.literal {
+        true => args.key.clone(),
+        false => key::parse(&args.key),
+    };
     match &args.scope {
-        Some(scope) => Ok(RecordKey::from_parts(scope, &args.key)?),
-        None => parse_key(&args.key),
+        Some(scope) => Ok(RecordKey::from_parts(scope, &text)?),
+        None => parse_key(&text),
     }
 }
 

@@ -7,7 +7,8 @@ use crate::{
     change,
     cli::ReleaseArgs,
     failure::Failure,
-    output::{GOOD, Output, printable},
+    key,
+    output::{GOOD, Output},
     place::Opened,
     record::Standing,
 };
@@ -33,7 +34,7 @@ pub(crate) async fn run(
             let from = standing.name();
             format!(
                 "{GOOD}released{GOOD:#}  {}: {from} -> released",
-                printable(key.as_str())
+                key::shown(key.as_str())
             )
         },
     );

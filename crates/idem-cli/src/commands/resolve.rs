@@ -12,7 +12,8 @@ use crate::{
     change,
     cli::ResolveArgs,
     failure::Failure,
-    output::{GOOD, Output, printable},
+    key,
+    output::{GOOD, Output},
     place::Opened,
     record::Standing,
 };
@@ -39,7 +40,7 @@ pub(crate) async fn run(
         || {
             format!(
                 "{GOOD}resolved{GOOD:#}  {}: {from} -> {to}",
-                printable(key.as_str())
+                key::shown(key.as_str())
             )
         },
     );

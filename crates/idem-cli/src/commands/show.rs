@@ -12,6 +12,7 @@ use crate::{
     cli::ShowArgs,
     commands,
     failure::Failure,
+    key,
     output::{BOLD, Output, printable},
     place::Opened,
     record::{self, Standing},
@@ -19,7 +20,7 @@ use crate::{
 };
 
 pub(crate) async fn run(opened: &Opened, args: &ShowArgs, output: &Output) -> Result<(), Failure> {
-    let key = commands::key(&args.key)?;
+    let key = commands::key_of(&args.key)?;
     let store = &*opened.store;
     let trail = audit::trail(store, key.as_str()).await?;
     let stored = store.get(&key).await?;
@@ -66,7 +67,7 @@ fn json(key: &RecordKey, stored: &Stored, whole: bool, trail: Option<&Trail>) ->
 pub(crate) fn text(output: &Output, key: &RecordKey, stored: &Stored, whole: bool) {
     let record = &stored.record;
     let line = |name: &str, value: &str| output.line(&format!("{BOLD}{name:<12}{BOLD:#}{value}"));
-    line("key", &printable(key.as_str()));
+    line("key", &key::shown(key.as_str()));
     let standing = record::shown(Standing::of(stored));
     line("state", &format!("{standing}: {}", Standing::why(stored)));
     line("attempt", &record.attempt.to_string());

@@ -10,6 +10,7 @@ use crate::{
     cli::StatusArgs,
     doctor,
     failure::Failure,
+    key,
     output::{BOLD, Output, printable},
     place::Place,
     record::{self, Standing},
@@ -21,6 +22,8 @@ use crate::{
 struct Counts {
     of: BTreeMap<Standing, usize>,
     total: usize,
+    /// Damaged, or written by a newer release.
+    unreadable: usize,
     answer_bytes: u64,
     is_sample: bool,
     /// In flight, abandoned or halted, and last written longest ago.
@@ -44,6 +47,7 @@ pub(crate) async fn run(place: &Place, args: &StatusArgs, output: &Output) -> Re
         counts.add(key, &stored);
     }
     progress.finish_and_clear();
+    counts.unreadable = scan.unreadable;
     let size = doctor::size(place).await;
     match output.json {
         true => output.value(&counts.json(place, size)),
@@ -90,6 +94,7 @@ impl Counts {
             "store": place.shown(),
             "records": self.total,
             "sample": self.is_sample,
+            "unreadable": self.unreadable,
             "states": of,
             "answer_bytes": self.answer_bytes,
             "store_bytes": size,
@@ -106,6 +111,12 @@ impl Counts {
             let name = record::column(standing);
             output.line(&format!("  {name} {}", self.of(standing)));
         }
+        if self.unreadable > 0 {
+            line(
+                "unreadable",
+                &format!("{}: idem list names them", self.unreadable),
+            );
+        }
         line("answers", &words::size(self.answer_bytes));
         if let Some(size) = size {
             line("room", &words::size(size));
@@ -114,7 +125,7 @@ impl Counts {
             let (name, age) = (standing.name(), words::time(*age));
             line(
                 "oldest",
-                &format!("{name} for {age}: {}", printable(key.as_str())),
+                &format!("{name} for {age}: {}", key::shown(key.as_str())),
             );
         }
         let waiting = self.of(Standing::Halted);

@@ -8,6 +8,7 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod room;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -181,7 +182,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let mut findings = match place.kind {
         #[cfg(feature = "sqlite")]
-        StoreKind::Sqlite => sqlite::findings(place).await,
+        StoreKind::Sqlite => sqlite::findings(place, args).await,
         #[cfg(feature = "redis")]
         StoreKind::Redis => redis::findings(place, args).await,
         #[cfg(feature = "postgres")]

@@ -2,7 +2,7 @@
 
 use idem_mysql::MySqlFacts;
 
-use super::Findings;
+use super::{Findings, room::Room};
 use crate::{
     cli::{DoctorArgs, Survives},
     place::Place,
@@ -24,6 +24,7 @@ pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
     server(&mut found, &facts);
     durability(&mut found, &facts, args.survives);
     table(&mut found, &facts);
+    found.room(&Room::of_rows(facts.bytes, facts.rows, None), args);
     found.clock(facts.clock_ahead_ms);
     let allowed = number(&facts, "max_connections");
     found.connections(allowed, facts.connections, args.connections);

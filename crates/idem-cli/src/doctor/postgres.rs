@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use idem_postgres::PostgresFacts;
 
-use super::Findings;
+use super::{Findings, room::Room};
 use crate::{
     cli::{DoctorArgs, Survives},
     place::Place,
@@ -30,6 +30,8 @@ pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
     durability(&mut found, &facts, args.survives);
     timeouts(&mut found, &facts);
     table(&mut found, &facts, &place.schema);
+    let rows = facts.live_rows + facts.dead_rows;
+    found.room(&Room::of_rows(facts.bytes, rows, None), args);
     found.clock(facts.clock_ahead_ms);
     let reserved = number(&facts, "superuser_reserved_connections");
     let allowed = number(&facts, "max_connections").saturating_sub(reserved);

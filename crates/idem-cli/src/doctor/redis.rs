@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use idem_redis::{RedisFacts, RedisStore, ServerFacts};
 
-use super::Findings;
+use super::{
+    Findings,
+    room::{ENOUGH_RECORDS, Room},
+};
 use crate::{
     cli::{DoctorArgs, Survives},
     place::Place,
@@ -32,6 +35,7 @@ pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
             found.clock(ahead);
         }
     }
+    found.room(&room(&facts), args);
     namespace(&mut found, &facts);
     // Each node of a Cluster says the same.
     found
@@ -129,6 +133,36 @@ fn memory(found: &mut Findings, server: &ServerFacts) {
             ),
             "raise maxmemory, shorten the retention, or store smaller answers",
         );
+    }
+}
+
+/// The room below `maxmemory`, of all servers.
+fn room(facts: &RedisFacts) -> Room {
+    let of_one = |server: &ServerFacts| {
+        let limit = number(server.settings.as_ref()?, "maxmemory").filter(|limit| *limit > 0)?;
+        Some(limit.saturating_sub(number(&server.info, "used_memory")?))
+    };
+    let a_record = facts.record_bytes.filter(|_| facts.names >= ENOUGH_RECORDS);
+    // `db0:keys=17,expires=17,…`, of all databases: names that were not looked at are taken for records.
+    let keys = |server: &ServerFacts| {
+        let databases = server
+            .info
+            .iter()
+            .filter(|(name, _)| name.starts_with("db"));
+        let keys = databases.filter_map(|(_, value)| {
+            let keys = value.strip_prefix("keys=")?.split(',').next()?;
+            keys.parse::<u64>().ok()
+        });
+        keys.sum::<u64>()
+    };
+    let records = match facts.are_all_names {
+        true => facts.names,
+        false => facts.servers.iter().map(keys).sum(),
+    };
+    Room {
+        taken: a_record.unwrap_or(0).saturating_mul(records),
+        a_record,
+        left: facts.servers.iter().map(of_one).sum(),
     }
 }
 

@@ -2,15 +2,15 @@
 
 use idem_sqlite::WriteAccess;
 
-use super::{Findings, OVERDUE_ROWS};
-use crate::{place::Place, words};
+use super::{Findings, OVERDUE_ROWS, room::Room};
+use crate::{cli::DoctorArgs, place::Place, words};
 
 /// Less room than this on the disk is soon none.
 const LITTLE_ROOM: u64 = 256 << 20;
 /// A log that grew to this is not copied back: a reader stays in its transaction.
 const LARGE_WAL: u64 = 256 << 20;
 
-pub(crate) async fn findings(place: &Place) -> Findings {
+pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
     let mut found = Findings::default();
     let facts = match idem_sqlite::inspect(&place.existing_file()).await {
         Ok(facts) => facts,
@@ -96,6 +96,10 @@ pub(crate) async fn findings(place: &Place) -> Findings {
             "a reader stays in its transaction, so that the log is never copied back: end it",
         );
     }
+    let free = facts.disk_free_bytes;
+    let left = free.map(|free| free.saturating_add(facts.free_bytes));
+    let taken = facts.bytes.saturating_sub(facts.free_bytes);
+    found.room(&Room::of_rows(taken, facts.rows, left), args);
     if let Some(left) = facts.disk_free_bytes
         && left < LITTLE_ROOM
     {

@@ -4,12 +4,15 @@ use idem_core::{
     Claim, Fingerprint, Idempotency, RecordKey, error::ExecuteError, machine::NEVER, store::State,
 };
 use idem_sqlite::{SqliteConfig, SqliteStore};
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::{
     idem::{Idem, run},
     planted, story,
 };
+
+const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 pub(crate) async fn file() -> (TempDir, String, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
@@ -160,6 +163,37 @@ async fn g2_a_repeat_of_an_erased_answer_does_not_run() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// One damaged record does not hide the others, and is named.
+#[tokio::test]
+async fn s7_a_record_that_cannot_be_read_is_named_among_the_others() {
+    let (folder, url, store) = file().await;
+    for key in ["shop:a", "shop:b", "shop:c"] {
+        planted::put(&store, key, State::Released, DAY).await;
+    }
+    let file = folder.path().join("keys.db");
+    let mut raw = SqliteConnection::connect(&file.display().to_string())
+        .await
+        .unwrap();
+    let damage = "UPDATE idem_records SET body = x'00' WHERE key = 'b'";
+    raw.execute(damage).await.unwrap();
+    let idem = Idem::at(&*url);
+    let list = idem.run("list");
+    let names = |text: &str| ["shop:a", "shop:b", "shop:c"].map(|key| text.contains(key));
+    assert_eq!(names(&list.expect(0).out), [true, false, true], "{list:?}");
+    assert_eq!(names(&list.err), [false, true, false], "{list:?}");
+    let json = idem.json("list");
+    let told = json.iter().find(|line| line["type"] == "unreadable");
+    assert_eq!(told.unwrap()["key"], "shop:b");
+    let status = &idem.json("status")[0];
+    assert_eq!(
+        (&status["records"], &status["unreadable"]),
+        (&2.into(), &1.into())
+    );
+    // Nobody can say that what it has of a person is forgotten.
+    idem.run("erase --scope shop --reason asked --yes")
+        .expect(1);
 }
 
 /// The URL is told apart, and what is wrong with the command line is code 2.

@@ -125,6 +125,11 @@ fn lists(idem: &Idem) {
     let text = idem.run("list");
     assert!(text.out.contains("\\u{202e}evil"), "{}", text.out);
     assert!(!text.out.contains(['\u{202e}', '\u{1b}']), "{}", text.out);
+    // A key can be pasted back as it was printed, and as JSON has it.
+    idem.run("show other:\\u{202e}evil").expect(0);
+    idem.run("show --scope other \\u{202e}evil").expect(0);
+    idem.run("show --literal other:\u{202e}evil").expect(0);
+    idem.run("show --literal other:\\u{202e}evil").expect(3);
 }
 
 fn shows(idem: &Idem) {
@@ -211,7 +216,8 @@ fn releases(idem: &Idem) {
 
 async fn erases(idem: &Idem, store: &dyn Store) {
     let dry = idem.run("erase --scope shop/refunds");
-    assert!(dry.expect(0).out.contains("2 answers to erase"), "{dry:?}");
+    // Nobody to ask, so nothing was done, and a script is told so.
+    assert!(dry.expect(2).out.contains("2 answers to erase"), "{dry:?}");
     let json = &idem.json("erase --scope shop/refunds")[0];
     assert_eq!((&json["answers"], &json["erased"]), (&2.into(), &0.into()));
     idem.run("erase --scope shop/refunds --yes").expect(2);

@@ -340,6 +340,48 @@ pub async fn browse_refuses_a_foreign_cursor(harness: &dyn Harness) -> Verdict {
     Ok(())
 }
 
+/// **Browse, S7.** Records that cannot be read are told with their keys, and the listing goes on: also
+/// where one of them is the last of its page.
+pub async fn browse_tells_what_cannot_be_read(harness: &dyn Harness) -> Verdict {
+    let corrupt = needs(harness.corrupt().await, "way to damage what is stored")?;
+    let browse = needs(corrupt.browse().await, BROWSE)?;
+    let (store, keys) = (corrupt.store().await, Keys::draw(harness));
+    let (mut whole, mut broken) = (HashSet::new(), HashSet::new());
+    for n in 0..8 {
+        let key = keys.random();
+        put(&*store, &key, &sample::claim(), LONG).await;
+        match n {
+            0..2 => corrupt.damage(&key).await,
+            2..4 => corrupt.write_unknown_format(&key).await,
+            _ => {}
+        }
+        let texts = if n < 4 { &mut broken } else { &mut whole };
+        texts.insert(key.as_str().to_owned());
+    }
+    let filter = Filter {
+        within: Some(Within::Only(keys.scope().as_str().to_owned())),
+        ..Filter::default()
+    };
+    for limit in [1, 100] {
+        let (mut read, mut unreadable, mut after) = (HashSet::new(), HashSet::new(), None);
+        for _ in 0..MOST_PAGES {
+            let page = ok(
+                "Browse: a page with a record that cannot be read",
+                browse.browse(&filter, after.as_ref(), limit).await,
+            );
+            read.extend(page.records.iter().map(|(key, _)| key.as_str().to_owned()));
+            unreadable.extend(page.unreadable.into_iter().map(|row| row.key));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(read, whole, "Browse: what can be read is listed");
+        assert_eq!(unreadable, broken, "Browse: what cannot be read is told");
+    }
+    Ok(())
+}
+
 fn child(keys: &Keys, segment: &str) -> Scope {
     keys.scope()
         .child(segment)

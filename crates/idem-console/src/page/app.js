@@ -150,7 +150,9 @@ function overview(data) {
   rows("waiting", data.waiting, data.states.retryable, "--state retryable");
   entries("changes", data.changes, true);
   const part = data.whole ? "" : " There are more: this is a part.";
-  of("cost").textContent = `${data.read.toLocaleString("en")} records, read in ${data.took_ms} ms.${part}`;
+  const unreadable = data.unreadable ? ` ${data.unreadable.toLocaleString("en")} cannot be read: see idem list.` : "";
+  of("cost").textContent =
+    `${data.read.toLocaleString("en")} records, read in ${data.took_ms} ms.${part}${unreadable}`;
 }
 
 // Events by fetch: an EventSource sends no token.

@@ -1,12 +1,13 @@
 //! The two changes: settle, and release.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use http::{StatusCode, request::Parts};
-use idem_core::{RecordKey, store::Stored};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-use axum::response::{IntoResponse, Response};
 
 use super::{App, Refusal, record::parse_key, refused};
 use crate::operate::{self, Author, Form, Kind, OperateError, Settlement, parse_version};
@@ -45,29 +46,20 @@ pub(super) async fn resolve(
     parts: Parts,
     Json(asked): Json<Resolve>,
 ) -> Response {
-    let Some(author) = author(&app, &parts, &asked.which) else {
-        return nobody();
+    let form = match asked.status {
+        Some(status) => Form::Http {
+            status,
+            content_type: (asked.content_type).unwrap_or_else(|| "application/json".to_owned()),
+        },
+        None => Form::Json,
     };
-    act(&app, &asked.which, async |key, shown| {
-        let form = match asked.status {
-            Some(status) => Form::Http {
-                status,
-                content_type: (asked.content_type.clone())
-                    .unwrap_or_else(|| "application/json".to_owned()),
-            },
-            None => Form::Json,
-        };
-        let value = asked.value.clone().into_bytes();
-        let settlement = match asked.how {
-            How::Completed => Settlement::Completed(value, form),
-            How::Failed => Settlement::Failed(value, form),
-            How::RunAgain => Settlement::RunAgain,
-        };
-        let resolution = settlement.into_resolution()?;
-        let (store, retention) = (&app.console.store, app.console.retention);
-        operate::resolve(store, key, shown, resolution, retention, &author).await
-    })
-    .await
+    let value = asked.value.into_bytes();
+    let settlement = match asked.how {
+        How::Completed => Settlement::Completed(value, form),
+        How::Failed => Settlement::Failed(value, form),
+        How::RunAgain => Settlement::RunAgain,
+    };
+    act(app, &parts, asked.which, Change::Resolve(settlement)).await
 }
 
 pub(super) async fn release(
@@ -75,50 +67,59 @@ pub(super) async fn release(
     parts: Parts,
     Json(asked): Json<Which>,
 ) -> Response {
-    let Some(author) = author(&app, &parts, &asked) else {
-        return nobody();
+    act(app, &parts, asked, Change::Release).await
+}
+
+enum Change {
+    Resolve(Settlement),
+    Release,
+}
+
+/// Changes a record if somebody may. A change that was begun runs to its end, also where the page is
+/// closed meanwhile: its audit entry would say *begun* for ever.
+async fn act(app: App, parts: &Parts, which: Which, change: Change) -> Response {
+    let Some(who) = app.console.actor(parts) else {
+        return refused(
+            StatusCode::FORBIDDEN,
+            "read-only",
+            "you may look, and not act",
+        );
     };
-    act(&app, &asked, async |key, shown| {
-        // A completed key is released on the command line alone: its effect happens again.
-        let (store, retention) = (&*app.console.store, app.console.retention);
-        operate::release(store, key, shown, false, retention, &author).await
-    })
-    .await
-}
-
-fn author(app: &App, parts: &Parts, which: &Which) -> Option<Author> {
-    Some(Author {
-        who: app.console.actor(parts)?,
-        why: which.reason.clone(),
-        keep: Author::KEEP,
-    })
-}
-
-fn nobody() -> Response {
-    refused(
-        StatusCode::FORBIDDEN,
-        "read-only",
-        "you may look, and not act",
-    )
+    let acting = tokio::spawn(async move {
+        let changed = apply(&app, &which, who, change).await;
+        app.overviews.forget();
+        changed
+    });
+    let changed = acting.await.unwrap_or_else(|_| {
+        let why = "the change broke off: look at the record and its history";
+        Err(OperateError::new(Kind::Failed, why))
+    });
+    match changed {
+        Ok(()) => Json::<Value>(json!({ "done": true })).into_response(),
+        Err(error) => Refusal(error).into_response(),
+    }
 }
 
 /// Looks the record up, compares it with what was shown, and changes it.
-async fn act(
-    app: &App,
-    which: &Which,
-    change: impl AsyncFnOnce(&RecordKey, &Stored) -> Result<(), OperateError>,
-) -> Response {
-    let acted = async {
-        let key = parse_key(&which.key)?;
-        let version =
-            parse_version(&which.version).map_err(|error| OperateError::new(Kind::Usage, error))?;
-        let shown = operate::look(&*app.console.store, &key, Some(version)).await?;
-        change(&key, &shown).await
+async fn apply(app: &App, which: &Which, who: String, change: Change) -> Result<(), OperateError> {
+    let key = parse_key(&which.key)?;
+    let version =
+        parse_version(&which.version).map_err(|error| OperateError::new(Kind::Usage, error))?;
+    let author = Author {
+        who,
+        why: which.reason.clone(),
+        keep: Author::KEEP,
     };
-    let acted = acted.await;
-    app.overviews.forget().await;
-    match acted {
-        Ok(()) => Json::<Value>(json!({ "done": true })).into_response(),
-        Err(error) => Refusal(error).into_response(),
+    let (store, retention) = (&app.console.store, app.console.retention);
+    let shown = operate::look(&**store, &key, Some(version)).await?;
+    match change {
+        Change::Resolve(settlement) => {
+            let resolution = settlement.into_resolution()?;
+            operate::resolve(store, &key, &shown, resolution, retention, &author).await
+        }
+        // A completed key is released on the command line alone: its effect happens again.
+        Change::Release => {
+            operate::release(&**store, &key, &shown, false, retention, &author).await
+        }
     }
 }

@@ -32,13 +32,23 @@ pub(super) async fn headers(mut response: Response) -> Response {
     response
 }
 
-/// Data is told to those who have the token, and a POST has to come from the page itself.
+/// Data is told to those who have the token, or under a name that is the console's; and a POST has to come
+/// from the page itself.
 pub(super) async fn data(State(app): State<App>, request: Request, next: Next) -> Response {
-    if let Some(token) = &app.console.token
-        && !has_token(request.headers(), token)
-    {
-        let message = "open the page with the address that `idem serve` printed: it has the token";
-        return refused(StatusCode::UNAUTHORIZED, "no-token", message);
+    match &app.console.token {
+        Some(token) if !has_token(request.headers(), token) => {
+            let message =
+                "open the page with the address that `idem serve` printed: it has the token";
+            return refused(StatusCode::UNAUTHORIZED, "no-token", message);
+        }
+        // Another site's page does not have the token, whatever name it gave this server.
+        Some(_) => {}
+        None if !authority(&request).is_some_and(|host| app.console.is_at(host)) => {
+            let message =
+                "the console is not told that it has this name: give it to `Console::host`";
+            return refused(StatusCode::FORBIDDEN, "unknown-host", message);
+        }
+        None => {}
     }
     if request.method() == Method::POST && !is_same_origin(&request) {
         let message = "this was sent by another site's page";
@@ -67,12 +77,19 @@ fn is_same_origin(request: &Request) -> bool {
     if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
     }
-    let host = text("host").or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
     match text("origin") {
         None => true,
         Some(origin) => {
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_some() && authority == host
+            let from = origin.split_once("://").map(|(_, authority)| authority);
+            from.is_some() && from == authority(request)
         }
+    }
+}
+
+/// The name and port that the request is for.
+fn authority(request: &Request) -> Option<&str> {
+    match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => request.uri().authority().map(http::uri::Authority::as_str),
     }
 }

@@ -1,6 +1,12 @@
 //! The router by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -8,22 +14,36 @@ use axum::{
     response::Response,
 };
 use http::{Request, StatusCode, header};
+use idem_conformance::{CallFault, FaultStore, Op, async_trait};
 use idem_console::Console;
-use idem_core::store::{State, Store as _};
+use idem_core::{
+    IdempotencyKey, Scope,
+    store::{Browse, Cursor, Filter, Page, State, Store, StoreError},
+};
 use idem_memory::MemoryStore;
 use serde_json::{Value, json};
+use tokio::{sync::Semaphore, time::timeout};
 use tower::ServiceExt as _;
 
 use crate::planted::{self, key};
 
 const HOST: &str = "console.example";
+/// Long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A console that trusts the header `x-staff-user`, below a path of the application's.
 fn app(store: &Arc<MemoryStore>) -> Router {
-    let console = Console::new(Arc::clone(store)).authorise(|request| {
+    mounted(console(Arc::clone(store) as _, Arc::clone(store) as _))
+}
+
+fn console(store: Arc<dyn Store>, browse: Arc<dyn Browse>) -> Console {
+    Console::of(store, browse).host(HOST).authorise(|request| {
         let user = request.headers.get("x-staff-user")?;
         Some(user.to_str().ok()?.to_owned())
-    });
+    })
+}
+
+fn mounted(console: Console) -> Router {
     Router::new().nest("/ops/idem", console.into_router())
 }
 
@@ -144,21 +164,22 @@ async fn a_record_is_shown_without_its_answer() {
     }
 }
 
+async fn first_event(app: &Router) -> String {
+    let body = get("/api/events").to(app).await.into_body();
+    let mut events = body.into_data_stream();
+    let first = futures_util::StreamExt::next(&mut events).await;
+    String::from_utf8(first.unwrap().unwrap().to_vec()).unwrap()
+}
+
+fn overview(event: &str) -> Value {
+    serde_json::from_str(event.split_once("data: ").unwrap().1.trim()).unwrap()
+}
+
 #[tokio::test]
 async fn the_overview_says_what_is_stuck_and_why() {
     let app = app(&planted::every_state().await);
-    let mut body = get("/api/events")
-        .to(&app)
-        .await
-        .into_body()
-        .into_data_stream();
-    let first = futures_util::StreamExt::next(&mut body)
-        .await
-        .unwrap()
-        .unwrap();
-    let event = String::from_utf8(first.to_vec()).unwrap();
-    let data = event.split_once("data: ").unwrap().1.trim();
-    let data: Value = serde_json::from_str(data).unwrap();
+    let event = first_event(&app).await;
+    let data = overview(&event);
     assert_eq!(data["read"], 8);
     assert_eq!(data["states"]["halted"], 2);
     assert_eq!(data["stuck"].as_array().unwrap().len(), 3);
@@ -285,7 +306,7 @@ async fn nothing_changes_without_a_reason_a_valid_answer_or_the_right() {
 async fn a_token_is_asked_for_wherever_data_is_told() {
     let store = planted::every_state().await;
     let console = Console::new(store).token("0123456789abcdef");
-    let app = Router::new().nest("/ops/idem", console.into_router());
+    let app = mounted(console);
     assert_eq!(get("").to(&app).await.status(), StatusCode::OK);
     let tries = [
         None,
@@ -310,4 +331,142 @@ async fn a_token_is_asked_for_wherever_data_is_told() {
     );
     let act = act.with("authorization", "Bearer 0123456789abcdef");
     act.answers(&app, StatusCode::FORBIDDEN).await;
+}
+
+/// A listing that is read one permit at a time.
+struct Gated {
+    store: Arc<MemoryStore>,
+    pages: Semaphore,
+    listed: AtomicUsize,
+    asked: Semaphore,
+}
+
+impl Gated {
+    fn new(store: &Arc<MemoryStore>, pages: usize) -> Arc<Self> {
+        Arc::new(Self {
+            store: Arc::clone(store),
+            pages: Semaphore::new(pages),
+            listed: AtomicUsize::new(0),
+            asked: Semaphore::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl Browse for Gated {
+    async fn browse(
+        &self,
+        filter: &Filter,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.asked.add_permits(1);
+        self.pages.acquire().await.unwrap().forget();
+        let page = self.store.browse(filter, after, limit).await?;
+        self.listed.fetch_add(page.records.len(), Ordering::Relaxed);
+        Ok(page)
+    }
+}
+
+#[tokio::test]
+async fn an_overview_reads_no_more_records_than_it_may_of_the_audit_either() {
+    let store = Arc::new(MemoryStore::new());
+    for n in 0..40 {
+        let name = IdempotencyKey::new(n.to_string()).unwrap();
+        let state = State::Completed {
+            payload: "{}".into(),
+        };
+        let key = Scope::audit().key(&name);
+        planted::put(&store, &key, state, Duration::from_secs(3600)).await;
+    }
+    let browse = Gated::new(&store, 1000);
+    let app = mounted(console(store, Arc::clone(&browse) as _).most_records(10));
+    let event = first_event(&app).await;
+    assert_eq!(browse.listed.load(Ordering::Relaxed), 10);
+    assert_eq!(overview(&event)["whole"], false);
+}
+
+#[tokio::test]
+async fn a_change_does_not_wait_for_an_overview_that_is_read_and_the_next_one_has_it() {
+    let store = planted::every_state().await;
+    let browse = Gated::new(&store, 0);
+    let app = mounted(console(store, Arc::clone(&browse) as _));
+    let looking = tokio::spawn({
+        let app = app.clone();
+        async move { first_event(&app).await }
+    });
+    browse.asked.acquire().await.unwrap().forget();
+    let asked = asked(&app, "shop:abandoned", &json!({})).await;
+    let release = post("/api/release", &asked);
+    let released = timeout(PATIENCE, release.answers(&app, StatusCode::OK)).await;
+    released.expect("the answer came while the overview was being read");
+    browse.pages.add_permits(1000);
+    looking.await.unwrap();
+    // What was read before the change is not shown as if it were after it.
+    first_event(&app).await;
+    assert_eq!(browse.asked.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn a_change_that_was_begun_ends_although_its_page_is_closed() {
+    let inner = planted::every_state().await;
+    let store = FaultStore::over(Arc::clone(&inner));
+    let app = mounted(console(Arc::new(store.clone()), inner as _));
+    let asked = asked(&app, "shop:abandoned", &json!({})).await;
+    store.on_next(Op::Update, CallFault::Hang);
+    let acting = tokio::spawn({
+        let (app, call) = (app.clone(), post("/api/release", &asked));
+        async move { call.to(&app).await }
+    });
+    let until = async |is_so: &dyn Fn() -> bool| {
+        let seen = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, seen).await.expect("it came to that");
+    };
+    until(&|| store.struck().contains_key("hang")).await;
+    acting.abort();
+    let closed = acting.await.unwrap_err();
+    assert!(closed.is_cancelled());
+    store.heal();
+    let ended = async {
+        loop {
+            let shown = post("/api/record", &json!({ "key": "shop:abandoned" }));
+            let shown = shown.answers(&app, StatusCode::OK).await;
+            if shown["history"][0]["outcome"] == "done" {
+                break shown;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let shown = timeout(PATIENCE, ended).await.expect("the change ended");
+    assert_eq!(shown["state"], "released");
+}
+
+/// Another site's name that points at this server: to a browser its page is the console's own.
+#[tokio::test]
+async fn nothing_is_told_or_changed_under_a_name_that_is_not_the_consoles() {
+    let app = app(&planted::every_state().await);
+    let show = || post("/api/record", &json!({ "key": "shop:halted" }));
+    let own_name = |host| {
+        show()
+            .with("host", host)
+            .with("origin", &format!("http://{host}"))
+    };
+    for host in ["evil.example", "127.0.0.1.evil.example:80", "?", ""] {
+        let refused = own_name(host).answers(&app, StatusCode::FORBIDDEN).await;
+        assert_eq!(refused["error"], "unknown-host", "{host}");
+        let events = get("/api/events").with("host", host);
+        events.answers(&app, StatusCode::FORBIDDEN).await;
+    }
+    for host in [
+        "Console.example:8443",
+        "localhost:1",
+        "127.0.0.1",
+        "[::1]:80",
+    ] {
+        own_name(host).answers(&app, StatusCode::OK).await;
+    }
 }

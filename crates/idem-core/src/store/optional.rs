@@ -124,6 +124,9 @@ pub trait Browse: Send + Sync {
     /// those that do not where they are. Every store leaves out of the page what does not
     /// [pass](Filter::passes).
     ///
+    /// A record that cannot be read does not fail its page: it is told in [`Page::unreadable`], and the
+    /// listing goes on behind it.
+    ///
     /// # Errors
     /// As for any store call, and [`Config`](crate::store::StoreErrorKind::Config) for a cursor that this
     /// store did not give.
@@ -144,8 +147,32 @@ pub struct Cursor(pub String);
 pub struct Page {
     /// Records and their keys.
     pub records: Vec<(RecordKey, Stored)>,
+    /// What cannot be read, in the scopes of the filter. The rest of the filter is not asked: it is
+    /// about what the record says.
+    pub unreadable: Vec<Unreadable>,
     /// Where the next page starts; `None` after the last.
     pub next: Option<Cursor>,
+}
+
+/// A record that a listing could not read: damaged, or written by a newer release.
+///
+/// ```
+/// use idem_core::store::Page;
+///
+/// /// Says what a listing left out.
+/// fn warn(page: &Page) {
+///     for unreadable in &page.unreadable {
+///         eprintln!("{:?}: {}", unreadable.key, unreadable.error);
+///     }
+/// }
+/// # warn(&Page::default());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Unreadable {
+    /// `scope:key`, which may be no valid key.
+    pub key: String,
+    /// Why, mostly [`Corrupt`](crate::store::StoreErrorKind::Corrupt).
+    pub error: StoreError,
 }
 
 #[async_trait]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use idem_conformance::{Browsing, Corrupt, Faults, Fill, Harness, Restart, Sweeping, async_trait};
-use idem_core::{RecordKey, store::Store};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Store},
+};
 use idem_testbed::skip_or_fail;
 
 use crate::{
@@ -135,6 +138,10 @@ impl Corrupt for Damage {
             "UPDATE TABLE SET body = CONCAT(SUBSTR(body, 1, 40), x'00', SUBSTR(body, 42))",
             key,
         );
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(self.deployment.connect(&self.database).await))
     }
 
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {

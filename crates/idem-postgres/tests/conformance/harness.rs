@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use idem_conformance::{Browsing, Corrupt, Faults, Fill, Harness, Restart, Sweeping, async_trait};
-use idem_core::{RecordKey, store::Store};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Store},
+};
 use idem_testbed::skip_or_fail;
 
 use crate::{
@@ -120,6 +123,10 @@ impl Corrupt for Damage {
             "UPDATE TABLE SET fingerprint = substr(fingerprint, 1, 31)",
             key,
         );
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(self.deployment.connect(&self.schema).await))
     }
 
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {

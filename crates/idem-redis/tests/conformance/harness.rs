@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use idem_conformance::{Browsing, Corrupt, Faults, Fill, Harness, Restart, async_trait};
 use idem_core::{
     IdempotencyKey, RecordKey,
-    store::{Store, Watch},
+    store::{Browse, Store, Watch},
 };
 use idem_testbed::{TestbedError, redis::Reply, skip_or_fail};
 
@@ -57,7 +57,7 @@ impl Harness for RedisHarness {
     }
 
     async fn corrupt(&self) -> Option<Box<dyn Corrupt>> {
-        Some(Box::new(Damage(self.deployment.clone())))
+        Some(Box::new(Damage(self.deployment.clone(), own_prefix())))
     }
 
     async fn fill(&self) -> Option<Box<dyn Fill>> {
@@ -78,17 +78,17 @@ impl Harness for RedisHarness {
 }
 
 /// Writes past the store.
-struct Damage(Deployment);
+struct Damage(Deployment, String);
 
 /// What the store calls a record; spelled out, so that a change of it does not go unseen.
-fn name(key: &RecordKey) -> String {
+fn name(prefix: &str, key: &RecordKey) -> String {
     let tag = if key.as_str().contains('{') { "{}" } else { "" };
-    format!("{PREFIX}{tag}{}", key.as_str())
+    format!("{prefix}{tag}{}", key.as_str())
 }
 
 impl Damage {
     async fn change(&self, key: &RecordKey, change: impl FnOnce(&mut Vec<u8>)) {
-        let name = name(key);
+        let name = name(&self.1, key);
         let mut value = self.raw(key).await.unwrap();
         change(&mut value);
         let set: [&[u8]; 4] = [b"SET", name.as_bytes(), &value, b"KEEPTTL"];
@@ -99,7 +99,7 @@ impl Damage {
 #[async_trait]
 impl Corrupt for Damage {
     async fn store(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.connect(PREFIX).await)
+        Arc::new(self.0.connect(&self.1).await)
     }
 
     async fn write_unknown_format(&self, key: &RecordKey) {
@@ -111,8 +111,12 @@ impl Corrupt for Damage {
             .await;
     }
 
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(self.0.connect(&self.1).await))
+    }
+
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
-        let name = name(key);
+        let name = name(&self.1, key);
         let get: [&[u8]; 2] = [b"GET", name.as_bytes()];
         match self.0.command(&name, &get).await {
             Reply::Bulk(value) => Some(value),

@@ -10,7 +10,10 @@ use std::{
 use idem_conformance::{
     Browsing, Corrupt, FaultStore, Faults, Fill, Harness, Restart, Sweeping, async_trait,
 };
-use idem_core::{RecordKey, store::Store};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Store},
+};
 use idem_sqlite::{Durability, SqliteConfig, SqliteStore};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -234,6 +237,10 @@ impl Corrupt for Damage {
             key,
         )
         .await;
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(self.store.clone()))
     }
 
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {

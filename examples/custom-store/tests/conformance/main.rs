@@ -8,7 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use file::File;
 use idem_conformance::{Browsing, Corrupt, Harness, Restart, Sweeping, async_trait};
-use idem_core::{RecordKey, store::Store};
+use idem_core::{
+    RecordKey,
+    store::{Browse, Store},
+};
 
 /// One file for all tests of this process, as they would share a server; a file of its own for
 /// whoever does something to it.
@@ -102,5 +105,9 @@ impl Corrupt for Own {
 
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
         self.0.raw(key).await
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(self.0.clone())
     }
 }

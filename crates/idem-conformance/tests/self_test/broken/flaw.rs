@@ -268,4 +268,8 @@ pub(crate) enum Flaw {
     BrowseListsExpired,
     /// Takes any cursor for the beginning.
     BrowseTakesAnyCursor,
+    /// Fails a page for one record that cannot be read.
+    BrowseFailsOnDamage,
+    /// Lists what can be read, and says nothing of the rest.
+    BrowseHidesDamage,
 }

@@ -14,7 +14,7 @@ use idem_conformance::{
 };
 use idem_core::{
     RecordKey,
-    store::{Store, Watch},
+    store::{Browse, Store, Watch},
 };
 use tokio::time::Instant;
 
@@ -213,6 +213,10 @@ impl Corrupt for Broken {
 
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
         Reference(self.raw.clone()).raw(key).await
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(self.optional())
     }
 }
 

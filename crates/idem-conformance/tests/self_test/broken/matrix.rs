@@ -229,4 +229,6 @@ caught! {
         by optional::browse_lists_what_passes_and_nothing_else;
     browse_lists_expired: BrowseListsExpired by time::browse_lists_nothing_that_expired;
     browse_takes_any_cursor: BrowseTakesAnyCursor by optional::browse_refuses_a_foreign_cursor;
+    browse_fails_on_damage: BrowseFailsOnDamage by optional::browse_tells_what_cannot_be_read;
+    browse_hides_damage: BrowseHidesDamage by optional::browse_tells_what_cannot_be_read;
 }

@@ -186,7 +186,11 @@ impl BrokenOptional {
                 let whole = self.raw.browse(&all, None, usize::MAX).await?.records;
                 let records: Vec<_> = whole.into_iter().skip(offset).take(limit).collect();
                 let next = (records.len() == limit).then(|| Cursor((offset + limit).to_string()));
-                Ok(Page { records, next })
+                Ok(Page {
+                    records,
+                    next,
+                    ..Page::default()
+                })
             }
             Flaw::BrowseEndsAtShortPage => {
                 let mut page = self.raw.browse(&all, after, limit).await?;
@@ -199,8 +203,20 @@ impl BrokenOptional {
                 let records = keys.filter_map(|key| Some((key.clone(), self.raw.peek(&key)?)));
                 Ok(Page {
                     records: records.collect(),
-                    next: None,
+                    ..Page::default()
                 })
+            }
+            Flaw::BrowseFailsOnDamage => {
+                let mut page = self.raw.browse(&all, after, limit).await?;
+                match page.unreadable.pop() {
+                    Some(unreadable) => Err(unreadable.error),
+                    None => Ok(page),
+                }
+            }
+            Flaw::BrowseHidesDamage => {
+                let mut page = self.raw.browse(&all, after, limit).await?;
+                page.unreadable.clear();
+                Ok(page)
             }
             _ => self.raw.browse(&all, after, limit).await,
         }

@@ -14,7 +14,7 @@ use idem_conformance::{
 };
 use idem_core::{
     Bytes, RecordKey,
-    store::{Store, Watch},
+    store::{Browse, Store, Watch},
 };
 
 use super::{LIMIT, ReferenceStore};
@@ -132,6 +132,10 @@ impl Corrupt for Reference {
     async fn raw(&self, key: &RecordKey) -> Option<Vec<u8>> {
         let entries = self.0.entries();
         entries.get(key.as_str()).map(|entry| entry.value.to_vec())
+    }
+
+    async fn browse(&self) -> Option<Arc<dyn Browse>> {
+        Some(Arc::new(self.0.clone()))
     }
 }
 

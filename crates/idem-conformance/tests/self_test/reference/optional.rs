@@ -5,7 +5,7 @@ use std::ops::Bound;
 use idem_conformance::async_trait;
 use idem_core::{
     RecordKey,
-    store::{Browse, Cursor, Filter, Page, StoreError, Sweep, Watch, Watcher},
+    store::{Browse, Cursor, Filter, Page, StoreError, Sweep, Unreadable, Watch, Watcher},
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -85,14 +85,19 @@ impl Browse for ReferenceStore {
                 break;
             }
             last = Some(text);
-            if let Some(stored) = entry.stored()? {
-                let key = RecordKey::parse(text);
-                let key = key.map_err(|error| StoreError::corrupt("no key").with_source(error))?;
-                page.records.push((key, stored));
+            let key = RecordKey::parse(text).expect("the store filed it under a key");
+            match entry.stored() {
+                Ok(Some(stored)) if filter.passes(&key, &stored) => {
+                    page.records.push((key, stored));
+                }
+                Ok(_) => {}
+                Err(error) if filter.takes_scope(key.scope()) => page.unreadable.push(Unreadable {
+                    key: text.clone(),
+                    error,
+                }),
+                Err(_) => {}
             }
         }
-        page.records
-            .retain(|(key, stored)| filter.passes(key, stored));
         Ok(page)
     }
 }
