@@ -31,7 +31,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use idem_core::Scope;
 use idem_http::{Disposition, Profile};
 use tokio::sync::Semaphore;
@@ -96,7 +96,7 @@ impl Call {
 }
 
 /// The body of an answer.
-pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+pub type Body = BoxBody<Bytes, io::Error>;
 
 /// The handlers of the fixture, and what the cases ask about them.
 #[derive(Default)]
@@ -334,12 +334,12 @@ fn set(response: &mut Response<Body>, name: &'static str, value: &str) {
 fn full(body: impl Into<Bytes>) -> Body {
     Full::new(body.into())
         .map_err(|never| match never {})
-        .boxed_unsync()
+        .boxed()
 }
 
 /// A body of unknown length.
-fn streamed(frames: impl Stream<Item = Frame<Bytes>> + Send + 'static) -> Body {
-    StreamBody::new(frames.map(Ok)).boxed_unsync()
+fn streamed(frames: impl Stream<Item = Frame<Bytes>> + Send + Sync + 'static) -> Body {
+    BoxBody::new(StreamBody::new(frames.map(Ok)))
 }
 
 /// A value of the query.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tonic::{Code, Response};
 
 use crate::{
-    client::{Client, is_replay, keyed},
+    client::{Client, SHORT, is_replay, keyed},
     shop::{Shop, engine, layer, memory, paid},
 };
 
@@ -112,4 +112,36 @@ async fn a_run_that_lasts_too_long_is_internal_and_final() {
         );
     }
     assert_eq!(shop.runs(), 1);
+}
+
+/// The server learns of a client that is gone when it is told: so each call leaves, until one is refused.
+#[tokio::test]
+async fn past_the_most_executions_without_a_client_nothing_runs() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let shop = Shop::new().pay(move |_, run| {
+        let gate = Arc::clone(&held);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok(Response::new(paid(format!("run {run}"))))
+        }
+    });
+    let idem = memory();
+    let profile = Profile::grpc().abandoned_limit(1);
+    let client = shop.serve(layer(&idem).profile(profile)).await;
+    let mut calls = 0;
+    let refused = loop {
+        calls += 1;
+        let call = client.pay(keyed(&format!("k{calls}"), 1));
+        if let Ok(answer) = tokio::time::timeout(SHORT, call).await {
+            break answer.unwrap_err();
+        }
+    };
+    let told = crate::client::problem(&refused);
+    assert_eq!(told, (Code::Unavailable, "overloaded"));
+    let ran = shop.runs();
+    assert!(ran < calls, "{ran} of {calls}");
+    gate.add_permits(calls);
+    idem.wait_idle().await;
+    client.pay(keyed(&format!("k{calls}"), 1)).await.unwrap();
 }

@@ -5,10 +5,12 @@ use std::{
     time::Duration,
 };
 
-use idem_core::{OnAbandoned, OnBusy, OnOutage, Policy};
+use http_body_util::Full;
+use idem_core::{Claim, IdempotencyKey, OnAbandoned, OnBusy, OnOutage, Policy, Scope};
 use idem_tower::{KeyRule, Profile};
 use tokio::{runtime::Runtime, sync::oneshot};
-use tonic::{Code, Request, Response};
+use tonic::{Code, Request, Response, body::Body};
+use tower::Service as _;
 
 use crate::{
     client::{Client, entry, is_replay, keyed, pay, problem},
@@ -219,6 +221,71 @@ async fn a_message_over_the_limit_is_resource_exhausted_and_does_not_run() {
     );
     assert_eq!(shop.runs(), 0);
     client.pay(keyed("k", 1)).await.unwrap();
+}
+
+/// The message says that it is compressed, and is not.
+#[tokio::test]
+async fn a_message_that_is_not_what_it_says_is_invalid_argument_and_does_not_run() {
+    let shop = Shop::new();
+    let mut client = shop.serve(layer(&memory())).await;
+    let call = http::Request::post("http://shop/shop.Payments/Pay")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-encoding", "gzip")
+        .header("authorization", "m")
+        .header("idempotency-key", "k")
+        .body(Body::new(Full::from(&b"\x01\0\0\0\x02no"[..])));
+    std::future::poll_fn(|cx| client.0.poll_ready(cx))
+        .await
+        .unwrap();
+    let answer = client.0.call(call.unwrap()).await.unwrap();
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    let told = problem(&status);
+    assert_eq!(told, (Code::InvalidArgument, "body-not-canonical"));
+    assert_eq!(shop.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_whose_name_is_not_a_scope_is_invalid_argument() {
+    let shop = Shop::new();
+    let client = shop.serve(layer(&memory())).await;
+    let mut call = keyed("k", 1);
+    let long = "m".repeat(2000).parse().unwrap();
+    call.metadata_mut().insert("authorization", long);
+    let status = client.pay(call).await.unwrap_err();
+    assert_eq!(problem(&status), (Code::InvalidArgument, "scope-refused"));
+    assert_eq!(shop.runs(), 0);
+}
+
+#[tokio::test]
+async fn s9_a_store_that_is_set_up_wrong_is_internal_and_not_to_be_tried_again() {
+    let (idem, cable) = cuttable(Policy::default());
+    let shop = Shop::new();
+    let client = shop.serve(layer(&idem)).await;
+    cable.misconfigure();
+    let status = client.pay(keyed("k", 1)).await.unwrap_err();
+    assert_eq!(problem(&status), (Code::Internal, "misconfigured"));
+    assert_eq!(shop.runs(), 0);
+}
+
+/// Something that is no gRPC service has used the key for the same call.
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_internal_and_does_not_run() {
+    let idem = memory();
+    let shop = Shop::new();
+    let client = shop.serve(layer(&idem)).await;
+    client.pay(keyed("k", 1)).await.unwrap();
+    let merchant = Scope::new("m").unwrap();
+    let key = |text| merchant.key(&IdempotencyKey::new(text).unwrap());
+    let stored = idem.lookup(&key("k")).await.unwrap().unwrap();
+    let print = stored.record.fingerprint;
+    let Claim::Acquired(execution) = idem.claim(&key("other"), &print).await.unwrap() else {
+        panic!("it is vacant");
+    };
+    execution.complete("no stored response").await.unwrap();
+    let status = client.pay(keyed("other", 1)).await.unwrap_err();
+    assert_eq!(problem(&status), (Code::Internal, "record-unreadable"));
+    assert_eq!(shop.runs(), 1);
 }
 
 /// A method is a route: its path finds its policy and its profile.
