@@ -129,9 +129,8 @@ fn answer(address: SocketAddr) -> Result<(), String> {
 
 /// The program and its first arguments.
 fn server_program() -> Result<(PathBuf, Vec<String>), TestbedError> {
-    let given = std::env::var_os(SERVER_VARIABLE).map(PathBuf::from);
-    if let Some(program) = given.or_else(|| in_path_or(&[], "moto_server")) {
-        return Ok((program, Vec::new()));
+    if let Some(program) = std::env::var_os(SERVER_VARIABLE) {
+        return Ok((program.into(), Vec::new()));
     }
     let python = in_path_or(&[], "python3").filter(|_| Path::new(UNPACKED).is_dir());
     let python = python.ok_or_else(|| TestbedError::Missing {

@@ -75,8 +75,9 @@ pub(crate) fn nats_lane(workspace: &Workspace, install: Install) -> Result<Outco
 
 /// Installs the emulator of SQS, for the same tests.
 pub(crate) fn moto_lane(workspace: &Workspace, install: Install) -> Result<Outcome> {
-    let is_there = find_program("moto_server").is_some() || is_set("IDEM_MOTO_SERVER");
-    lane(is_there, install, || moto::fetch(workspace))
+    lane(is_set("IDEM_MOTO_SERVER"), install, || {
+        moto::fetch(workspace)
+    })
 }
 
 fn is_set(variable: &str) -> bool {

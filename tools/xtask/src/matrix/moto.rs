@@ -27,7 +27,14 @@ pub(super) fn fetch(workspace: &Workspace) -> Result<Fetched> {
     }
     let target = folder.to_string_lossy();
     let installed = Step::new(workspace, "python3")
-        .args(["-m", "pip", "install", "--quiet", "--upgrade"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--upgrade",
+            "--no-warn-conflicts",
+        ])
         .args(["--root-user-action", "ignore", "--only-binary", ":all:"])
         .args(["--target", &target])
         .args(PACKAGES)
