@@ -11,6 +11,8 @@ mod builder;
 mod consumer;
 mod ended;
 mod failure;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod key;
 mod message;
 #[cfg(feature = "nats")]
@@ -22,6 +24,8 @@ mod pointer;
 pub mod rabbitmq;
 mod run;
 mod source;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 mod verdict;
 
 pub use backoff::Backoff;

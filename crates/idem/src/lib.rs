@@ -79,6 +79,7 @@ pub mod console {
     feature = "actix",
     feature = "axum",
     feature = "console",
+    feature = "kafka",
     feature = "mysql",
     feature = "nats",
     feature = "postgres",
@@ -87,6 +88,7 @@ pub mod console {
     feature = "replay-cache",
     feature = "reqwest",
     feature = "sqlite",
+    feature = "sqs",
     feature = "webhook"
 ))]
 mod book;

@@ -36,6 +36,7 @@
 //! | [`Postgres`] | one server, flushing or not, with any setting; [standbys](Postgres::add_standby), synchronous or not, and their promotion | `IDEM_PG_BINDIR`, the folder with `initdb` and `postgres` | `pg_config --bindir`, the newest below `/usr/lib/postgresql` |
 //! | [`MariaDb`] | one server, flushing or not, with any setting | `IDEM_MARIADB_SERVER`, the path of `mariadbd` | `PATH`, `/usr/sbin` |
 //! | [`Nats`] | one server with JetStream | `IDEM_NATS_SERVER`, the path of `nats-server` | `PATH`, what `cargo xtask test` unpacked |
+//! | [`Moto`] | an *emulator* of SQS and other services of Amazon | `IDEM_MOTO_SERVER`, the path of `moto_server` | what `cargo xtask test` installed, with the `python3` in `PATH` |
 //! | [`RabbitMq`] | one node with a port mapper of its own | `IDEM_RABBITMQ_SERVER`, the path of the script `sbin/rabbitmq-server` | below `/usr/lib/rabbitmq/lib` |
 //! | [`PgBouncer`] | in transaction mode, with any setting, before any of these or a proxy | `IDEM_PGBOUNCER`, the path of the program | `/usr/sbin/pgbouncer`, the one in `PATH` |
 //! | `Browser` (feature `browser`) | Chromium without a window, under its driver | | `chromium` and `chromedriver` in `PATH` |
@@ -80,6 +81,7 @@ mod launch;
 mod lifeline;
 mod log_tail;
 mod mariadb;
+mod moto;
 mod nats;
 mod ports;
 pub mod postgres;
@@ -100,6 +102,7 @@ mod wait;
 pub use browser::Browser;
 pub use error::TestbedError;
 pub use mariadb::{MariaDb, MariaDbBuilder};
+pub use moto::Moto;
 pub use nats::Nats;
 pub use postgres::{
     Durability, PgBouncer, PgBouncerBuilder, Postgres, PostgresBuilder, Replication,

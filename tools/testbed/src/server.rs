@@ -17,8 +17,8 @@ pub(crate) type Probe = fn(SocketAddr) -> Result<(), String>;
 
 /// One running server, whichever it is. Clones are handles of the same server, which goes with the
 /// last of them. [`Redis`](crate::Redis), [`Postgres`](crate::Postgres), [`MariaDb`](crate::MariaDb),
-/// [`PgBouncer`](crate::PgBouncer), [`Nats`](crate::Nats) and [`RabbitMq`](crate::RabbitMq) dereference to
-/// it.
+/// [`PgBouncer`](crate::PgBouncer), [`Nats`](crate::Nats), [`RabbitMq`](crate::RabbitMq) and
+/// [`Moto`](crate::Moto) dereference to it.
 #[derive(Debug, Clone)]
 pub struct Server {
     node: Arc<Node>,

@@ -1,6 +1,7 @@
 //! `cargo xtask matrix`: the store crates' tests against servers newer than a distribution has.
 
 mod fetch;
+mod moto;
 mod servers;
 
 use std::env;
@@ -68,13 +69,33 @@ fn test_against(workspace: &Workspace, server: &Server) -> Result<Outcome> {
 
 /// Unpacks the server that no Debian package brings, for the tests of idem-consumer.
 pub(crate) fn nats_lane(workspace: &Workspace, install: Install) -> Result<Outcome> {
-    if find_program("nats-server").is_some() || env::var_os(NATS.variable()).is_some() {
+    let is_there = find_program("nats-server").is_some() || is_set(NATS.variable());
+    lane(is_there, install, || fetch::fetch(workspace, &NATS))
+}
+
+/// Installs the emulator of SQS, for the same tests.
+pub(crate) fn moto_lane(workspace: &Workspace, install: Install) -> Result<Outcome> {
+    lane(is_set("IDEM_MOTO_SERVER"), install, || {
+        moto::fetch(workspace)
+    })
+}
+
+fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some()
+}
+
+fn lane(
+    is_there: bool,
+    install: Install,
+    fetch: impl FnOnce() -> Result<Fetched>,
+) -> Result<Outcome> {
+    if is_there {
         return Ok(Outcome::Passed("it is installed".to_owned()));
     }
     if install.no_install {
         return Ok(Outcome::Skipped("--no-install was given".to_owned()));
     }
-    Ok(match fetch::fetch(workspace, &NATS)? {
+    Ok(match fetch()? {
         Fetched::Ready(path) => Outcome::Passed(path.display().to_string()),
         // The tests that miss it fail in CI, and say that they were skipped elsewhere.
         Fetched::Absent(reason) => Outcome::Skipped(reason),

@@ -13,6 +13,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run(workspace: &Workspace, install: Install, report: &mut Report) {
     report.lane("packages", || packages::lane(workspace, install));
     report.lane("nats-server", || matrix::nats_lane(workspace, install));
+    report.lane("moto", || matrix::moto_lane(workspace, install));
     let mut tally = Tally::default();
     report.lane("tests", || every_test(workspace, &mut tally));
     report.close_with(format!("tests: {tally}"));

@@ -122,7 +122,8 @@ fn json(found: &Count, erased: usize, args: &EraseArgs) -> serde_json::Value {
     })
 }
 
-/// What cannot be read may have data of the person, too. What has no ending may have data of the person in its checkpoint, and gets an answer later.
+/// What cannot be read may have data of the person. So may the checkpoint of what has no ending, which gets an
+/// answer later.
 fn unended(count: &Count) -> Result<(), Failure> {
     if count.unreadable > 0 {
         return Err(Failure::error(format!(

@@ -1,14 +1,19 @@
-//! The adapters on real servers.
+//! The adapters: NATS and RabbitMQ on real servers, Kafka and SQS on emulators.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
+mod kafka;
 mod kills;
+#[path = "../support/misconfigured.rs"]
+mod misconfigured;
 mod nats;
 mod rabbitmq;
+mod sqs;
 
 use std::{
     collections::BTreeMap,
     future::Future,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -16,6 +21,7 @@ use std::{
 use idem_consumer::{Backoff, Builder, Consumer, KeyFrom, Verdict};
 use idem_core::{Idempotency, Policy, Scope};
 use idem_memory::MemoryStore;
+use misconfigured::Misconfigured;
 use tokio::sync::Notify;
 
 /// Longer than any of these tests takes on a machine that works.
@@ -38,7 +44,9 @@ fn watched(builder: Builder, seen: &Seen) -> Consumer {
 }
 
 fn engine() -> Idempotency {
-    let policy = Policy::default().lease(Duration::from_secs(2));
+    let policy = Policy::default()
+        .lease(Duration::from_secs(2))
+        .max_attempts(NonZeroU32::new(3).unwrap());
     let built = Idempotency::builder(MemoryStore::new()).policy(policy);
     built.build().unwrap()
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::{
     KEY, Seen,
-    cases::{it_comes_again_after_the_delay, one_runs_and_the_rest_is_dead, quick},
+    cases::{Place, hold_on, quick},
     consumer, engine, in_time,
     kills::{Jetstream, effects_are_once_though_workers_and_the_broker_are_killed},
     watched,
@@ -60,6 +60,12 @@ impl Streams {
             .await
             .unwrap()
     }
+}
+
+impl Place for Streams {
+    type Source = nats::JetStream;
+
+    const TWO_KEYS: bool = true;
 
     async fn source(&self) -> nats::JetStream {
         let dead = format!("dead-{}", self.name);
@@ -108,32 +114,13 @@ async fn on_one_server() {
         return;
     };
     tokio::join!(
-        each_message_is_worked_off_once_and_the_rest_is_dead(&server),
+        hold_on(|name| Streams::on(&server, name)),
         a_handler_that_lasts_longer_than_ack_wait_is_delivered_once(&server),
-        deferred_messages_come_again_after_the_delay(&server),
-        a_drained_run_gives_back_what_did_not_start(&server),
         the_broker_id_is_stable_over_redelivery(&server),
         consumers_that_lose_messages_are_refused(&server),
     );
     let broker = Jetstream::on(server).await;
     effects_are_once_though_workers_and_the_broker_are_killed(&broker).await;
-}
-
-async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &Nats) {
-    let streams = Streams::on(server, "once").await;
-    for _ in 0..3 {
-        streams.publish(&["a"], "500 usd").await;
-    }
-    streams.publish(&["a"], "5 usd").await;
-    streams.publish(&[], "no key").await;
-    streams.publish(&["b", "c"], "two keys").await;
-    streams.publish(&[&"k".repeat(300)], "a long key").await;
-    one_runs_and_the_rest_is_dead(streams.source().await, 4).await;
-    assert_eq!(streams.left().await, 0);
-    let dead = streams.dead_letters().await;
-    let names: Vec<&str> = dead.iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, ["key", "key", "key", "mismatch"]);
-    assert!(dead[0].1.contains("it has 300 bytes"), "{dead:?}");
 }
 
 async fn a_handler_that_lasts_longer_than_ack_wait_is_delivered_once(server: &Nats) {
@@ -150,35 +137,6 @@ async fn a_handler_that_lasts_longer_than_ack_wait_is_delivered_once(server: &Na
         .await
         .unwrap();
     assert_eq!((summary.done, summary.deferred, summary.repeats), (1, 0, 0));
-    assert_eq!(streams.left().await, 0);
-}
-
-async fn deferred_messages_come_again_after_the_delay(server: &Nats) {
-    let streams = Streams::on(server, "again").await;
-    streams.publish(&["a"], "x").await;
-    it_comes_again_after_the_delay(streams.source().await).await;
-    assert_eq!(streams.left().await, 0);
-}
-
-async fn a_drained_run_gives_back_what_did_not_start(server: &Nats) {
-    let streams = Streams::on(server, "drain").await;
-    for n in 0..20 {
-        streams.publish(&[&n.to_string()], "x").await;
-    }
-    let (seen, engine) = (Seen::default(), engine());
-    let first = consumer(&engine, &seen);
-    let stop = seen.at_least("done", 1);
-    let summary = in_time(first.run(streams.source().await, quick, stop))
-        .await
-        .unwrap();
-    assert_eq!(summary.unsettled + summary.dropped, 0);
-    // Another worker has the rest.
-    let stop = seen.at_least("done", 20);
-    let other = consumer(&engine, &seen);
-    let rest = in_time(other.run(streams.source().await, quick, stop))
-        .await
-        .unwrap();
-    assert_eq!(summary.done + rest.done, 20);
     assert_eq!(streams.left().await, 0);
 }
 

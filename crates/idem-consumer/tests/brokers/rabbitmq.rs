@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use idem_consumer::{Message, RunError, Source as _, SourceErrorKind, rabbitmq};
-use idem_core::{Context, Failure};
+use idem_consumer::{RunError, Source as _, SourceErrorKind, rabbitmq};
 use idem_testbed::{RabbitMq, skip_or_fail};
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -13,11 +12,11 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use tokio::{net::TcpListener, time::sleep};
+use tokio::net::TcpListener;
 
 use super::{
     KEY, Seen,
-    cases::{it_comes_again_after_the_delay, one_runs_and_the_rest_is_dead, quick},
+    cases::{Place, hold_on, quick},
     consumer, engine, in_time,
     kills::{Rabbit, effects_are_once_though_workers_and_the_broker_are_killed},
 };
@@ -56,19 +55,26 @@ impl Queues {
             _connection: connection,
         }
     }
+}
 
-    fn source(&self) -> rabbitmq::Queue {
-        rabbitmq::Queue::new(&self.url, self.name)
+impl Place for Queues {
+    type Source = rabbitmq::Queue;
+
+    const TWO_KEYS: bool = false;
+
+    async fn source(&self) -> rabbitmq::Queue {
+        // More than may start at once.
+        rabbitmq::Queue::new(&self.url, self.name).prefetch(100)
     }
 
-    async fn publish(&self, key: Option<&str>, body: &str) {
+    async fn publish(&self, keys: &[&str], body: &str) {
         let mut properties = BasicProperties::default()
             .with_delivery_mode(2)
             // A dead letter must outlive this.
             .with_expiration("60000".into());
-        if let Some(key) = key {
+        if let [key] = keys {
             let mut headers = FieldTable::default();
-            headers.insert(KEY.into(), AMQPValue::LongString(key.into()));
+            headers.insert(KEY.into(), AMQPValue::LongString((*key).into()));
             properties = properties.with_headers(headers);
         }
         let options = BasicPublishOptions::default();
@@ -79,15 +85,15 @@ impl Queues {
         assert!(sent.await.unwrap().await.unwrap().is_ack());
     }
 
-    async fn left(&self, queue: &str) -> u32 {
+    async fn left(&self) -> u64 {
         let options = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
         let queue = self
             .channel
-            .queue_declare(queue.into(), options, FieldTable::default());
-        queue.await.unwrap().message_count()
+            .queue_declare(self.name.into(), options, FieldTable::default());
+        queue.await.unwrap().message_count().into()
     }
 
     async fn dead_letters(&self) -> Vec<(String, String)> {
@@ -119,62 +125,12 @@ async fn on_one_node() {
         return;
     };
     tokio::join!(
-        each_message_is_worked_off_once_and_the_rest_is_dead(&server),
-        deferred_messages_come_again_after_the_delay(&server),
-        a_drained_run_gives_back_what_did_not_start(&server),
+        hold_on(|name| Queues::on(&server, name)),
         a_queue_that_is_not_there_ends_the_run(&server),
     );
     a_broker_that_stands_still_holds_up_no_drain(&server).await;
     let broker = Rabbit::on(server).await;
     effects_are_once_though_workers_and_the_broker_are_killed(&broker).await;
-}
-
-async fn each_message_is_worked_off_once_and_the_rest_is_dead(server: &RabbitMq) {
-    let queues = Queues::on(server, "once").await;
-    for _ in 0..3 {
-        queues.publish(Some("a"), "500 usd").await;
-    }
-    queues.publish(Some("a"), "5 usd").await;
-    queues.publish(None, "no key").await;
-    queues.publish(Some(&"k".repeat(300)), "a long key").await;
-    one_runs_and_the_rest_is_dead(queues.source(), 3).await;
-    assert_eq!(queues.left("once").await, 0);
-    let dead = queues.dead_letters().await;
-    let names: Vec<&str> = dead.iter().map(|(name, _)| &**name).collect();
-    assert_eq!(names, ["key", "key", "mismatch"]);
-    assert!(dead[0].1.contains("it has 300 bytes"), "{dead:?}");
-}
-
-async fn deferred_messages_come_again_after_the_delay(server: &RabbitMq) {
-    let queues = Queues::on(server, "again").await;
-    queues.publish(Some("a"), "x").await;
-    it_comes_again_after_the_delay(queues.source()).await;
-    assert_eq!(queues.left("again").await, 0);
-}
-
-async fn a_drained_run_gives_back_what_did_not_start(server: &RabbitMq) {
-    let queues = Queues::on(server, "drain").await;
-    for n in 0..20 {
-        queues.publish(Some(&n.to_string()), "x").await;
-    }
-    let (seen, engine) = (Seen::default(), engine());
-    let first = consumer(&engine, &seen);
-    let slow = |_: Context, _: Message| async {
-        sleep(Duration::from_millis(50)).await;
-        Ok::<_, Failure<String>>(())
-    };
-    let source = queues.source().prefetch(100);
-    let stop = seen.at_least("done", 1);
-    let summary = in_time(first.run(source, slow, stop)).await.unwrap();
-    assert_eq!(summary.unsettled + summary.dropped, 0);
-    assert!(summary.done < 20, "{summary:?}");
-    // Another worker has the rest.
-    let stop = seen.at_least("done", 20);
-    let other = consumer(&engine, &seen);
-    let rest = in_time(other.run(queues.source(), quick, stop))
-        .await
-        .unwrap();
-    assert_eq!(summary.done + rest.done, 20);
 }
 
 async fn a_queue_that_is_not_there_ends_the_run(server: &RabbitMq) {
@@ -203,8 +159,8 @@ async fn a_broker_that_does_not_answer_is_away() {
 
 async fn a_broker_that_stands_still_holds_up_no_drain(server: &RabbitMq) {
     let queues = Queues::on(server, "still").await;
-    queues.publish(Some("a"), "x").await;
-    let source = queues.source().answer_timeout(SHORT);
+    queues.publish(&["a"], "x").await;
+    let source = queues.source().await.answer_timeout(SHORT);
     let delivery = in_time(source.next(1)).await.unwrap().unwrap();
     source
         .defer(&delivery, Duration::from_secs(60))

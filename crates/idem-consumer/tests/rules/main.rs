@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+#[path = "../support/misconfigured.rs"]
+mod misconfigured;
 mod queue;
 mod running;
 mod verdicts;

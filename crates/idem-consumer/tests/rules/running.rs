@@ -9,16 +9,12 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use idem_conformance::{CallFault, DURATIONS};
 use idem_consumer::{Backoff, Message, RunError};
-use idem_core::{
-    Context, Failure, Fingerprint, Idempotency, Policy, RecordKey,
-    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
-};
+use idem_core::{Context, Failure, Fingerprint, Idempotency, Policy};
 use tokio::time::{Instant, sleep};
 
-use super::{LEASE, SECOND, builder, message, queue::Queue, world};
+use super::{LEASE, SECOND, builder, message, misconfigured::Misconfigured, queue::Queue, world};
 
 type Done = Result<(), Failure<String>>;
 
@@ -221,31 +217,6 @@ async fn a_source_that_is_set_up_wrong_ends_the_run_after_what_runs() {
     let error = run.await.unwrap_err();
     assert!(matches!(error, RunError::Source(_)), "{error}");
     assert_eq!(queue.state().acked, 1);
-}
-
-/// A store that is set up wrong, whatever it is asked.
-struct Misconfigured;
-
-#[async_trait]
-impl Store for Misconfigured {
-    async fn create(&self, _: &RecordKey, _: &Record, _: Duration) -> Result<Created, StoreError> {
-        Err(StoreError::config("no such table"))
-    }
-    async fn update(
-        &self,
-        _: &RecordKey,
-        _: Version,
-        _: &Record,
-        _: Duration,
-    ) -> Result<Updated, StoreError> {
-        Err(StoreError::config("no such table"))
-    }
-    async fn delete(&self, _: &RecordKey, _: Version) -> Result<Deleted, StoreError> {
-        Err(StoreError::config("no such table"))
-    }
-    async fn get(&self, _: &RecordKey) -> Result<Option<Stored>, StoreError> {
-        Err(StoreError::config("no such table"))
-    }
 }
 
 #[tokio::test(start_paused = true)]

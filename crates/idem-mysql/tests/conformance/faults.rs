@@ -50,7 +50,7 @@ impl Faults for FaultyConnection {
             _ => return Err(Skipped::because("no proxy does this")),
         };
         // Not the question whether a connection is still there.
-        let rule = rule.containing(b"idem_records");
+        let rule = rule.larger_than(64);
         self.armed.lock().unwrap().push(self.proxy.arm(rule));
         Ok(())
     }

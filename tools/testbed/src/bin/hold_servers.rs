@@ -3,12 +3,14 @@
 //! For trying things by hand, and for the test of what is left behind when nobody cleans up:
 //!
 //! ```text
-//! hold-servers redis sentinel cluster postgres standby pgbouncer nats rabbitmq
+//! hold-servers redis sentinel cluster postgres standby pgbouncer nats rabbitmq moto
 //! ```
 
 use std::{any::Any, env, error::Error, io::Write as _, process::ExitCode, thread};
 
-use idem_testbed::{Cluster, Nats, PgBouncer, Postgres, RabbitMq, Redis, Replication, Sentinel};
+use idem_testbed::{
+    Cluster, Moto, Nats, PgBouncer, Postgres, RabbitMq, Redis, Replication, Sentinel,
+};
 use tokio::runtime::Builder;
 
 /// A server that goes when this is dropped.
@@ -79,6 +81,11 @@ async fn start(kind: &str) -> Result<Held, Box<dyn Error>> {
             let rabbitmq = RabbitMq::start().await?;
             say(kind, &rabbitmq.url())?;
             Ok(Box::new(rabbitmq))
+        }
+        "moto" => {
+            let moto = Moto::start().await?;
+            say(kind, &moto.url())?;
+            Ok(Box::new(moto))
         }
         other => Err(format!("`{other}` is no kind of server that is known here").into()),
     }

@@ -13,7 +13,7 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// Where wheels are unpacked, one folder per server.
-const CACHE: &str = ".cache/servers";
+pub(super) const CACHE: &str = ".cache/servers";
 
 /// What a fetch came to.
 pub(super) enum Fetched {
