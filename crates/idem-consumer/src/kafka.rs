@@ -114,13 +114,14 @@ pub struct Topics<C: ClientContext + 'static = DefaultClientContext> {
 }
 
 impl Topics {
-    /// Subscribes to topics. Dead letters go to the topic `dead_letters` by the producer, which has to wait
-    /// for all replicas: `acks=all`, as it does unless set.
+    /// Subscribes to topics, or to patterns that begin with `^`. Dead letters go to the topic
+    /// `dead_letters`, which none of them may match, by the producer, which has to wait for all replicas:
+    /// `acks=all`, as it does unless set.
     ///
     /// # Errors
     /// [`SourceError`] when there is no `group.id`, when `enable.auto.offset.store` is on, when
-    /// `enable.auto.commit` is off, when the library refuses the configuration, or outside of a runtime of
-    /// tokio.
+    /// `enable.auto.commit` is off, when `dead_letters` is one of the topics, when the library refuses the
+    /// configuration, or outside of a runtime of tokio.
     pub fn subscribe(
         config: &ClientConfig,
         topics: &[&str],
@@ -145,6 +146,12 @@ impl<C: ClientContext + 'static> Topics<C> {
         dead_letters: impl Into<String>,
     ) -> Result<Self, SourceError> {
         let checked = config::check(config)?;
+        let dead_letters = dead_letters.into();
+        if topics.contains(&&*dead_letters) {
+            return Err(SourceError::config(
+                "the topic for dead letters is consumed here too, so they would go round for ever",
+            ));
+        }
         // The client starts a task.
         Handle::try_current().map_err(SourceError::config)?;
         let shared = Shared::default();
@@ -160,7 +167,7 @@ impl<C: ClientContext + 'static> Topics<C> {
             consumer: Arc::new(consumer),
             shared,
             producer,
-            dead_letters: dead_letters.into(),
+            dead_letters,
             window: WINDOW,
             poll_every: POLL.min(checked.max_poll_interval / 3),
             polled: Mutex::new(Instant::now()),
@@ -171,7 +178,7 @@ impl<C: ClientContext + 'static> Topics<C> {
 
     /// How many messages of a partition may be out, from the oldest that is not settled on; 1024 unless
     /// set, at least 2. A partition with so many is paused. More means that a deferred message stops the
-    /// others later, and that more messages come again after a restart.
+    /// others later, that more of them are in memory, and that more messages come again after a restart.
     #[must_use]
     pub fn window(mut self, messages: usize) -> Self {
         self.window = messages.max(2);

@@ -124,6 +124,11 @@ impl Queue {
 
     /// Without a place for dead letters a message that nothing can be done with would go round for ever.
     async fn check(&self) -> Result<(), SourceError> {
+        if self.dead_letters.as_ref() == Some(&self.url) {
+            return Err(SourceError::config(
+                "the queue for dead letters is the queue itself, so they would go round for ever",
+            ));
+        }
         if self.dead_letters.is_some() || self.is_checked.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -215,8 +220,15 @@ impl fmt::Debug for Queue {
 }
 
 /// One delivery of a message.
-#[derive(Debug)]
 pub struct Delivery(Received);
+
+/// Its id alone: a body may hold secrets.
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = &self.0.message_id;
+        f.debug_tuple("Delivery").field(id).finish()
+    }
+}
 
 impl Source for Queue {
     type Delivery = Delivery;

@@ -58,13 +58,16 @@ impl Assigned {
 
     /// `None` if the partition was revoked since the message came.
     pub(super) fn settle(&mut self, record: &Record, window: usize) -> Option<Settled> {
-        let partition = self.partitions.get_mut(&record.place())?;
+        let place = record.place();
+        let partition = self.partitions.get_mut(&place)?;
         if partition.epoch != record.epoch {
             return None;
         }
         let store = partition.settle(record.offset);
         let has_room = partition.is_full && partition.out.len() <= window / 2;
         partition.is_full &= !has_room;
+        // One that rests is resumed when it wakes.
+        let has_room = has_room && !self.resting.contains(&place);
         Some(Settled { store, has_room })
     }
 
@@ -106,7 +109,10 @@ impl Assigned {
 
     /// Which partitions have to be resumed, for somebody waits again.
     pub(super) fn wake(&mut self) -> Vec<Place> {
-        std::mem::take(&mut self.resting).into_iter().collect()
+        let mut rested = std::mem::take(&mut self.resting);
+        // A message that was on its way may have filled one.
+        rested.retain(|place| !self.partitions.get(place).is_some_and(|it| it.is_full));
+        rested.into_iter().collect()
     }
 
     /// Forgets partitions: their messages are not this consumer's any more. Gives those that were paused.
@@ -246,6 +252,12 @@ mod tests {
         assert!(assigned.rest(all()).is_empty());
         assert_eq!(assigned.wake(), std::slice::from_ref(&other));
         assert!(assigned.wake().is_empty());
+        // One that is filled while it rests goes on when it has room.
+        assigned.rest([other.clone()].into_iter());
+        let out = [0, 1, 2, 3].map(|n| assigned.take(Record::at("orders", 1, n), WINDOW).0);
+        assert!(assigned.wake().is_empty());
+        let room = [0, 1].map(|n| assigned.settle(&out[n], WINDOW).unwrap().has_room);
+        assert_eq!(room, [false, true]);
         // A partition that goes while it is paused must not come back so.
         assert_eq!(assigned.revoke(&[other, place()]), [place()]);
     }

@@ -1,6 +1,6 @@
 //! [`Record`]: a message as it came, as a [`Message`] and as a dead letter.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
@@ -19,7 +19,6 @@ pub const PLACE: &str = "idem-dead-letter-place";
 pub const RECORD_KEY: &str = "kafka.key";
 
 /// A message that is out of the client's memory.
-#[derive(Debug)]
 pub(super) struct Record {
     pub(super) topic: Arc<str>,
     pub(super) partition: i32,
@@ -110,5 +109,12 @@ impl Record {
             payload: None,
             headers: Vec::new(),
         }
+    }
+}
+
+/// Its place alone: a body may hold secrets.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Record").field(&self.id()).finish()
     }
 }

@@ -298,6 +298,10 @@ async fn configurations_that_lose_messages_are_refused(cluster: &Cluster) {
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.kind(), SourceErrorKind::Config);
     }
+    let producer = topic.producer.clone();
+    let refused = kafka::Topics::subscribe(&topic.config(), &["a", "b"], producer, "b");
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("is consumed here too"), "{error}");
     let mut config = topic.config();
     config.set("allow.auto.create.topics", "false");
     let source = kafka::Topics::subscribe(&config, &["nowhere"], topic.producer.clone(), "dead");

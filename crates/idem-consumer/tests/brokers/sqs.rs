@@ -145,7 +145,7 @@ async fn on_one_emulator() {
         a_handler_that_lasts_longer_than_the_visibility_is_delivered_once(&server),
         a_deduplication_id_is_a_key_of_the_publisher(&server),
         without_a_queue_for_dead_letters_the_redrive_policy_moves_them(&server),
-        a_queue_without_a_place_for_dead_letters_ends_the_run(&server),
+        a_queue_that_cannot_be_worked_off_ends_the_run(&server),
     );
 }
 
@@ -225,11 +225,15 @@ async fn without_a_queue_for_dead_letters_the_redrive_policy_moves_them(server: 
     assert_eq!(queues.left().await, 0);
 }
 
-async fn a_queue_without_a_place_for_dead_letters_ends_the_run(server: &Moto) {
+async fn a_queue_that_cannot_be_worked_off_ends_the_run(server: &Moto) {
     let queues = Queues::on(server, "bare").await;
     let nowhere = format!("{}/123456789012/nowhere", server.url());
     for (source, expected) in [
         (queues.bare_source(), "no redrive policy"),
+        (
+            queues.bare_source().dead_letters(&queues.url),
+            "is the queue itself",
+        ),
         (
             sqs::Queue::new(queues.client.clone(), nowhere).dead_letters(&queues.dead),
             "does not exist",
