@@ -75,7 +75,7 @@ where
             }
             Projection::Answered { answer } => {
                 let answer = answer.take().expect("a future is not polled after its end");
-                Poll::Ready(Ok(answer.map(ResponseBody::answer)))
+                Poll::Ready(Ok(answer.map(ResponseBody::driven)))
             }
             Projection::Guarded { answer } => answer.as_mut().poll(cx),
         }

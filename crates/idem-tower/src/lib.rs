@@ -44,7 +44,7 @@ mod protect;
 mod service;
 mod target;
 
-pub use body::{RequestBody, ResponseBody};
+pub use body::{PassedOr, RequestBody, ResponseBody};
 pub use future::ResponseFuture;
 pub use idem_http::{
     CanonicalForm, CanonicalJson, Code, Disposition, ErrorFormat, FingerprintRules, Form,

@@ -31,17 +31,17 @@ where
     R::Error: Into<BoxError>,
 {
     match guard.begin(ticket, head(&parts), Framed::new(body)).await {
-        Begin::Answer(answer) => Ok(answer.map(ResponseBody::answer)),
+        Begin::Answer(answer) => Ok(answer.map(ResponseBody::driven)),
         Begin::Pass(body) => {
-            let request = Request::from_parts(*parts, RequestBody::read(body));
+            let request = Request::from_parts(*parts, RequestBody::driven(body));
             Ok(inner.call(request).await?.map(ResponseBody::passed))
         }
         Begin::Unprotected(unprotected, body) => {
-            run_unprotected(inner, guard, unprotected, parts, RequestBody::read(body)).await
+            run_unprotected(inner, guard, unprotected, parts, RequestBody::driven(body)).await
         }
         Begin::Run(run, body) => {
             run.extend(&mut parts.extensions);
-            let request = Request::from_parts(*parts, RequestBody::read(body));
+            let request = Request::from_parts(*parts, RequestBody::driven(body));
             let work = async move { Ok(inner.call(request).await?.map(Framed::new)) };
             sent(guard.detach(|reply| run.drive(work, reply)).await)
         }
@@ -71,7 +71,7 @@ where
 
 fn sent<R, E>(reply: Result<Reply<Framed<R>>, E>) -> Answered<R, E> {
     Ok(match reply? {
-        Reply::Answer(answer) => answer.map(ResponseBody::answer),
+        Reply::Answer(answer) => answer.map(ResponseBody::driven),
         Reply::Passed(response) => response.map(|framed| ResponseBody::passed(framed.into_inner())),
     })
 }

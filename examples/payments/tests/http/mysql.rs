@@ -104,3 +104,11 @@ async fn g2_the_books_survive_a_restart() {
     after.pay("acme", "k", &order()).await.assert_replays(&paid);
     assert_eq!(after.charges("acme").await, 1);
 }
+
+#[cfg(feature = "vectors")]
+#[tokio::test]
+async fn the_http_vectors_pass() {
+    if let Some(database) = Database::fresh().await {
+        crate::vectors::pass_on(&database.service(&["--vectors"]).await).await;
+    }
+}

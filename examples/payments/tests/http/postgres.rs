@@ -144,3 +144,11 @@ async fn g6_nothing_is_charged_while_the_store_is_away() {
     assert_eq!(paid.status, StatusCode::CREATED);
     service.charged("acme", 1).await;
 }
+
+#[cfg(feature = "vectors")]
+#[tokio::test]
+async fn the_http_vectors_pass() {
+    if let Some(database) = Database::fresh().await {
+        crate::vectors::pass_on(&database.service(&["--vectors"]).await).await;
+    }
+}
