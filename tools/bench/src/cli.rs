@@ -11,7 +11,7 @@ use crate::suites::{SUITES, Suite};
 #[command(version)]
 pub(crate) struct Cli {
     /// What to measure
-    #[arg(required = true, value_name = "SUITE", value_parser = names())]
+    #[arg(required_unless_present = "rows", value_name = "SUITE", value_parser = names())]
     suites: Vec<String>,
 
     /// Which of their cases; all of them unless said otherwise
@@ -39,6 +39,14 @@ pub(crate) struct Cli {
     /// Where to write the rows as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Where to draw the ratios, a file for each suite
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) svg: Option<PathBuf>,
+
+    /// Instead of measuring, take the rows that an earlier run wrote with --json
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["suites", "serve"])]
+    pub(crate) rows: Option<PathBuf>,
 }
 
 impl Cli {
@@ -100,6 +108,7 @@ mod tests {
         let one = Cli::parse_from(["idem-bench", "memory", "--case", "fresh"]);
         assert!(one.wants("fresh") && !one.wants("replay"));
         assert!(!cli.serves().expect("measuring is always possible"));
+        assert!(Cli::try_parse_from(["idem-bench", "--rows", "rows.json"]).is_ok());
         assert!(Cli::try_parse_from(["idem-bench"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--concurrency", "0"]).is_err());
         assert!(Cli::try_parse_from(["idem-bench", "memory", "--seconds", "nan"]).is_err());

@@ -7,6 +7,7 @@
 mod case;
 mod cli;
 mod measure;
+mod plot;
 mod report;
 mod slice;
 mod suites;
@@ -25,8 +26,14 @@ fn main() -> Result<()> {
     if cli.serves().unwrap_or_else(|error| error.exit()) {
         return runtime.block_on(suites::http::serve());
     }
-    let report = runtime.block_on(run(&cli))?;
+    let report = match &cli.rows {
+        Some(path) => Report::read(path)?,
+        None => runtime.block_on(run(&cli))?,
+    };
     print!("{}", report.table());
+    if let Some(folder) = &cli.svg {
+        plot::write(report.rows(), folder)?;
+    }
     if let Some(path) = &cli.json {
         let json = serde_json::to_string_pretty(&report)?;
         std::fs::write(path, json)

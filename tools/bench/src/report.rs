@@ -1,30 +1,47 @@
 //! Rows, as a table for people and as JSON for tools; and how far the run has come.
 
-use std::{fmt::Write, num::NonZeroUsize, time::Duration};
+use std::{fmt::Write, fs, num::NonZeroUsize, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{Measured, Plan};
 
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     rows: Vec<Row>,
 }
 
-#[derive(Serialize)]
-struct Row {
-    suite: &'static str,
-    case: &'static str,
-    concurrency: NonZeroUsize,
-    ops_per_s: f64,
-    floor_ops_per_s: f64,
-    ratio: f64,
-    p50_us: f64,
-    p99_us: f64,
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct Row {
+    pub(crate) suite: String,
+    pub(crate) case: String,
+    pub(crate) concurrency: usize,
+    #[serde(default)]
+    pub(crate) ops_per_s: f64,
+    #[serde(default)]
+    pub(crate) floor_ops_per_s: f64,
+    pub(crate) ratio: f64,
+    #[serde(default)]
+    pub(crate) p50_us: f64,
+    #[serde(default)]
+    pub(crate) p99_us: f64,
 }
 
 impl Report {
+    /// What an earlier run wrote.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     pub(crate) fn add(
         &mut self,
         suite: &'static str,
@@ -33,9 +50,9 @@ impl Report {
         measured: &Measured,
     ) {
         self.rows.push(Row {
-            suite,
-            case,
-            concurrency,
+            suite: suite.to_owned(),
+            case: case.to_owned(),
+            concurrency: concurrency.get(),
             ops_per_s: rounded(measured.ops_per_s, 1.0),
             floor_ops_per_s: rounded(measured.floor_ops_per_s, 1.0),
             ratio: rounded(measured.ratio, 1000.0),
@@ -64,8 +81,8 @@ impl Report {
 impl Row {
     fn cells(&self) -> [String; 8] {
         [
-            self.suite.to_owned(),
-            self.case.to_owned(),
+            self.suite.clone(),
+            self.case.clone(),
             self.concurrency.to_string(),
             format!("{:.0}", self.ops_per_s),
             format!("{:.0}", self.floor_ops_per_s),

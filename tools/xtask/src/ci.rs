@@ -5,10 +5,11 @@ use clap::ValueEnum;
 
 use crate::cli::Install;
 use crate::command::Step;
+use crate::deep::{self, Semver};
 use crate::lane::{Outcome, Report};
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{docs, features, links, purity, tests_lane, tools, torture};
+use crate::{api, docs, features, links, purity, tests_lane, tools, torture};
 
 /// In the order in which they run: what fails fastest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -19,14 +20,18 @@ pub(crate) enum CiLane {
     Links,
     /// The core is free of web, database and clock; the arrows between crates hold
     Purity,
+    /// The book builds (mdbook, installed if missing), and lists every metric
+    Book,
     /// Licences, duplicate and banned crates, sources (where cargo-deny is installed)
     Deny,
     /// Clippy, a warning being an error
     Clippy,
     /// Every crate by itself and every feature by itself compiles (cargo-hack, installed if missing)
     Features,
-    /// The API docs build, a warning being an error
+    /// The API docs build, a warning being an error, and the public API is as in notes/api
     Docs,
+    /// No public API broke since the last release (cargo-semver-checks, installed if missing)
+    Semver,
     /// A minute of `cargo xtask torture`
     Torture,
     /// `cargo xtask test`
@@ -59,10 +64,21 @@ pub(crate) fn run(
             CiLane::Fmt => fmt(workspace),
             CiLane::Links => links::lane(workspace),
             CiLane::Purity => purity::lane(workspace),
-            CiLane::Deny => deny(workspace),
+            CiLane::Book => docs::book(workspace, install),
+            CiLane::Deny => deny(workspace, Install { no_install: true }),
             CiLane::Clippy => clippy(workspace),
             CiLane::Features => features::lane(workspace, install),
-            CiLane::Docs => docs::rustdoc(workspace),
+            CiLane::Docs => docs::rustdoc(workspace).and_then(|_| api::compare(workspace)),
+            CiLane::Semver => {
+                let baseline_rev = None;
+                deep::semver(
+                    workspace,
+                    &Semver {
+                        baseline_rev,
+                        install,
+                    },
+                )
+            }
             CiLane::Torture => torture::lane(workspace, install),
             CiLane::Test => tests_lane::as_typed(workspace, install, &mut tally),
         });
@@ -96,8 +112,9 @@ fn clippy(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::passed())
 }
 
-fn deny(workspace: &Workspace) -> Result<Outcome> {
-    if let Some(absent) = tools::DENY.absent() {
+/// Building cargo-deny takes longer than all that it checks, so `cargo xtask release` alone installs it.
+pub(crate) fn deny(workspace: &Workspace, install: Install) -> Result<Outcome> {
+    if let Some(absent) = tools::DENY.get(workspace, install) {
         return Ok(absent);
     }
     Step::cargo(workspace)

@@ -10,7 +10,7 @@ use crate::fuzz::{self, Fuzz};
 use crate::lane::Report;
 use crate::matrix::{self, Matrix};
 use crate::workspace::Workspace;
-use crate::{docs, purity, release, stripe, tests_lane, torture};
+use crate::{api, docs, purity, release, stripe, tests_lane, torture};
 
 #[derive(Parser)]
 #[command(
@@ -41,8 +41,10 @@ enum Chore {
     },
     /// Check that the core stays free of web, database and clock, and the arrows between crates
     Purity,
-    /// Build the API docs and, where mdbook is installed, the book
-    Docs,
+    /// Build the API docs and the book
+    Docs(Install),
+    /// Write the public API of every crate into notes/api
+    Api,
     /// What is left to do before a release, as far as the repository tells; see notes/releasing.md
     Release,
     /// Benchmarks beside their floors, in a release build; arguments go to idem-bench
@@ -94,7 +96,8 @@ pub(crate) fn run() -> Result<Report> {
             lanes,
         } => ci::run(&workspace, &lanes, fast, install, &mut report),
         Chore::Purity => report.lane("purity", || purity::lane(&workspace)),
-        Chore::Docs => docs::run(&workspace, &mut report),
+        Chore::Docs(install) => docs::run(&workspace, install, &mut report),
+        Chore::Api => report.lane("api", || api::write(&workspace)),
         Chore::Release => release::run(&workspace, &mut report),
         Chore::Bench { args } => bench(&workspace, &args)?,
         Chore::Torture { args } => torture::as_typed(&workspace, &args)?,

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 
+use crate::cli::Install;
 use crate::command::Step;
 use crate::lane::Outcome;
 use crate::tools;
@@ -45,19 +46,21 @@ pub(crate) fn interleavings(workspace: &Workspace) -> Result<Outcome> {
 pub(crate) struct Semver {
     /// The commit or tag to compare with; without it, the latest tag
     #[arg(long)]
-    baseline_rev: Option<String>,
+    pub(crate) baseline_rev: Option<String>,
+    #[command(flatten)]
+    pub(crate) install: Install,
 }
 
 /// No public API broke since the last release.
 pub(crate) fn semver(workspace: &Workspace, semver: &Semver) -> Result<Outcome> {
-    if let Some(absent) = tools::SEMVER_CHECKS.absent() {
-        return Ok(absent);
-    }
     let Some(baseline) = semver.baseline_rev.clone().or_else(|| last_tag(workspace)) else {
         return Ok(Outcome::Skipped(
             "no release is tagged yet; name a commit with --baseline-rev".to_owned(),
         ));
     };
+    if let Some(absent) = tools::SEMVER_CHECKS.get(workspace, semver.install) {
+        return Ok(absent);
+    }
     Step::cargo(workspace)
         .args(["semver-checks", "--workspace", "--all-features"])
         .args(["--baseline-rev", &baseline])

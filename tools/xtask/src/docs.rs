@@ -1,15 +1,17 @@
-//! `cargo xtask docs`: the API docs, and the book where mdbook is installed.
+//! `cargo xtask docs`: the API docs, and the book.
 
 use anyhow::Result;
 
+use crate::cli::Install;
 use crate::command::Step;
 use crate::lane::{Outcome, Report};
+use crate::metrics;
 use crate::tools;
 use crate::workspace::Workspace;
 
-pub(crate) fn run(workspace: &Workspace, report: &mut Report) {
+pub(crate) fn run(workspace: &Workspace, install: Install, report: &mut Report) {
     report.lane("rustdoc", || rustdoc(workspace));
-    report.lane("book", || book(workspace));
+    report.lane("book", || book(workspace, install));
 }
 
 /// The API docs of every crate, a warning being an error.
@@ -21,8 +23,10 @@ pub(crate) fn rustdoc(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::passed())
 }
 
-fn book(workspace: &Workspace) -> Result<Outcome> {
-    if let Some(absent) = tools::MDBOOK.absent() {
+/// The book, a warning being an error; and its page of metrics has all that the code has.
+pub(crate) fn book(workspace: &Workspace, install: Install) -> Result<Outcome> {
+    metrics::are_listed(workspace)?;
+    if let Some(absent) = tools::MDBOOK.get(workspace, install) {
         return Ok(absent);
     }
     Step::new(workspace, "mdbook")

@@ -14,14 +14,8 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 pub(crate) fn lane(workspace: &Workspace, install: Install) -> Result<Outcome> {
-    if let Some(absent) = tools::HACK.absent() {
-        if install.no_install {
-            return Ok(absent);
-        }
-        if let Err(error) = tools::HACK.install(workspace) {
-            eprintln!("cargo-hack cannot be installed: {error:#}");
-            return Ok(absent);
-        }
+    if let Some(absent) = tools::HACK.get(workspace, install) {
+        return Ok(absent);
     }
     let crates = product(workspace)?;
     let packages = crates.iter().flat_map(|name| ["--package", name]);

@@ -4,6 +4,7 @@
 //! type, and closes with a table of lanes: result, duration and, where one failed or was skipped,
 //! why. The exit status is 1 when any lane failed.
 
+mod api;
 mod ci;
 mod cli;
 mod command;
@@ -14,6 +15,7 @@ mod fuzz;
 mod lane;
 mod links;
 mod matrix;
+mod metrics;
 mod packages;
 mod purity;
 mod release;

@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::ci;
+use crate::cli::Install;
 use crate::command::Step;
 use crate::lane::{Outcome, Report};
 use crate::workspace::Workspace;
@@ -50,6 +52,39 @@ pub(crate) fn run(workspace: &Workspace, report: &mut Report) {
         let changelog = fs::read_to_string(workspace.path("CHANGELOG.md"))?;
         told(&changelog_complaints(&changelog, &version(workspace)?))
     });
+    report.lane("security contact", || {
+        let security = fs::read_to_string(workspace.path("SECURITY.md"))?;
+        told(&security_complaints(&security))
+    });
+    report.lane("deny", || {
+        ci::deny(workspace, Install { no_install: false })
+    });
+    report.lane("packages", || packages(workspace));
+}
+
+/// Each crate builds from what is in its package alone, and with the others' packages beside it. What is
+/// not committed yet is looked at as well.
+fn packages(workspace: &Workspace) -> Result<Outcome> {
+    let packages = published(workspace)?;
+    let names = packages
+        .iter()
+        .flat_map(|package| ["--package", &package.name]);
+    Step::cargo(workspace)
+        .args(["package", "--allow-dirty"])
+        .args(names)
+        .run()?;
+    Ok(Outcome::Passed(format!("{} crates", packages.len())))
+}
+
+/// Somebody can be told of a vulnerability in private.
+fn security_complaints(security: &str) -> Vec<String> {
+    let reporting = security.split("## Reporting").nth(1).unwrap_or_default();
+    let reporting = reporting.split("\n## ").next().unwrap_or_default();
+    let names_somebody = reporting.contains('@') || reporting.contains("https://");
+    match names_somebody && !reporting.contains(PLACEHOLDER) {
+        true => Vec::new(),
+        false => vec!["SECURITY.md names no address to report to".to_owned()],
+    }
 }
 
 fn told(complaints: &[String]) -> Result<Outcome> {
@@ -164,6 +199,21 @@ mod tests {
                         idem-testbed = { path = \"tools/testbed\" }\n";
         assert_eq!(version_complaints(manifest, "0.1.0"), Vec::<String>::new());
         assert_eq!(version_complaints(manifest, "0.2.0").len(), 1);
+    }
+
+    #[test]
+    fn a_security_page_without_an_address_is_named() {
+        let page =
+            |contact: &str| format!("# Security\n\n## Reporting\n\n{contact}\n\n## Threats\n\na@b");
+        assert_eq!(
+            security_complaints(&page("Write to security@idem.dev")).len(),
+            0
+        );
+        assert_eq!(security_complaints(&page("Ask the registry")).len(), 1);
+        assert_eq!(
+            security_complaints(&page("https://example.invalid/x")).len(),
+            1
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::cli::Install;
 use crate::command::{Step, answers};
 use crate::lane::Outcome;
 use crate::workspace::Workspace;
@@ -22,7 +23,7 @@ pub(crate) const DENY: Tool = Tool {
 pub(crate) const MDBOOK: Tool = Tool {
     name: "mdbook",
     probe: &["mdbook", "--version"],
-    get: "cargo install --locked mdbook",
+    get: "cargo install --locked mdbook --no-default-features --features search",
 };
 
 pub(crate) const HACK: Tool = Tool {
@@ -78,7 +79,23 @@ pub(crate) const PIP: Tool = Tool {
 };
 
 impl Tool {
-    /// Gets it where it is missing, by typing what `get` says.
+    /// Gets it where it is missing, unless nothing may be installed. `None` when it is there afterwards;
+    /// else what the lane that wants it ends with.
+    pub(crate) fn get(&self, workspace: &Workspace, install: Install) -> Option<Outcome> {
+        let absent = self.absent()?;
+        if install.no_install {
+            return Some(absent);
+        }
+        match self.install(workspace) {
+            Ok(()) => None,
+            Err(error) => {
+                eprintln!("{} cannot be installed: {error:#}", self.name);
+                Some(absent)
+            }
+        }
+    }
+
+    /// Gets it by typing what `get` says.
     ///
     /// # Errors
     /// When getting it fails: no network, no toolchain for it.

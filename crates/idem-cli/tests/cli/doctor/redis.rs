@@ -1,5 +1,8 @@
 //! Redis.
 
+use std::time::Duration;
+
+use idem_core::store::State;
 use idem_redis::RedisStore;
 use idem_testbed::{AppendFsync, Cluster, Redis, RedisBuilder, Sentinel, skip_or_fail};
 
@@ -64,6 +67,18 @@ async fn a_server_that_is_nearly_full_is_found() {
     finds(&idem, "", "redis-memory-near");
     set(&redis, "maxmemory", "64mb");
     is_mended(&idem, "", "redis-memory-near");
+
+    // Room for what is there, and none for a whole retention of what is planned.
+    let few = idem.run("doctor --json --per-second 9");
+    assert_eq!(few.findings(), ["room-unknown"], "{few:?}");
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    for n in 0..100 {
+        let payload = idem_core::Bytes::from_static(&[7; 300]);
+        let (key, state) = (format!("shop:{n}"), State::Completed { payload });
+        planted::put(&store, &key, state, Duration::from_secs(3600)).await;
+    }
+    finds(&idem, "--per-second 9", "room-too-small");
+    is_mended(&idem, "--per-second 9 --retention 1h", "room-too-small");
 }
 
 #[tokio::test]
