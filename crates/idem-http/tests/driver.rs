@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, request::Parts};
+use idem_conformance::DURATIONS;
 use idem_core::{Idempotency, Scope};
 use idem_http::{
-    Code, IDEMPOTENCY_KEY,
+    Code, IDEMPOTENCY_KEY, Profile,
     driver::{
         Admission, Answer, Begin, BoxError, Guard, Head, PathFrom, Reply, Run, Source, Target,
         Whole,
@@ -18,6 +19,7 @@ use idem_memory::MemoryStore;
 use tokio::{
     sync::Notify,
     task::{LocalSet, spawn_local},
+    time::sleep,
 };
 
 fn guard() -> Guard {
@@ -125,4 +127,40 @@ async fn g4_a_request_whose_path_nobody_noted_does_not_run() {
     let running = run(begin(&guard, &parts).await);
     assert!(running.context().is_protected());
     drop(running);
+}
+
+/// A run of a second, and a repeat beside it.
+#[tokio::test(start_paused = true)]
+async fn no_duration_of_a_profile_panics() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let pay = async |knob: Duration| {
+        let profile = Profile::default()
+            .request_time(Some(knob))
+            .in_flight_retry(knob)
+            .stream_after(knob, 1)
+            .longest_run(Some(knob));
+        let guard = guard().path_from(PathFrom::AsSeen).profile(profile);
+        let parts = payment();
+        let running = run(begin(&guard, &parts).await);
+        let busy = answer(begin(&guard, &parts).await);
+        assert_eq!(busy.status(), 409, "{knob:?}");
+        assert!(busy.headers().contains_key("retry-after"), "{knob:?}");
+        let work = async {
+            sleep(SECOND).await;
+            Ok::<_, BoxError>(Response::new(Whole::from(Bytes::from("paid"))))
+        };
+        let spawn = |task| drop(spawn_local(task));
+        let driven = guard.detach_local(|reply| running.drive(work, reply), spawn);
+        let Ok(Reply::Answer(answer)) = driven.await else {
+            panic!("{knob:?}: no answer");
+        };
+        let expected = if knob > SECOND { 200 } else { 500 };
+        assert_eq!(answer.status(), expected, "{knob:?}");
+    };
+    let all = async {
+        for knob in DURATIONS {
+            pay(knob).await;
+        }
+    };
+    LocalSet::new().run_until(all).await;
 }

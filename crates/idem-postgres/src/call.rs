@@ -159,6 +159,8 @@ fn lock_timeout_ms(timeout: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use idem_conformance::DURATIONS;
+
     use super::*;
 
     #[test]
@@ -171,6 +173,12 @@ mod tests {
             (Duration::MAX, i32::MAX.into()),
         ] {
             assert_eq!(lock_timeout_ms(timeout), ms, "{timeout:?}");
+        }
+        for timeout in DURATIONS {
+            assert!(
+                (1..=i32::MAX.into()).contains(&lock_timeout_ms(timeout)),
+                "{timeout:?}"
+            );
         }
     }
 }

@@ -99,11 +99,13 @@ impl RedisConfig {
 
 #[cfg(test)]
 mod tests {
+    use idem_conformance::DURATIONS;
+
     use super::*;
 
     #[test]
     fn every_duration_of_a_config_adds_up() {
-        for timeout in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+        for timeout in DURATIONS {
             let replicated = Durability::Replicated {
                 replicas: 1,
                 timeout,

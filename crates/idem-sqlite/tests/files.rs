@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use idem_conformance::DURATIONS;
 use idem_core::{
-    Fingerprint, IdempotencyKey, RecordKey, Scope, Timestamp,
+    Claim, Fingerprint, Idempotency, IdempotencyKey, RecordKey, Scope, Timestamp,
     store::{ClaimToken, Created, Record, State, Store, StoreErrorKind, Version},
 };
 use idem_sqlite::{SqliteConfig, SqliteStore};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, sqlite::SqliteConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -68,6 +69,41 @@ async fn s9_a_file_of_a_newer_release_is_refused() {
     drop(store);
     sql(&file, "INSERT INTO idem_migrations (version) VALUES (99)").await;
     assert_eq!(refused(&url(&file)).await, StoreErrorKind::Config);
+}
+
+/// A store that is open looks once a minute whether a newer release has migrated meanwhile.
+#[tokio::test]
+async fn s7_an_open_store_claims_nothing_in_a_file_of_a_newer_release() {
+    let (_folder, file) = here();
+    let older = SqliteStore::connect(&url(&file)).await.unwrap();
+    let idem = Idempotency::builder(older.clone()).build().unwrap();
+    let print = Fingerprint::of("tests", b"");
+    let claimed = idem.claim(&key(), &print).await;
+    let Ok(Claim::Acquired(execution)) = claimed else {
+        panic!("{claimed:?}");
+    };
+    execution.complete("ok").await.unwrap();
+
+    sql(&file, "INSERT INTO idem_migrations (version) VALUES (99)").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    let refused = older.get(&key()).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Config, "{refused}");
+    assert!(refused.to_string().contains("upgrade"), "{refused}");
+    let refused = idem.claim(&key(), &print).await.unwrap_err();
+    assert!(refused.to_string().contains("upgrade"), "{refused}");
+    let transactional = older.transactional(&idem);
+    let work = async |_: &mut SqliteConnection| Ok::<_, sqlx::Error>(());
+    let refused = transactional.once_in_tx(&key(), &print, work).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("upgrade"), "{refused}");
+    let rows = "SELECT count(*) FROM idem_records";
+    let rows: i64 = sqlx::query_scalar(rows)
+        .fetch_one(older.pool())
+        .await
+        .unwrap();
+    assert_eq!(rows, 1);
 }
 
 #[tokio::test]
@@ -205,4 +241,38 @@ async fn s6_a_full_disk_refuses_and_loses_nothing() {
         assert_eq!(found.unwrap().record, *record, "S6: it stays");
     }
     drop(store);
+}
+
+/// A call may be told that there was no time; none panics.
+#[tokio::test]
+async fn no_duration_of_a_config_panics() {
+    for knob in DURATIONS {
+        let (_folder, file) = here();
+        let config = SqliteConfig::default()
+            .busy_timeout(knob)
+            .send_timeout(knob)
+            .transaction_limit(knob)
+            .sweep_every(Some(knob));
+        let opened = SqliteStore::connect_with(&url(&file), config).await;
+        let store = match opened {
+            Ok(store) => store,
+            Err(error) => {
+                assert_eq!(
+                    error.kind(),
+                    StoreErrorKind::Unavailable,
+                    "{knob:?}: {error}"
+                );
+                continue;
+            }
+        };
+        let idem = Idempotency::builder(store.clone()).build().unwrap();
+        let claimed = idem.claim(&key(), &Fingerprint::of("tests", b"")).await;
+        if let Ok(Claim::Acquired(execution)) = claimed {
+            let _ = execution.complete("ok").await;
+        }
+        let transactional = store.transactional(&idem);
+        let print = Fingerprint::of("tests", b"");
+        let work = async |_: &mut SqliteConnection| Ok::<_, sqlx::Error>(());
+        let _ = transactional.once_in_tx(&key(), &print, work).await;
+    }
 }

@@ -105,7 +105,18 @@ impl Intent {
         now: SystemTime,
         rules: RetryRules,
     ) -> Self {
-        let age = age(first_sent, now, rules.margin);
+        Self::resumed(key, Some(first_sent), now, rules)
+    }
+
+    /// As [`resume`](Self::resume). `None` is a time that no clock can show: it lies in the future, and
+    /// nothing is sent.
+    pub(super) fn resumed(
+        key: IdempotencyKey,
+        first_sent: Option<SystemTime>,
+        now: SystemTime,
+        rules: RetryRules,
+    ) -> Self {
+        let age = first_sent.map_or(Duration::MAX, |first| age(first, now, rules.margin));
         let resumed = Self::made(key, age, Doubt::RESUMED, rules);
         #[cfg(any(feature = "client-tower", feature = "reqwest"))]
         resumed.with_shared(|shared| shared.since = Some(now));

@@ -45,9 +45,7 @@ impl Entry {
     #[must_use]
     pub fn resume(&self, now: SystemTime, rules: RetryRules) -> Intent {
         let first_sent = UNIX_EPOCH.checked_add(Duration::from_millis(self.first_sent_ms));
-        // A time that no clock can show lies in the future: nothing is sent.
-        let first_sent = first_sent.unwrap_or_else(|| now + Duration::from_secs(365 * 86_400));
-        Intent::resume(self.key.clone(), first_sent, now, rules)
+        Intent::resumed(self.key.clone(), first_sent, now, rules)
     }
 }
 

@@ -69,15 +69,14 @@ pub(super) async fn run(
             Event::Received(_) => waiting.extend(received.drain(..)),
         }
         while flushes.len() < FLUSHES && !waiting.is_empty() {
-            flushes.push(flush(&line, take(&mut waiting, &line)));
+            flushes.push(flush(&line, take(&mut waiting, line.record_size())));
         }
     }
 }
 
 /// The requests of the next flush, without those that nobody waits for any more. A record that several
 /// of them read is read once.
-fn take(waiting: &mut VecDeque<Call>, line: &Line) -> Vec<Call> {
-    let record_size = line.record_size();
+fn take(waiting: &mut VecDeque<Call>, record_size: usize) -> Vec<Call> {
     let mut names = HashSet::new();
     let (mut n, mut bytes) = (0, 0);
     for call in waiting.iter().take(REQUESTS) {
@@ -132,5 +131,50 @@ fn refuse_all(waiting: &mut VecDeque<Call>, calls: &mut mpsc::Receiver<Call>, fa
     let queued = std::iter::from_fn(|| calls.try_recv().ok());
     for call in waiting.drain(..).chain(queued) {
         let _ = call.caller.send(Err(failure.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::batch::Request;
+
+    const SIZE: usize = 60 << 10;
+
+    /// How many requests each flush takes of these, where a record has [`SIZE`] bytes.
+    fn flushes(requests: impl Iterator<Item = Request>) -> Vec<usize> {
+        let (mut waiting, answers): (VecDeque<_>, Vec<_>) = requests
+            .map(|request| {
+                let (caller, answer) = oneshot::channel();
+                (Call { request, caller }, answer)
+            })
+            .unzip();
+        let mut flushes = Vec::new();
+        while !waiting.is_empty() {
+            flushes.push(take(&mut waiting, SIZE).len());
+        }
+        drop(answers);
+        flushes
+    }
+
+    fn write(bytes: usize) -> Request {
+        let mut command = redis::cmd("SET");
+        command.arg("k").arg(vec![0; bytes]);
+        Request::Write(command)
+    }
+
+    #[test]
+    fn a_flush_has_a_bound_in_bytes_sent_and_asked_for() {
+        let read = |name: usize| Request::Read(format!("idem:{name}"));
+        assert_eq!(flushes((0..20).map(read)), [8, 8, 4], "reads");
+        assert_eq!(flushes((0..20).map(|_| write(SIZE))), [8, 8, 4], "writes");
+        let both = (0..20).map(|n| if n % 2 == 0 { read(n) } else { write(SIZE) });
+        assert_eq!(flushes(both), [8, 8, 4], "both");
+        assert_eq!(flushes((0..300).map(|_| read(0))), [256, 44], "one record");
+        assert_eq!(flushes((0..300).map(|_| write(1))), [256, 44], "small ones");
+        let large = [1, 2 * BYTES, 1].map(write).into_iter();
+        assert_eq!(flushes(large), [1, 1, 1], "a large one");
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::support::{
-    layer, memory, open, pay,
+    layer, memory, open,
+    outage::cuttable,
+    pay,
     shop::{created, shop},
 };
 use axum::{
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::StatusCode;
 use http_body_util::BodyExt;
+use idem_core::{Idempotency, Policy, store::StoreErrorKind};
 use idem_http::Profile;
 
 const LARGE: usize = 3 << 19;
@@ -25,8 +28,12 @@ fn pieces(pieces: usize, size: usize) -> Body {
 }
 
 /// Sends one payment and two repeats to a handler whose answer is not kept whole.
-async fn assert_omitted(body: impl Fn() -> Response + Clone + Send + Sync + 'static, len: usize) {
-    let (app, runs) = shop(layer(&memory()), move |_| {
+async fn assert_omitted(
+    idem: &Idempotency,
+    body: impl Fn() -> Response + Clone + Send + Sync + 'static,
+    len: usize,
+) {
+    let (app, runs) = shop(layer(idem), move |_| {
         let response = body();
         async move { (StatusCode::CREATED, [("location", "/payments/1")], response) }
     });
@@ -46,12 +53,51 @@ async fn assert_omitted(body: impl Fn() -> Response + Clone + Send + Sync + 'sta
 
 #[tokio::test]
 async fn an_answer_of_one_and_a_half_mebibytes_runs_once_for_ever() {
-    assert_omitted(|| "x".repeat(LARGE).into_response(), LARGE).await;
+    assert_omitted(&memory(), || "x".repeat(LARGE).into_response(), LARGE).await;
 }
 
 #[tokio::test]
 async fn a_stream_that_outgrows_the_limit_is_passed_on_whole_and_runs_once_for_ever() {
-    assert_omitted(|| pieces(48, LARGE / 48).into_response(), LARGE).await;
+    assert_omitted(&memory(), || pieces(48, LARGE / 48).into_response(), LARGE).await;
+}
+
+const REFUSALS: [StoreErrorKind; 2] = [StoreErrorKind::TooLarge, StoreErrorKind::Full];
+
+/// Within the limit of the layer, and over that of the store or of its memory.
+#[tokio::test]
+async fn g2_an_answer_that_the_store_refuses_is_kept_without_its_body() {
+    for refusal in REFUSALS {
+        let (idem, cable) = cuttable(Policy::default());
+        cable.refuse_over(1 << 10, refusal);
+        assert_omitted(&idem, || "x".repeat(2048).into_response(), 2048).await;
+    }
+}
+
+/// Where not even the status and the headers are taken, the key stays held.
+#[tokio::test]
+async fn g1_an_answer_of_which_nothing_is_kept_runs_once() {
+    for refusal in REFUSALS {
+        let (idem, cable) = cuttable(Policy::default());
+        cable.refuse_over(0, refusal);
+        let body = "x".repeat(2048);
+        let (app, runs) = shop(layer(&idem), move |_| {
+            let body = body.clone();
+            async move { (StatusCode::CREATED, body) }
+        });
+        let first = pay("k").send(&app).await;
+        assert_eq!((first.status.as_u16(), first.body.len()), (201, 2048));
+        for _ in 0..2 {
+            let again = pay("k").send(&app).await;
+            assert_eq!(again.status, StatusCode::CONFLICT, "{refusal:?}");
+            assert_eq!(again.code(), "in-flight");
+        }
+        cable.make_room();
+        idem.wait_idle().await;
+        let again = pay("k").send(&app).await;
+        assert_eq!(again.status, StatusCode::CREATED);
+        assert_eq!(again.header("idempotent-replay-body"), Some("omitted"));
+        assert_eq!(runs.get(), 1);
+    }
 }
 
 #[tokio::test]

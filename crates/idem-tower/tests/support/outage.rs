@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -11,7 +11,10 @@ use std::{
 use async_trait::async_trait;
 use idem_core::{
     Idempotency, Policy, RecordKey,
-    store::{Created, Deleted, Record, Store, StoreError, Stored, Updated, Version},
+    store::{
+        Created, Deleted, Record, State, Store, StoreError, StoreErrorKind, Stored, Updated,
+        Version,
+    },
 };
 use idem_memory::MemoryStore;
 
@@ -22,6 +25,8 @@ pub struct Cable {
     misconfigured: Arc<AtomicBool>,
     /// How many calls are left until the cable is cut; 0 for no such bound.
     left: Arc<AtomicUsize>,
+    /// How large an answer may be, and what is said of one that is larger.
+    room: Arc<Mutex<Option<(usize, StoreErrorKind)>>>,
 }
 
 impl Cable {
@@ -41,6 +46,28 @@ impl Cable {
     /// The store refuses as one whose password is wrong does.
     pub fn misconfigure(&self) {
         self.misconfigured.store(true, Ordering::SeqCst);
+    }
+
+    /// The store takes no answer of more bytes than this.
+    pub fn refuse_over(&self, bytes: usize, refusal: StoreErrorKind) {
+        *self.room.lock().unwrap() = Some((bytes, refusal));
+    }
+
+    /// It takes all answers.
+    pub fn make_room(&self) {
+        *self.room.lock().unwrap() = None;
+    }
+
+    fn check_room(&self, state: &State) -> Result<(), StoreError> {
+        let (State::Completed { payload } | State::Failed { payload }) = state else {
+            return Ok(());
+        };
+        match *self.room.lock().unwrap() {
+            Some((most, refusal)) if payload.len() > most => {
+                Err(StoreError::new(refusal, "there is no room for the answer"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -82,6 +109,7 @@ impl Store for Cuttable {
         ttl: Duration,
     ) -> Result<Updated, StoreError> {
         self.cable.check()?;
+        self.cable.check_room(&record.state)?;
         self.store.update(key, expected, record, ttl).await
     }
 

@@ -1,6 +1,9 @@
 //! Pauses, the retention, and the budget.
 
-use proptest::prelude::*;
+use std::time::UNIX_EPOCH;
+
+use idem_conformance::DURATIONS;
+use proptest::{prelude::*, sample::select};
 
 use super::*;
 
@@ -124,23 +127,33 @@ fn an_intent_is_sent_as_often_as_the_rules_say_and_at_least_once() {
     }
 }
 
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![select(DURATIONS.to_vec()), any::<Duration>()]
+}
+
 proptest! {
     #[test]
     fn no_answer_makes_it_panic_or_wait_past_a_bound(
         status in 100u16..1000,
         retry_after in prop_oneof!["[ -~]{0,30}", "[0-9]{1,30}"],
         body in prop::collection::vec(any::<u8>(), 0..60),
-        elapsed in any::<u64>(),
-        first_pause in any::<u64>(),
-        jitter in prop_oneof![any::<f64>(), Just(f64::NAN)],
+        elapsed in duration(),
+        [first_pause, longest_pause, longest_retry_after] in [duration(), duration(), duration()],
+        [retention, margin] in [duration(), duration()],
+        jitter in prop_oneof![any::<f64>(), Just(1.0), Just(f64::NAN)],
     ) {
         let rules = RetryRules::default()
-            .first_pause(Duration::from_millis(first_pause))
-            .longest_pause(Duration::MAX);
+            .first_pause(first_pause)
+            .longest_pause(longest_pause)
+            .longest_retry_after(longest_retry_after)
+            .retention(retention)
+            .margin(margin);
         let reply = reply(status, &[("retry-after", &retry_after)], body);
-        let elapsed = Duration::from_millis(elapsed);
-        if let Next::SendAgain(pause) = Intent::new(rules.clone()).after(reply.sent(), elapsed, jitter) {
-            prop_assert!(elapsed + pause < rules.retention);
+        let mut intent = Intent::new(rules.clone());
+        if let Next::SendAgain(pause) = intent.after(reply.sent(), elapsed, jitter) {
+            prop_assert!(elapsed.saturating_add(pause) < rules.retention);
         }
+        let now = UNIX_EPOCH.checked_add(elapsed).unwrap_or(UNIX_EPOCH);
+        let _ = Entry::new("", now).resume(now, rules).begin(elapsed);
     }
 }
