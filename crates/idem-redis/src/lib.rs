@@ -54,6 +54,9 @@
 //! way, and broken connections are either followed by the driver or come back as
 //! [`Unavailable`](idem_core::store::StoreErrorKind::Unavailable) or
 //! [`Unknown`](idem_core::store::StoreErrorKind::Unknown), which the engine asks again about.
+//!
+//! A key whose slot moves takes the ttl that is left along (`MIGRATE` sends it so), and not the point in
+//! time: its lease and retention last longer by as long as the key was on its way.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod batch;

@@ -59,6 +59,10 @@ pub(crate) struct Rules {
     /// When holders whose process lived kept their keys.
     #[serde(default)]
     pub(crate) spared: Vec<Window>,
+    /// When a slot of a Cluster went to another node. A key takes the time that it has left along, and
+    /// lives longer by as long as it was on its way.
+    #[serde(default)]
+    pub(crate) moved: Vec<Window>,
     /// How much clocks and roundings may differ.
     pub(crate) slack: Nanos,
 }
@@ -77,6 +81,12 @@ impl Window {
 }
 
 impl Rules {
+    /// By how much a record may seem younger that was written not before `from` and seen at `to`.
+    fn stretched(&self, from: Nanos, to: Nanos) -> Nanos {
+        let moved = self.moved.iter().filter(|window| window.touches(from, to));
+        moved.map(|window| window.to - window.from).sum()
+    }
+
     /// Whether a failover between these two moments may have lost what was acknowledged.
     fn may_have_lost(&self, from: Nanos, to: Nanos) -> bool {
         self.promise == Promise::MayLose && self.failover_between(from, to)

@@ -25,6 +25,7 @@ pub(super) struct Faults {
     failovers: Vec<Window>,
     /// When holders kept their keys.
     spared: Vec<Window>,
+    moved: Vec<Window>,
 }
 
 /// What struck, and between when and when.
@@ -48,6 +49,7 @@ impl Faults {
             struck: Struck::new(),
             failovers: Vec::new(),
             spared: Vec::new(),
+            moved: Vec::new(),
         }
     }
 
@@ -77,6 +79,7 @@ impl Faults {
         };
         self.failovers = windows(&|kind| deployment.is_failover(kind));
         self.spared = windows(&Kind::spares_holders);
+        self.moved = windows(&|kind| kind == Kind::SlotMoved);
         self.struck = of_servers;
         self.struck.append(&mut of_workers);
         Ok(())
@@ -108,6 +111,7 @@ impl Faults {
             promise,
             failovers: self.failovers.clone(),
             spared: self.spared.clone(),
+            moved: self.moved.clone(),
             slack: SLACK + clock_drift,
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Lost {
 pub(super) fn check(calls: &[StoreCall], rules: &Rules, found: &mut Findings) -> Vec<Lost> {
     if rules.promise == Promise::Durable || rules.failovers.is_empty() {
         let all: Vec<&StoreCall> = calls.iter().collect();
-        check_stretch(&all, &Writes::default(), rules.slack, found);
+        check_stretch(&all, &Writes::default(), rules, found);
         return Vec::new();
     }
     let mut lost = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn check(calls: &[StoreCall], rules: &Rules, found: &mut Findings) ->
             continue;
         }
         let before = before(calls, stretch, found);
-        let chains = check_stretch(&inside, &before, rules.slack, found);
+        let chains = check_stretch(&inside, &before, rules, found);
         // A stretch in which nobody saw a record leaves the question to the next one.
         if let (Some(last), Some(first)) = (&last, chains.first()) {
             lost.extend(gone(last, first, &before));
@@ -52,15 +52,15 @@ pub(super) fn check(calls: &[StoreCall], rules: &Rules, found: &mut Findings) ->
 fn check_stretch(
     calls: &[&StoreCall],
     before: &Writes,
-    slack: Nanos,
+    rules: &Rules,
     found: &mut Findings,
 ) -> Vec<Chain> {
     let writes = Writes::of(calls.iter().copied(), found);
     writes.check_sights(before, found);
     let mut chains = chains::chains(&writes, before, found);
-    order::check(&mut chains, &writes.vacancies, slack, found);
+    order::check(&mut chains, &writes.vacancies, rules.slack, found);
     for chain in &chains {
-        times::check(chain, slack, found);
+        times::check(chain, rules, found);
     }
     chains
 }

@@ -1,7 +1,7 @@
 //! What the clock says of a chain: ages, leases and expiry.
 
 use super::{
-    Findings, Rule,
+    Findings, Rule, Rules,
     chains::{Chain, Link},
     writes::{NEVER, Sight},
 };
@@ -10,22 +10,22 @@ use crate::{
     event::Phase,
 };
 
-pub(super) fn check(chain: &Chain, slack: Nanos, found: &mut Findings) {
+pub(super) fn check(chain: &Chain, rules: &Rules, found: &mut Findings) {
     let spans = spans(&chain.links);
     for (link, span) in chain.links.iter().zip(&spans) {
         for sight in &link.sights {
-            check_age(link, *span, sight, slack, found);
-            check_expiry(link, *span, sight.sent, slack, found);
+            check_age(link, *span, sight, rules, found);
+            check_expiry(link, *span, sight.sent, rules, found);
         }
     }
     if let (Some(last), Some(span), Some((sent, _))) =
         (chain.links.last(), spans.last(), chain.removed)
     {
-        check_expiry(last, *span, sent, slack, found);
+        check_expiry(last, *span, sent, rules, found);
     }
     for (pair, spans) in chain.links.windows(2).zip(spans.windows(2)) {
-        check_expiry(&pair[0], spans[0], spans[1].0, slack, found);
-        check_lease(&pair[0], &pair[1], spans, slack, found);
+        check_expiry(&pair[0], spans[0], spans[1].0, rules, found);
+        check_lease(&pair[0], &pair[1], spans, rules.slack, found);
     }
 }
 
@@ -50,7 +50,7 @@ fn check_age(
     link: &Link,
     (earliest, latest): (Nanos, Nanos),
     sight: &Sight,
-    slack: Nanos,
+    rules: &Rules,
     found: &mut Findings,
 ) {
     let Some(age) = sight.seen.age_us.map(|age| age.saturating_mul(1000)) else {
@@ -62,7 +62,8 @@ fn check_age(
     };
     let shortest = sight.sent.saturating_sub(latest);
     let longest = sight.got.saturating_sub(earliest);
-    if age.saturating_add(slack) < shortest || age > longest.saturating_add(slack) {
+    let younger = rules.slack + rules.stretched(earliest, sight.got);
+    if age.saturating_add(younger) < shortest || age > longest.saturating_add(rules.slack) {
         let what = format!(
             "an age of {} ms, by the clock {} to {} ms: {:?}",
             age / MILLISECOND,
@@ -77,11 +78,12 @@ fn check_age(
 /// What was certainly over is not there for anybody.
 fn check_expiry(
     link: &Link,
-    (_, latest): (Nanos, Nanos),
+    (earliest, latest): (Nanos, Nanos),
     used: Nanos,
-    slack: Nanos,
+    rules: &Rules,
     found: &mut Findings,
 ) {
+    let slack = rules.slack + rules.stretched(earliest, used);
     let over = latest.saturating_add(link.write.ttl).saturating_add(slack);
     if used >= over {
         let what = format!(

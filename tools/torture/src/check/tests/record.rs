@@ -1,10 +1,11 @@
 //! What the contents of a record, its age and its lease may not be.
 
 use super::{
-    super::Rule,
+    super::{Rule, Rules, Window},
     store::completed,
-    story::{IN_FLIGHT, RECLAIM, Story, aged, attempt, record, seen},
+    story::{IN_FLIGHT, RECLAIM, Story, aged, attempt, durable, record, seen},
 };
+use crate::clock::MILLISECOND;
 use crate::event::{Fault, Phase, Reply, Summary};
 
 const DONE: Phase = Phase::Completed(77);
@@ -23,6 +24,34 @@ fn s4_an_age_is_the_time_since_the_write() {
     assert_eq!(seen_with(Some(400)), [Rule::S4], "too young");
     assert_eq!(seen_with(Some(600)), [Rule::S4], "too old");
     assert_eq!(seen_with(None), [Rule::S4], "none at all, though in flight");
+}
+
+/// By as long as it was on its way, and not before that.
+#[test]
+fn s4_a_record_that_was_moved_to_another_node_may_seem_younger() {
+    let seen_with = |age, from, to| {
+        let mut story = Story::new();
+        story
+            .create((0, 10), record(1, 1, IN_FLIGHT), Reply::Applied)
+            .get((500, 510), aged(record(1, 1, IN_FLIGHT), Some(age)));
+        let move_of_its_slot = Window {
+            from: from * MILLISECOND,
+            to: to * MILLISECOND,
+        };
+        let rules = Rules {
+            moved: vec![move_of_its_slot],
+            ..durable()
+        };
+        story.broken_under(RECLAIM, &rules)
+    };
+    assert_eq!(seen_with(400, 100, 300), NONE);
+    assert_eq!(
+        seen_with(200, 100, 300),
+        [Rule::S4],
+        "longer than it was on its way"
+    );
+    assert_eq!(seen_with(400, 600, 800), [Rule::S4], "not moved yet");
+    assert_eq!(seen_with(600, 100, 300), [Rule::S4], "older");
 }
 
 #[test]

@@ -257,6 +257,7 @@ pub(super) fn durable() -> Rules {
         promise: Promise::Durable,
         failovers: Vec::new(),
         spared: Vec::new(),
+        moved: Vec::new(),
         slack: 5 * MILLISECOND,
     }
 }
