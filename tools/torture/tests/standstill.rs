@@ -48,7 +48,7 @@ fn standstill() -> u32 {
 }
 
 fn key(n: u32) -> RecordKey {
-    RecordKey::new("standstill", &n.to_string()).unwrap()
+    RecordKey::new("standstill", n.to_string()).unwrap()
 }
 
 async fn stays_bounded<S: Store + 'static>(store: S, pause: impl Fn(), resume: impl Fn()) {
