@@ -1,5 +1,7 @@
 //! How calls travel: many in one statement, which is a transaction of its own.
 
+mod alone;
+
 use std::collections::{HashMap, VecDeque};
 
 use idem_core::{RecordKey, store::StoreError};
@@ -18,9 +20,6 @@ use crate::{
 
 /// How often a statement is sent again that the server gave up to end a deadlock.
 const MAX_DEADLOCKS: usize = 20;
-
-/// What is sent beside the body of one row, with a scope of 1,024 bytes.
-const BESIDE_BODY: usize = 2 << 10;
 
 /// Into how many parts a batch is cut that waited too long for one row.
 const PARTS: usize = 16;
@@ -191,51 +190,6 @@ impl Sessions {
         }))
     }
 
-    async fn create_alone(
-        &self,
-        own: &mut Own,
-        key: &RecordKey,
-        row: &Row,
-        writer: i64,
-    ) -> Result<Reply, Failure> {
-        let create = sqlx::query(&**sql::CREATE_ALONE)
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(&*row.version)
-            .bind(writer)
-            .bind(sql::micros(row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..]);
-        let len = BESIDE_BODY + row.body.len();
-        self.fits(len, 1)?;
-        let read = sql::find(&[key], writer);
-        match self.write_alone(own, len, create).await {
-            // No live row was there. Of MySQL this is not known for sure.
-            Ok(done) if self.is_mariadb() && done.last_insert_id() == 0 => {
-                Ok(Ok(Some(Answer::Done)))
-            }
-            Ok(_) => {
-                let found = self.read(own, read).await.map_err(Failure::half_way)?;
-                let found = found.into_iter().next().map(Found::new);
-                Ok(found
-                    .map(|found| match found.is_by(writer) {
-                        true => Ok(Answer::Done),
-                        false => found.answer(),
-                    })
-                    .transpose())
-            }
-            Err(failure) if failure.number() == Some(LOCK_WAIT_TIMEOUT) => {
-                // Somebody's transaction holds the row. What was committed before still stands.
-                let found = self.read(own, read).await?.into_iter().next();
-                match found.map(|row| Found::new(row).answer()).transpose() {
-                    Ok(None | Some(Answer::Expired)) => Err(failure),
-                    answer => Ok(answer),
-                }
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
     async fn replace(&self, own: &mut Own, groups: &[Group<Call>]) -> Result<Vec<Reply>, Failure> {
         let writer = rand::random();
         let rows = groups.iter().filter_map(|group| {
@@ -297,29 +251,6 @@ impl Sessions {
             }
         }
         Ok(replies)
-    }
-
-    /// How many rows it wrote to.
-    async fn replace_alone(
-        &self,
-        own: &mut Own,
-        key: &RecordKey,
-        expected: &[u8],
-        row: &Row,
-        writer: i64,
-    ) -> Result<u64, Failure> {
-        let replace = sqlx::query(&**sql::REPLACE_ALONE)
-            .bind(writer)
-            .bind(sql::micros(row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..])
-            .bind(&*row.version)
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(expected);
-        let len = BESIDE_BODY + row.body.len();
-        self.fits(len, 1)?;
-        Ok(self.write_alone(own, len, replace).await?.rows_affected())
     }
 
     async fn get(

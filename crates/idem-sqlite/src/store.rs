@@ -85,10 +85,12 @@ impl SqliteStore {
     /// Pool options for an application that makes the pool itself.
     ///
     /// After some errors, such as a full disk, SQLite ends a transaction by itself, and the driver goes
-    /// on counting it: the connection would never begin another. These options close it instead.
+    /// on counting it: the connection would never begin another. These options close it instead, when it
+    /// is given back. It is not looked at again when it is taken: a file does not go away in between.
     #[must_use]
     pub fn pool_options() -> SqlitePoolOptions {
-        SqlitePoolOptions::new().after_release(|connection, _| {
+        let options = SqlitePoolOptions::new().test_before_acquire(false);
+        options.after_release(|connection, _| {
             Box::pin(async move {
                 sqlx::Connection::ping(&mut *connection).await?;
                 Ok(!sqlx::Connection::is_in_transaction(connection))

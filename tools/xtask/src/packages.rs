@@ -17,7 +17,17 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
+    Need {
+        package: "build-essential",
+        purpose: "the client libraries of SQLite and Kafka",
+        is_there: || {
+            ["cc", "c++", "make"]
+                .map(find_program)
+                .iter()
+                .all(Option::is_some)
+        },
+    },
     Need {
         package: "redis-server",
         purpose: "the Redis store's tests",
