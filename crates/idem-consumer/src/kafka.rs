@@ -65,6 +65,8 @@ const CONFIRMED: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(5);
 /// How long such a poll waits for what is there.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How long a message is put off at most: points in time have an end.
+const LONGEST_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How many messages of a partition may be out.
 const WINDOW: usize = 1024;
 
@@ -187,7 +189,9 @@ impl<C: ClientContext + 'static> Topics<C> {
 
     fn take(&self, record: Record) -> Arc<Record> {
         let place = record.place();
-        let (record, fills) = self.shared.lock().take(record, self.window);
+        // Held until it is paused: whoever settles the oldest message resumes it after that.
+        let mut assigned = self.shared.lock();
+        let (record, fills) = assigned.take(record, self.window);
         if fills {
             tracing::debug!(
                 topic = &*place.0,
@@ -225,17 +229,20 @@ impl<C: ClientContext + 'static> Topics<C> {
     }
 
     async fn settle(&self, record: &Record) -> Result<(), SourceError> {
-        let has_room = {
+        {
             // Held until the offset is stored: of two, the later one must be stored last.
             let mut assigned = self.shared.lock();
             let settled = assigned.settle(record, self.window).ok_or_else(revoked)?;
+            if settled.has_room
+                && let Err(error) = self.resume(&[record.place()])
+            {
+                tracing::warn!(%error, "a partition was not resumed");
+                // It is when somebody waits for a message again.
+                assigned.rest(std::iter::once(record.place()));
+            }
             if let Some(offset) = settled.store {
                 self.store(record, offset)?;
             }
-            settled.has_room
-        };
-        if has_room {
-            self.resume(&[record.place()])?;
         }
         if self.closed.load(Ordering::Acquire) {
             self.commit().await?;
@@ -264,6 +271,21 @@ impl<C: ClientContext + 'static> Topics<C> {
     }
 
     async fn place_dead_letter(&self, record: &Record, reason: &Reason) -> Result<(), SourceError> {
+        match self.produce(record, Some(reason)).await {
+            // The reason may be what is too much: it would be deferred for ever.
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) =>
+            {
+                let produced = self.produce(record, None).await;
+                produced.map_err(SourceError::away)?;
+                tracing::warn!(%reason, "Kafka took a dead letter only without its reason");
+                Ok(())
+            }
+            produced => produced.map_err(SourceError::away),
+        }
+    }
+
+    async fn produce(&self, record: &Record, reason: Option<&Reason>) -> Result<(), KafkaError> {
         // The time stays out: a topic drops what is older than its retention.
         let mut letter: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&self.dead_letters).headers(record.dead_letter_headers(reason));
@@ -271,9 +293,27 @@ impl<C: ClientContext + 'static> Topics<C> {
         letter.payload = record.payload();
         match timeout(CONFIRMED, self.producer.send(letter, CONFIRMED)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err((error, _))) => Err(SourceError::away(error)),
-            Err(elapsed) => Err(SourceError::away(elapsed)),
+            Ok(Err((error, _))) => Err(error),
+            Err(_) => Err(KafkaError::MessageProduction(
+                RDKafkaErrorCode::OperationTimedOut,
+            )),
         }
+    }
+
+    /// Polls for a moment, for a member of the group has to. What comes is handed out as soon as there is
+    /// room.
+    async fn glance(&self, polled: &mut Instant) -> Result<(), SourceError> {
+        while let Ok(received) = timeout(GLANCE, self.consumer.recv()).await {
+            let record = match received {
+                Ok(message) => Record::read(&message),
+                Err(KafkaError::PartitionEOF(_)) => continue,
+                Err(error) => return Err(receiving(error)),
+            };
+            let record = self.take(record);
+            self.shared.lock().hold(record, Instant::now());
+        }
+        *polled = Instant::now();
+        Ok(())
     }
 }
 
@@ -317,6 +357,13 @@ impl<C: ClientContext + 'static> Source for Topics<C> {
             self.shared.lock().rest(resting.into_iter());
             return Err(error);
         }
+        // Held messages alone could keep it from polling for as long as they last.
+        if polled.elapsed() >= self.poll_every && self.shared.lock().has_due(Instant::now()) {
+            self.rest()?;
+            let glanced = self.glance(&mut polled).await;
+            let resting = self.shared.lock().wake();
+            self.resume(&resting).and(glanced)?;
+        }
         loop {
             let due = match self.shared.lock().due(Instant::now()) {
                 Ok(record) => return Ok(Some(Delivery(record))),
@@ -358,7 +405,8 @@ impl<C: ClientContext + 'static> Source for Topics<C> {
         }
         // After the end of the run it comes again, for its offset is not stored.
         if !self.closed.load(Ordering::Acquire) {
-            assigned.hold(Arc::clone(record), Instant::now() + delay);
+            let due = Instant::now() + delay.min(LONGEST_DELAY);
+            assigned.hold(Arc::clone(record), due);
             self.held.notify_one();
         }
         Ok(())
@@ -390,14 +438,7 @@ impl<C: ClientContext + 'static> Source for Topics<C> {
             return Ok(());
         }
         self.rest()?;
-        // What was on its way is handed out as soon as there is room.
-        while let Ok(received) = timeout(GLANCE, self.consumer.recv()).await {
-            let record = Record::read(&received.map_err(receiving)?);
-            let record = self.take(record);
-            self.shared.lock().hold(record, Instant::now());
-        }
-        *polled = Instant::now();
-        Ok(())
+        self.glance(&mut polled).await
     }
 
     /// Nothing that is out or held is committed unless it was settled: it comes again, to whoever the

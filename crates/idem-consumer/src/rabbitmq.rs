@@ -39,10 +39,10 @@ use lapin::{
 use tokio::{
     sync::{Mutex, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
-use crate::{Message, Reason, Source, SourceError};
+use crate::{Message, Reason, Source, SourceError, source::within};
 
 use link::Link;
 
@@ -198,15 +198,6 @@ impl fmt::Debug for Queue {
 pub struct Delivery {
     received: Received,
     placing: Channel,
-}
-
-/// What the broker answers, unless it takes longer than this.
-async fn within<T>(
-    longest: Duration,
-    asked: impl Future<Output = Result<T, SourceError>>,
-) -> Result<T, SourceError> {
-    let no_answer = |_| Err(SourceError::away(format!("no answer within {longest:?}")));
-    timeout(longest, asked).await.unwrap_or_else(no_answer)
 }
 
 async fn requeue(acker: &Acker) -> Result<(), SourceError> {

@@ -145,3 +145,14 @@ impl SourceError {
         self.kind
     }
 }
+
+/// What the broker answers, unless it takes longer than this.
+#[cfg(any(feature = "rabbitmq", feature = "sqs"))]
+pub(crate) async fn within<T>(
+    longest: Duration,
+    asked: impl Future<Output = Result<T, SourceError>>,
+) -> Result<T, SourceError> {
+    let no_answer = |_| Err(SourceError::away(format!("no answer within {longest:?}")));
+    let answered = tokio::time::timeout(longest, asked).await;
+    answered.unwrap_or_else(no_answer)
+}

@@ -42,7 +42,7 @@ use aws_sdk_sqs::{
 };
 use tokio::sync::Mutex;
 
-use crate::{Message, Reason, Source, SourceError};
+use crate::{Message, Reason, Source, SourceError, source::within};
 
 use error::failed;
 
@@ -50,6 +50,8 @@ pub use copy::{DEDUPLICATION_ID, GROUP_ID, REASON, REASON_NAME};
 
 /// How long SQS waits for a message.
 const WAIT: i32 = 20;
+/// How long SQS may take to answer, beside that.
+const ANSWERED: Duration = Duration::from_secs(10);
 /// As many messages as SQS hands out at once.
 const MOST: usize = 10;
 /// The longest visibility timeout that SQS takes.
@@ -134,8 +136,9 @@ impl Queue {
         }
         let name = QueueAttributeName::RedrivePolicy;
         let asked = self.client.get_queue_attributes().queue_url(&self.url);
-        let answer = asked.attribute_names(name.clone()).send().await;
-        let attributes = answer.map_err(failed)?.attributes.unwrap_or_default();
+        let asked = asked.attribute_names(name.clone());
+        let answer = within(ANSWERED, async { asked.send().await.map_err(failed) }).await?;
+        let attributes = answer.attributes.unwrap_or_default();
         if !attributes.contains_key(&name) {
             return Err(SourceError::config(
                 "the queue has no redrive policy, so dead letters would come again and again; name a \
@@ -156,7 +159,8 @@ impl Queue {
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::MessageDeduplicationId)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
-        let answer = asked.send().await.map_err(failed)?;
+        let longest = ANSWERED + Duration::from_secs(WAIT.unsigned_abs().into());
+        let answer = within(longest, async { asked.send().await.map_err(failed) }).await?;
         Ok(answer.messages.unwrap_or_default())
     }
 
@@ -167,7 +171,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_receipt_handle(received.receipt_handle.clone())
             .visibility_timeout(seconds(delay));
-        told.send().await.map_err(failed)?;
+        within(ANSWERED, async { told.send().await.map_err(failed) }).await?;
         Ok(())
     }
 
@@ -177,7 +181,7 @@ impl Queue {
             .delete_message()
             .queue_url(&self.url)
             .set_receipt_handle(received.receipt_handle.clone());
-        told.send().await.map_err(failed)?;
+        within(ANSWERED, async { told.send().await.map_err(failed) }).await?;
         Ok(())
     }
 
@@ -189,15 +193,18 @@ impl Queue {
         reason: &Reason,
     ) -> Result<(), SourceError> {
         let send = |reason| copy::dead_letter(&self.client, queue, received, reason).send();
-        match send(Some(reason)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error::is_refused(&error) => {
-                send(None).await.map_err(failed)?;
-                tracing::warn!(%reason, "SQS took a dead letter only without its reason");
-                Ok(())
+        let placed = async {
+            match send(Some(reason)).await {
+                Ok(_) => Ok(()),
+                Err(error) if error::is_refused(&error) => {
+                    send(None).await.map_err(failed)?;
+                    tracing::warn!(%reason, "SQS took a dead letter only without its reason");
+                    Ok(())
+                }
+                Err(error) => Err(failed(error)),
             }
-            Err(error) => Err(failed(error)),
-        }
+        };
+        within(ANSWERED, placed).await
     }
 }
 
@@ -289,10 +296,14 @@ impl Source for Queue {
     /// What was fetched and not handed out goes back at once. What SQS hands out to a poll that is given up
     /// comes again after the visibility timeout.
     async fn close(&self) {
-        for received in self.batch.lock().await.drain(..) {
-            // One that fails comes again after the visibility timeout.
-            let _ = self.hide(&received, Duration::ZERO).await;
-        }
+        let given_back = async {
+            for received in self.batch.lock().await.drain(..) {
+                // One that fails comes again after the visibility timeout.
+                let _ = self.hide(&received, Duration::ZERO).await;
+            }
+            Ok(())
+        };
+        let _ = within(ANSWERED, given_back).await;
     }
 }
 

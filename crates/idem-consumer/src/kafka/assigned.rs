@@ -92,6 +92,12 @@ impl Assigned {
         }
     }
 
+    /// Whether a held message is due.
+    pub(super) fn has_due(&self, now: Instant) -> bool {
+        let first = self.held.first_key_value();
+        first.is_some_and(|((due, _), _)| *due <= now)
+    }
+
     pub(super) fn forget_held(&mut self) {
         self.held.clear();
     }

@@ -30,6 +30,12 @@ pub(super) fn check(config: &ClientConfig) -> Result<Checked, SourceError> {
              leave it on: with `enable.auto.offset.store=false` it commits what is settled and no more",
         ));
     }
+    if get(&native, "auto.commit.interval.ms")? == "0" {
+        return Err(SourceError::config(
+            "`auto.commit.interval.ms` is 0, so offsets would be committed at a rebalance and at the end \
+             alone; leave it at 5000",
+        ));
+    }
     let interval = get(&native, "max.poll.interval.ms")?;
     let millis = interval.parse().map_err(SourceError::config)?;
     Ok(Checked {

@@ -80,7 +80,7 @@ impl Record {
     }
 
     /// The headers of the dead letter: the message's, with the reason.
-    pub(super) fn dead_letter_headers(&self, reason: &Reason) -> OwnedHeaders {
+    pub(super) fn dead_letter_headers(&self, reason: Option<&Reason>) -> OwnedHeaders {
         const OURS: [&str; 3] = [REASON, REASON_NAME, PLACE];
         let mut headers = OwnedHeaders::new_with_capacity(self.headers.len() + OURS.len());
         for (key, value) in &self.headers {
@@ -90,9 +90,11 @@ impl Record {
                 headers = headers.insert(Header { key, value });
             }
         }
-        let texts = [reason.to_header(), reason.name().to_owned(), self.id()];
-        for (key, text) in OURS.iter().zip(&texts) {
-            let value = Some(text);
+        let told = reason.map(|reason| [reason.to_header(), reason.name().to_owned()]);
+        let texts = told.into_iter().flatten().chain([self.id()]);
+        let names = OURS.iter().skip(if reason.is_some() { 0 } else { 2 });
+        for (key, text) in names.zip(texts) {
+            let value = Some(&text);
             headers = headers.insert(Header { key, value });
         }
         headers

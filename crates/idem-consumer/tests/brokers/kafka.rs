@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, future::pending, sync::Mutex, time::Duration};
 
 use idem_consumer::{
-    Consumer, KeyFrom, Message, RunError, Source, SourceErrorKind, Summary, kafka,
+    Consumer, KeyFrom, Message, Reason, RunError, Source, SourceErrorKind, Summary, kafka,
 };
 use idem_core::{Context, Failure, Scope};
 use rdkafka::{
@@ -163,6 +163,7 @@ async fn on_one_emulator() {
         a_deferred_message_holds_the_offset_back_and_a_full_partition_waits_for_it(&cluster),
         what_was_revoked_is_worked_off_by_its_new_owner(&cluster),
         configurations_that_lose_messages_are_refused(&cluster),
+        a_dead_letter_that_has_no_room_for_its_reason_goes_without(&cluster),
     );
 }
 
@@ -275,11 +276,44 @@ async fn acknowledge_all(source: &kafka::Topics, came: &Mutex<BTreeSet<String>>)
     }
 }
 
+/// Else it would be deferred for ever, and its partition with it. No delay is too long to be kept, either.
+async fn a_dead_letter_that_has_no_room_for_its_reason_goes_without(cluster: &Cluster) {
+    let topic = Topic::on(cluster, "large").await;
+    // The client takes a million bytes, the headers among them.
+    let body = "x".repeat(1_000_000 - 200);
+    topic.publish(&["a"], &body).await;
+    let source = topic.source().await;
+    let delivery = in_time(source.next(1)).await.unwrap().unwrap();
+    let reason = Reason::Failed {
+        error: "y".repeat(500),
+        replayed: false,
+    };
+    in_time(source.dead_letter(&delivery, &reason))
+        .await
+        .unwrap();
+    block_in_place(|| {
+        let reader: BaseConsumer = topic.config().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        let first = Offset::Beginning;
+        list.add_partition_offset("large.dead", 0, first).unwrap();
+        reader.assign(&list).unwrap();
+        let letter = reader.poll(ANSWER).expect("in time").unwrap();
+        let names: Vec<_> = letter.headers().unwrap().iter().map(|it| it.key).collect();
+        assert_eq!(names, [KEY, kafka::PLACE]);
+    });
+    topic.publish(&["b"], "x").await;
+    let delivery = in_time(source.next(1)).await.unwrap().unwrap();
+    source.defer(&delivery, Duration::MAX).await.unwrap();
+    in_time(source.close()).await;
+    assert_eq!(topic.committed(0), 1);
+}
+
 async fn configurations_that_lose_messages_are_refused(cluster: &Cluster) {
     let topic = Topic::on(cluster, "refused").await;
     for (name, value, expected) in [
         ("enable.auto.offset.store", None, "set it to `false`"),
         ("enable.auto.commit", Some("false"), "leave it on"),
+        ("auto.commit.interval.ms", Some("0"), "leave it at 5000"),
         ("group.id", None, "no `group.id`"),
         (
             "bootstrap.servers.",
