@@ -31,13 +31,16 @@ mod error;
 
 use std::{
     collections::VecDeque,
+    error::Error,
     fmt,
+    pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use aws_sdk_sqs::{
     Client,
+    error::{ProvideErrorMetadata, SdkError},
     types::{Message as Received, MessageSystemAttributeName, QueueAttributeName},
 };
 use tokio::sync::Mutex;
@@ -137,8 +140,8 @@ impl Queue {
         let name = QueueAttributeName::RedrivePolicy;
         let asked = self.client.get_queue_attributes().queue_url(&self.url);
         let asked = asked.attribute_names(name.clone());
-        let answer = within(ANSWERED, async { asked.send().await.map_err(failed) }).await?;
-        let attributes = answer.attributes.unwrap_or_default();
+        let told = answer(ANSWERED, asked.send()).await?;
+        let attributes = told.attributes.unwrap_or_default();
         if !attributes.contains_key(&name) {
             return Err(SourceError::config(
                 "the queue has no redrive policy, so dead letters would come again and again; name a \
@@ -160,8 +163,8 @@ impl Queue {
             .message_system_attribute_names(MessageSystemAttributeName::MessageDeduplicationId)
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId);
         let longest = ANSWERED + Duration::from_secs(WAIT.unsigned_abs().into());
-        let answer = within(longest, async { asked.send().await.map_err(failed) }).await?;
-        Ok(answer.messages.unwrap_or_default())
+        let told = answer(longest, asked.send()).await?;
+        Ok(told.messages.unwrap_or_default())
     }
 
     async fn hide(&self, received: &Received, delay: Duration) -> Result<(), SourceError> {
@@ -171,7 +174,7 @@ impl Queue {
             .queue_url(&self.url)
             .set_receipt_handle(received.receipt_handle.clone())
             .visibility_timeout(seconds(delay));
-        within(ANSWERED, async { told.send().await.map_err(failed) }).await?;
+        answer(ANSWERED, told.send()).await?;
         Ok(())
     }
 
@@ -181,7 +184,7 @@ impl Queue {
             .delete_message()
             .queue_url(&self.url)
             .set_receipt_handle(received.receipt_handle.clone());
-        within(ANSWERED, async { told.send().await.map_err(failed) }).await?;
+        answer(ANSWERED, told.send()).await?;
         Ok(())
     }
 
@@ -204,8 +207,21 @@ impl Queue {
                 Err(error) => Err(failed(error)),
             }
         };
-        within(ANSWERED, placed).await
+        within(ANSWERED, Box::pin(placed)).await
     }
+}
+
+/// What SQS answers, unless it takes longer than this. Boxed: the client's futures are large.
+fn answer<'a, T: 'a, E, R>(
+    longest: Duration,
+    asked: impl Future<Output = Result<T, SdkError<E, R>>> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: fmt::Debug + Send + Sync + 'static,
+{
+    let answered = async { asked.await.map_err(failed) };
+    Box::pin(within(longest, answered))
 }
 
 /// Rounded up: a message that comes early is put off again.
@@ -303,7 +319,7 @@ impl Source for Queue {
             }
             Ok(())
         };
-        let _ = within(ANSWERED, given_back).await;
+        let _ = within(ANSWERED, Box::pin(given_back)).await;
     }
 }
 
