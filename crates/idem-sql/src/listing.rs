@@ -63,7 +63,7 @@ pub struct Row {
 /// The page of these rows. There are `limit` of them unless the table ends here.
 ///
 /// # Errors
-/// As a row whose place cannot be read: the next page would have nowhere to begin.
+/// If a row's key or scope cannot be read: the next page would have nowhere to begin.
 pub fn page(rows: Vec<Row>, limit: usize, filter: &Filter, mark: &str) -> Result<Page, StoreError> {
     let mut page = Page::default();
     let is_full = rows.len() == limit;

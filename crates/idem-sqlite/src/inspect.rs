@@ -36,6 +36,8 @@ pub struct SqliteFacts {
     pub rows: u64,
     /// Records past their ttl that are not swept yet.
     pub expired_rows: u64,
+    /// What the records take of the file, by estimate. Other tables may be in it.
+    pub record_bytes: u64,
     /// The size of the file.
     pub bytes: u64,
     /// How much of it is free, to be used again.
@@ -56,6 +58,10 @@ pub enum WriteAccess {
     /// It could not, for this reason.
     Refused(String),
 }
+
+/// The columns, with 60 bytes for times, version, status and headers, in pages that are three quarters full.
+const RECORD_BYTES: &str = "SELECT coalesce(sum(length(CAST(key AS BLOB)) + \
+    length(CAST(scope AS BLOB)) + length(body) + 60), 0) * 4 / 3 FROM idem_records";
 
 /// How many migrations the file's tables have had. Makes no file.
 ///
@@ -99,6 +105,10 @@ pub async fn inspect(url: &str) -> Result<SqliteFacts, StoreError> {
         expired_rows: match migrations.applied {
             0 => 0,
             _ => expired_rows(&mut connection).await?,
+        },
+        record_bytes: match migrations.applied {
+            0 => 0,
+            _ => one(&mut connection, RECORD_BYTES).await?,
         },
         bytes: page * one(&mut connection, "PRAGMA page_count").await?,
         free_bytes: page * one(&mut connection, "PRAGMA freelist_count").await?,

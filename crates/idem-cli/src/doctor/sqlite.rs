@@ -98,8 +98,7 @@ pub(crate) async fn findings(place: &Place, args: &DoctorArgs) -> Findings {
     }
     let free = facts.disk_free_bytes;
     let left = free.map(|free| free.saturating_add(facts.free_bytes));
-    let taken = facts.bytes.saturating_sub(facts.free_bytes);
-    found.room(&Room::of_rows(taken, facts.rows, left), args);
+    found.room(&Room::of_rows(facts.record_bytes, facts.rows, left), args);
     if let Some(left) = facts.disk_free_bytes
         && left < LITTLE_ROOM
     {

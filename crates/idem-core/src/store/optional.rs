@@ -147,8 +147,8 @@ pub struct Cursor(pub String);
 pub struct Page {
     /// Records and their keys.
     pub records: Vec<(RecordKey, Stored)>,
-    /// What cannot be read, in the scopes of the filter. The rest of the filter is not asked: it is
-    /// about what the record says.
+    /// What cannot be read, in the scopes of the filter. The rest of the filter is about what the record
+    /// says; a store that keeps the state beside the record may leave out those of other states.
     pub unreadable: Vec<Unreadable>,
     /// Where the next page starts; `None` after the last.
     pub next: Option<Cursor>,

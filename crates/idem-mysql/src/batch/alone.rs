@@ -37,7 +37,9 @@ impl Sessions {
         let read = sql::find(&[key], writer);
         match self.write_alone(own, len, create).await {
             // No live row was there. Of MySQL this is not known for sure.
-            Ok(done) if self.is_mariadb() && done.last_insert_id() == 0 => {
+            Ok(done)
+                if self.is_mariadb() && done.rows_affected() > 0 && done.last_insert_id() == 0 =>
+            {
                 Ok(Ok(Some(Answer::Done)))
             }
             Ok(_) => {

@@ -29,8 +29,9 @@ impl Class {
     /// where a part of the store hangs, its endings must not hold up the renewals of other keys.
     pub(super) const fn limit(self) -> usize {
         match self {
-            // An ending renews its key itself, and its call may hang for a third of the lease: all that
-            // may wait, twice this number, have their turn within two thirds.
+            // An ending renews its key itself, and its attempt may hang for a third of the lease: where
+            // renewals are answered, all that may wait, twice this number, have their turn within two
+            // thirds.
             Self::Ending => super::MAX_PENDING / 2,
             Self::Renewal => 4_096,
             Self::Release => 16,
