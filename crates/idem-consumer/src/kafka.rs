@@ -352,17 +352,16 @@ impl<C: ClientContext + 'static> Source for Topics<C> {
 
     async fn next(&self, _room: usize) -> Result<Option<Delivery>, SourceError> {
         let mut polled = self.polled.lock().await;
+        // Held messages alone could keep it from polling for as long as they last.
+        if polled.elapsed() >= self.poll_every && self.shared.lock().has_due(Instant::now()) {
+            self.rest()?;
+            self.glance(&mut polled).await?;
+        }
+        // What rests is resumed by the next call where this one fails.
         let resting = self.shared.lock().wake();
         if let Err(error) = self.resume(&resting) {
             self.shared.lock().rest(resting.into_iter());
             return Err(error);
-        }
-        // Held messages alone could keep it from polling for as long as they last.
-        if polled.elapsed() >= self.poll_every && self.shared.lock().has_due(Instant::now()) {
-            self.rest()?;
-            let glanced = self.glance(&mut polled).await;
-            let resting = self.shared.lock().wake();
-            self.resume(&resting).and(glanced)?;
         }
         loop {
             let due = match self.shared.lock().due(Instant::now()) {
