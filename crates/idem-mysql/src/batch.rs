@@ -184,10 +184,7 @@ impl Sessions {
         let read = sql::find(&keys, writer);
         let found = self.write_and_read(own, &statement, &read).await?;
         let found: Vec<_> = found.into_iter().map(Found::new).collect();
-        Ok(replies(groups, &found, |found| match found.is_by(writer) {
-            true => Ok(Answer::Done),
-            false => found.answer(),
-        }))
+        Ok(replies(groups, &found, |found| found.answer_to(writer)))
     }
 
     async fn replace(&self, own: &mut Own, groups: &[Group<Call>]) -> Result<Vec<Reply>, Failure> {
@@ -237,10 +234,8 @@ impl Sessions {
         let found = read.map_err(Failure::half_way)?;
         let found: Vec<_> = found.into_iter().map(Found::new).collect();
         let there = found.iter().filter(|row| row.is_by(writer)).count() as u64;
-        let mut replies = decided(replies(groups, &found, |found| match found.is_by(writer) {
-            true => Ok(Answer::Done),
-            false => found.answer(),
-        }));
+        let answered = replies(groups, &found, |found| found.answer_to(writer));
+        let mut replies = decided(answered);
         if there < written {
             // Some were replaced or removed since: which of the others were written, nobody can tell.
             let others = replies.iter_mut();

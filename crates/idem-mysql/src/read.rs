@@ -49,6 +49,14 @@ impl Found {
         self.0.try_get_raw(6).is_ok_and(|body| !body.is_null())
     }
 
+    /// What it says to the statement of this number: that it wrote it, or else as [`answer`](Self::answer).
+    pub(crate) fn answer_to(&self, writer: i64) -> Result<Answer, StoreError> {
+        match self.is_by(writer) {
+            true => Ok(Answer::Done),
+            false => self.answer(),
+        }
+    }
+
     /// What it says: [`Answer::Found`], or [`Answer::Expired`] past its ttl.
     pub(crate) fn answer(&self) -> Result<Answer, StoreError> {
         let remaining: i64 = self.0.try_get(4).map_err(unreadable)?;

@@ -12,6 +12,7 @@ use std::{fmt::Write as _, sync::LazyLock};
 
 use idem_core::{RecordKey, store::Filter};
 use idem_sql::row::Row;
+use sqlx::{MySql, mysql::MySqlArguments, query::Query};
 
 /// The server's clock, in microseconds since 1970. `SYSDATE` is in the session's time zone, and what
 /// that differs from UTC is known from `NOW`: both are as of the statement's start.
@@ -82,6 +83,42 @@ pub(crate) fn replace_one(condition: &str) -> String {
          status = ?, body = ?, version = ? \
          WHERE `key` = ? AND scope = ? AND version = ? AND expires_at > {NOW} AND {condition}"
     )
+}
+
+/// The arguments of [`create_one`].
+pub(crate) fn bind_create<'q>(
+    query: Query<'q, MySql, MySqlArguments>,
+    key: &'q RecordKey,
+    row: &'q Row,
+    writer: i64,
+) -> Query<'q, MySql, MySqlArguments> {
+    query
+        .bind(key.key().as_bytes())
+        .bind(key.scope().as_bytes())
+        .bind(&*row.version)
+        .bind(writer)
+        .bind(micros(row))
+        .bind(row.status.as_bytes())
+        .bind(&row.body[..])
+}
+
+/// The arguments of [`replace_one`].
+pub(crate) fn bind_replace<'q>(
+    query: Query<'q, MySql, MySqlArguments>,
+    key: &'q RecordKey,
+    expected: &'q [u8],
+    row: &'q Row,
+    writer: i64,
+) -> Query<'q, MySql, MySqlArguments> {
+    query
+        .bind(writer)
+        .bind(micros(row))
+        .bind(row.status.as_bytes())
+        .bind(&row.body[..])
+        .bind(&*row.version)
+        .bind(key.key().as_bytes())
+        .bind(key.scope().as_bytes())
+        .bind(expected)
 }
 
 /// [`create_one`] in a transaction of its own.

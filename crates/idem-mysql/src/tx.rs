@@ -217,14 +217,8 @@ impl TxStore for MySqlStore {
     ) -> Result<Created, Broken> {
         let (row, writer) = (Row::new(claim, ttl), rand::random::<i64>());
         let sending = self.sending(wait);
-        let create = sqlx::query(sending.statement(sql::create_one))
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(&*row.version)
-            .bind(writer)
-            .bind(sql::micros(&row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..]);
+        let create = sqlx::query(sending.statement(sql::create_one));
+        let create = sql::bind_create(create, key, &row, writer);
         let created = sending.write(tx, create).await?;
         // Without a transaction no row is affected. Of MySQL this is not known for sure.
         if sending.at_once && created.rows_affected() > 0 && created.last_insert_id() == 0 {
@@ -251,15 +245,11 @@ impl TxStore for MySqlStore {
         self.fits(&write.record).map_err(Broken::Failed)?;
         let row = Row::new(&write.record, ttl);
         let sending = self.sending(wait);
-        let replace = sqlx::query(sending.statement(sql::replace_one))
-            .bind(rand::random::<i64>())
-            .bind(sql::micros(&row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..])
-            .bind(&*row.version)
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(version(write.expected).to_vec());
+        let (replace, expected) = (
+            sqlx::query(sending.statement(sql::replace_one)),
+            version(write.expected),
+        );
+        let replace = sql::bind_replace(replace, key, &expected, &row, rand::random());
         match sending.write(tx, replace).await?.rows_affected() {
             0 => {
                 let found = self.find_in_tx(tx, key, wait).await?;

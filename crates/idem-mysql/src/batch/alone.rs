@@ -24,14 +24,7 @@ impl Sessions {
         row: &Row,
         writer: i64,
     ) -> Result<Reply, Failure> {
-        let create = sqlx::query(&**sql::CREATE_ALONE)
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(&*row.version)
-            .bind(writer)
-            .bind(sql::micros(row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..]);
+        let create = sql::bind_create(sqlx::query(&**sql::CREATE_ALONE), key, row, writer);
         let len = BESIDE_BODY + row.body.len();
         self.fits(len, 1)?;
         let read = sql::find(&[key], writer);
@@ -45,12 +38,7 @@ impl Sessions {
             Ok(_) => {
                 let found = self.read(own, read).await.map_err(Failure::half_way)?;
                 let found = found.into_iter().next().map(Found::new);
-                Ok(found
-                    .map(|found| match found.is_by(writer) {
-                        true => Ok(Answer::Done),
-                        false => found.answer(),
-                    })
-                    .transpose())
+                Ok(found.map(|found| found.answer_to(writer)).transpose())
             }
             Err(failure) if failure.number() == Some(LOCK_WAIT_TIMEOUT) => {
                 // Somebody's transaction holds the row. What was committed before still stands.
@@ -73,15 +61,8 @@ impl Sessions {
         row: &Row,
         writer: i64,
     ) -> Result<u64, Failure> {
-        let replace = sqlx::query(&**sql::REPLACE_ALONE)
-            .bind(writer)
-            .bind(sql::micros(row))
-            .bind(row.status.as_bytes())
-            .bind(&row.body[..])
-            .bind(&*row.version)
-            .bind(key.key().as_bytes())
-            .bind(key.scope().as_bytes())
-            .bind(expected);
+        let replace = sqlx::query(&**sql::REPLACE_ALONE);
+        let replace = sql::bind_replace(replace, key, expected, row, writer);
         let len = BESIDE_BODY + row.body.len();
         self.fits(len, 1)?;
         Ok(self.write_alone(own, len, replace).await?.rows_affected())
