@@ -16,7 +16,6 @@ use crate::{
     folder::Folder,
     launch::{Launch, in_path_or},
     ports::{Port, start_on_free_port},
-    process::Process,
     server::is_a_server,
     tool,
     unblock::unblock,
@@ -100,9 +99,7 @@ impl MariaDbBuilder {
                 account,
                 own_session: true,
             };
-            let process = Process::new(launch, Arc::clone(&folder));
-            let server = Server::new(process, port, greeting);
-            server.restart_blocking()?;
+            let server = Server::started(launch, &folder, port, greeting)?;
             Ok(MariaDb { server })
         })
     }

@@ -12,8 +12,7 @@ use crate::{
     Server, TestbedError,
     folder::Folder,
     launch::{Launch, in_path_or},
-    ports::{Port, start_on_free_port},
-    process::Process,
+    ports::start_on_free_port,
     server::is_a_server,
     unblock::unblock,
 };
@@ -82,15 +81,9 @@ impl Nats {
                 account: None,
                 own_session: true,
             };
-            Self::run(launch, &folder, port)
+            let server = Server::started(launch, &folder, port, greeting)?;
+            Ok(Self { server })
         })
-    }
-
-    fn run(launch: Launch, folder: &Arc<Folder>, port: Port) -> Result<Self, TestbedError> {
-        let process = Process::new(launch, Arc::clone(folder));
-        let server = Server::new(process, port, greeting);
-        server.restart_blocking()?;
-        Ok(Self { server })
     }
 
     /// `nats://127.0.0.1:PORT`.

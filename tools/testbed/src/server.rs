@@ -10,7 +10,9 @@ use std::{
     },
 };
 
-use crate::{TestbedError, ports::Port, process::Process, unblock::unblock};
+use crate::{
+    TestbedError, folder::Folder, launch::Launch, ports::Port, process::Process, unblock::unblock,
+};
 
 /// Asks the server at this address whether it is up.
 pub(crate) type Probe = fn(SocketAddr) -> Result<(), String>;
@@ -40,7 +42,19 @@ impl Server {
         Self::with_left_behind(process, port, probe, None)
     }
 
-    /// The same; `left_behind` is dropped once the process is gone.
+    /// Starts one, and waits until it answers as the probe likes it.
+    pub(crate) fn started(
+        launch: Launch,
+        folder: &Arc<Folder>,
+        port: Port,
+        probe: Probe,
+    ) -> Result<Self, TestbedError> {
+        let server = Self::new(Process::new(launch, Arc::clone(folder)), port, probe);
+        server.restart_blocking()?;
+        Ok(server)
+    }
+
+    /// As [`new`](Self::new); `left_behind` is dropped once the process is gone.
     pub(crate) fn with_left_behind(
         process: Process,
         port: Port,
